@@ -15,16 +15,16 @@ const normalized = (sql: string) =>
     .replaceAll(/\s+/g, ' ')
     .trim();
 
-/** The blocks of the page that begin with `-- "<function>"`, cut at each …. */
+/** The SQL blocks of the page that begin with `-- "<function>"`, each split at its `…`. */
 const excerpts = [
   ...readFileSync('docs/architecture.md', 'utf8').matchAll(/```sql\n-- "([\w.]+)"\n([\s\S]*?)```/g),
 ].map(([, name = '', sql = '']) => [name, sql.split('…')] as const);
 
-it('shows two functions of queues', () => {
+it('docs/architecture.md shows two functions of queues', () => {
   expect(excerpts.map(([name]) => name)).toEqual(['jobs.claim', 'dm_queue.claim']);
 });
 
-it.each(excerpts)('shows "%s" as it runs', async (name, parts) => {
+it.each(excerpts)('docs/architecture.md shows "%s" as it runs', async (name, parts) => {
   const [{ prosrc }] = await database.sql(
     `select prosrc from pg_proc where pronamespace = 'punctual'::regnamespace and proname = $1`,
     [name],

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What `npm run lint` refuses in files with these texts: `<file> <rule>` of each finding about imports or the environment. */
+/** Runs `npm run lint` on these files. Returns `<file> <rule>` for each finding about imports or the environment. */
 function findingsIn(files: Record<string, string>): string[] {
   const folder = mkdtempSync(path.join(tmpdir(), 'punctual-imports-'));
   try {
@@ -36,13 +36,13 @@ function findingsIn(files: Record<string, string>): string[] {
   }
 }
 
-/** Gives each text a file of its own in the folder: [folder, text] → file. */
+/** Puts each text into a file of its own in its folder. */
 function inFiles(texts: [folder: string, text: string][]): Record<string, string> {
   return Object.fromEntries(texts.map(([folder, text], n) => [`${folder}/sample-${n}.ts`, text]));
 }
 
 describe('npm run lint', () => {
-  it('refuses imports that go up, and vendors away from home', () => {
+  it('refuses imports that go up, and vendors outside their home folder', () => {
     const files = inFiles([
       ['lib/engine', `import { b } from '../store/b';`],
       ['lib/engine', `import type { B } from '../queues/b';`],
@@ -85,7 +85,7 @@ describe('npm run lint', () => {
     );
   });
 
-  it('lets imports go down, and pages import types', () => {
+  it('allows imports that go down, and pages that import types', () => {
     const files = inFiles([
       ['lib/engine', `import pLimit from 'p-limit';\nimport { b } from './b';`],
       ['lib/net/checks', `import { request } from '../http';\nimport { z } from 'zod';`],
@@ -103,7 +103,7 @@ describe('npm run lint', () => {
     expect(findingsIn(files)).toEqual([]);
   });
 
-  it('refuses to read the environment but in one file', () => {
+  it('lets only lib/services/env.ts read the environment in app and lib', () => {
     const files = {
       'app/page.tsx': `const { NODE_ENV } = process?.env;`,
       'lib/engine/a.ts': `import { env } from 'node:process';\nexport const url = env.SUPABASE_URL;`,
@@ -117,7 +117,7 @@ describe('npm run lint', () => {
     ]);
   });
 
-  it('refuses circles, of types too', () => {
+  it('refuses import cycles, of types too', () => {
     const files = {
       'worker/a.ts': `import type { B } from './b';\nexport type A = B[];`,
       'worker/b.ts': `import type { A } from './a';\nexport type B = A[];`,
@@ -126,13 +126,13 @@ describe('npm run lint', () => {
   });
 });
 
-/** More files than these belong in two folders. */
-const mostFiles = 15;
-/** Folders that have more, for now. None may be added. */
+/** Split a folder that has more files. */
+const maxFiles = 15;
+/** Folders that have more for now. Don't add any. */
 const larger = ['lib/store'];
 
 describe('a folder', () => {
-  it(`has ${mostFiles} files at most`, () => {
+  it(`has at most ${maxFiles} files`, () => {
     const sizes = new Map<string, number>();
     for (const top of ['app', 'components', 'lib', 'sandbox', 'scripts', 'worker']) {
       for (const entry of readdirSync(path.join(root, top), { recursive: true, encoding: 'utf8' })) {
@@ -142,7 +142,7 @@ describe('a folder', () => {
         sizes.set(folder, (sizes.get(folder) ?? 0) + 1);
       }
     }
-    const tooLarge = [...sizes].filter(([, files]) => files > mostFiles).map(([folder]) => folder);
+    const tooLarge = [...sizes].filter(([, files]) => files > maxFiles).map(([folder]) => folder);
     expect(tooLarge).toEqual(larger);
   });
 });

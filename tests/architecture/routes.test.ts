@@ -29,7 +29,7 @@ const {
 const routes = filesOf('app/api').filter((file) => /\/route\.tsx?$/.test(file));
 const cronRoutes = routes.filter((file) => file.startsWith('app/api/cron/'));
 
-/** `[name]` of a folder stands for any one part of the path. */
+/** `[name]` in a route matches any one part of a path. */
 function serves(route: string, url: string): boolean {
   const pattern = route.replace(/^app|\/route\.tsx?$/g, '').replace(/\[\w+\]/g, '[^/]+');
   return new RegExp(`^${pattern}$`).test(url.split('?')[0] ?? '');
@@ -57,7 +57,7 @@ async function queuesOf(route: string): Promise<QueueLimits[]> {
 }
 
 describe('vercel.json', () => {
-  it('names crons, each path and schedule once', () => {
+  it('names crons, and each path and schedule only once', () => {
     expect(crons.length).toBeGreaterThan(0);
     const entries = crons.map(({ path: url, schedule }) => `${url} ${schedule}`);
     expect(new Set(entries).size).toBe(entries.length);
@@ -67,7 +67,7 @@ describe('vercel.json', () => {
     expect(cronRoutes.filter((route) => serves(route, url))).toHaveLength(1);
   });
 
-  it.each(crons)('has a schedule of five fields for $path that comes to pass: $schedule', ({ schedule }) => {
+  it.each(crons)('has a schedule of five fields and a next slot for $path: $schedule', ({ schedule }) => {
     expect(schedule.trim().split(/\s+/)).toHaveLength(5);
     expect(new Cron(schedule, { timezone: 'UTC', paused: true }).nextRun()).toBeInstanceOf(Date);
   });
@@ -77,12 +77,12 @@ describe('the build', () => {
   const files = routes.map((file) => ({ file, source: read(file) }));
   const dmQueue = 'app/api/cron/dm-queue/route.ts';
 
-  it('passes vercel.json as it is', () => {
+  it('accepts vercel.json as it is', () => {
     expect(durationFaults(functions, files)).toEqual([]);
   });
 
   it.each([dmQueue, 'app/api/cron/dm-*/route.ts', 'app/api/cron/dm-queue/**'])(
-    'refuses a limit in vercel.json that is not the route’s own: %s',
+    'refuses a limit in vercel.json that differs from the route’s own: %s',
     (glob) => {
       expect(durationFaults({ [glob]: { maxDuration: 60 } }, files)).toEqual([]);
       for (const maxDuration of [30, 300, 'max']) {
@@ -95,30 +95,30 @@ describe('the build', () => {
   );
 });
 
-/** It stands for all the others. */
-const oneForAll = 'app/api/cron/process-scheduled/route.ts';
+/** Ticks all queues, so it can replace all other cron routes. */
+const allQueuesRoute = 'app/api/cron/process-scheduled/route.ts';
 
 describe.each(cronRoutes)('%s', (route) => {
-  it('is called by vercel.json, but for the one that stands for all', () => {
-    expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== oneForAll);
+  it('is called by vercel.json, unless it ticks all queues', () => {
+    expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== allQueuesRoute);
   });
 
-  it('does what a worker does for its path, too', () => {
+  it('has a handler in the worker as well', () => {
     const url = route.replace(/^app|\/route\.ts$/g, '');
     expect(findHandler(url, scheduledQueues)).toBeTypeOf('function');
   });
 
-  it('says its limit as a number, of 300 s at most', () => {
+  it('states its limit as a number, at most 300 s', () => {
     expect(maxDurationOf(route)).toBeGreaterThan(0);
     expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
   });
 
-  it('has a limit that its queue’s timeout fits into, with 17 s for its claim and its end', async () => {
+  it('has a limit that fits its queue’s timeout and 17 s for the claim and the end', async () => {
     const queues = await queuesOf(route);
     if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queues).not.toEqual([]);
-    const mostMs = longestAttemptMs((maxDurationOf(route) ?? 0) * 1_000);
+    const maxMs = longestAttemptMs((maxDurationOf(route) ?? 0) * 1_000);
     for (const { name, timeoutMs } of queues)
-      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(mostMs);
+      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(maxMs);
   });
 
   it('answers GET, which Vercel sends, and POST, which other schedulers send', async () => {
@@ -128,10 +128,10 @@ describe.each(cronRoutes)('%s', (route) => {
   });
 });
 
-describe('the regions of monitors', () => {
+describe('the routes of monitors’ regions', () => {
   const regionRoutes = cronRoutes.filter((file) => /^app\/api\/cron\/monitors\/[^/]+\/route\.ts$/.test(file));
 
-  it('are pinned in vercel.json, each to the region of its folder’s name, and nothing else is', () => {
+  it('are pinned in vercel.json, each to the region that its folder names, and no other route is', () => {
     const pinned = regionRoutes.map((route) => [route, { regions: [path.basename(path.dirname(route))] }]);
     expect(functions).toEqual(Object.fromEntries(pinned));
   });
@@ -140,13 +140,16 @@ describe('the regions of monitors', () => {
     expect(read(route)).toContain(`tickHandler(monitors, '${path.basename(path.dirname(route))}')`);
   });
 
-  it.each(regionRoutes)('%s is called every minute: a region that is not seen is left', (route) => {
-    expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
-  });
+  it.each(regionRoutes)(
+    '%s is called every minute, because monitors leave a region without ticks',
+    (route) => {
+      expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
+    },
+  );
 });
 
-describe('what ticks all queues', () => {
-  it('has every queue that there is a file for', async () => {
+describe('scheduledQueues', () => {
+  it('has every queue that lib/queues exports', async () => {
     const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
     const queues = exported.flatMap((module) =>
       Object.values(module).filter(
@@ -158,20 +161,20 @@ describe('what ticks all queues', () => {
   });
 });
 
-describe('every other route', () => {
-  it.each(routes)('%s says a limit as a number, if it says one', (route) => {
+describe('every route', () => {
+  it.each(routes)('%s states its limit as a number, if it states one', (route) => {
     if (/\bmaxDuration\s*=/.test(read(route))) expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
   });
 });
 
-describe('names', () => {
+describe('file names', () => {
   const files = ['lib', 'app', 'components', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(
     filesOf,
   );
 
-  it('tell what a file holds: none is a drawer for all sorts', () => {
-    const drawers = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;
-    expect(files.filter((file) => drawers.test(file))).toEqual([]);
+  it('are specific: none is utils, helpers, common, types or index', () => {
+    const vague = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;
+    expect(files.filter((file) => vague.test(file))).toEqual([]);
   });
 
   it('are in kebab-case', () => {
@@ -185,7 +188,7 @@ describe('names', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('of migrations begin with fourteen digits, each its own', () => {
+  it('of migrations begin with 14 digits that no other migration has', () => {
     const migrations = readdirSync(path.join(root, 'supabase/migrations'));
     expect(migrations.filter((file) => !/^\d{14}_[a-z0-9_]+\.sql$/.test(file))).toEqual([]);
     expect(new Set(migrations.map((file) => file.slice(0, 14))).size).toBe(migrations.length);

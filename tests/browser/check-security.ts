@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { request as ask } from 'node:http';
+import { request } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { check } from './check.ts';
 import { address, port } from './demo-figures.ts';
 
-/** An app with a password, to somebody who gets nothing wrong but the password, and to somebody who means it ill. */
+/** Checks an app with a password: undecodable paths, a wrong password, injected scripts, and https. */
 export async function checkSecurity(browser: Browser, password: string): Promise<void> {
   await checkPaths();
   await checkPolicy(browser, password);
-  const door = await startHttps();
+  const proxy = await startHttps();
   try {
-    await checkHttps(browser, password, `https://127.0.0.1:${(door.address() as AddressInfo).port}`);
+    await checkHttps(browser, password, `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
   } finally {
-    door.close();
-    door.closeAllConnections();
+    proxy.close();
+    proxy.closeAllConnections();
   }
 }
 
@@ -30,19 +30,19 @@ async function checkPaths(): Promise<void> {
   ];
   const statuses = await Promise.all(paths.map(async (path) => (await fetch(`${address}${path}`)).status));
   check(
-    'a path that cannot be decoded is answered with 400',
+    'a path that cannot be decoded gets a 400',
     statuses.every((status) => status === 400),
     statuses,
   );
 }
 
-/** What the page reports to have refused, by directive. */
+/** Collects the violations that the page reports, by directive. */
 async function watchViolations(page: Page): Promise<string[]> {
   const violations: string[] = [];
-  await page.exposeFunction('tellViolation', (told: string) => violations.push(told));
+  await page.exposeFunction('reportViolation', (violation: string) => violations.push(violation));
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => {
-      (window as unknown as { tellViolation(told: string): void }).tellViolation(
+      (window as unknown as { reportViolation(violation: string): void }).reportViolation(
         `${event.effectiveDirective} ${event.blockedURI} on ${location.pathname}`,
       );
     });
@@ -61,7 +61,7 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('section[aria-labelledby="sequences"]').waitFor();
-  // Long enough for what the page asks for by itself.
+  // Long enough for the page's own requests.
   await page.waitForTimeout(8_000);
   check('no page violates its Content-Security-Policy', violations.length === 0, violations);
 
@@ -74,14 +74,11 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
     document.body.insertAdjacentHTML('beforeend', inline.outerHTML);
     return new Promise((resolve) => setTimeout(() => resolve('wasRun' in window), 1_000));
   });
-  check('a script that somebody slips in does not run, and is reported', !ran && violations.length > 0, [
-    ran,
-    violations,
-  ]);
+  check('an injected script does not run and is reported', !ran && violations.length > 0, [ran, violations]);
   await page.close();
 }
 
-/** TLS before the app, as every platform has it. */
+/** Starts a TLS proxy in front of the app, as every platform has one. */
 async function startHttps(): Promise<Server> {
   const certificates = new URL('../fixtures/certificates/', import.meta.url);
   const files = {
@@ -92,12 +89,12 @@ async function startHttps(): Promise<Server> {
     const { host = '' } = incoming.headers;
     const headers = { ...incoming.headers, 'x-forwarded-proto': 'https', 'x-forwarded-host': host };
     const { method, url: path } = incoming;
-    const asking = ask({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+    const forwarded = request({ host: '127.0.0.1', port, method, path, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
-    asking.on('error', () => outgoing.destroy());
-    incoming.pipe(asking);
+    forwarded.on('error', () => outgoing.destroy());
+    incoming.pipe(forwarded);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;
@@ -106,11 +103,11 @@ async function startHttps(): Promise<Server> {
 async function checkHttps(browser: Browser, password: string, origin: string): Promise<void> {
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   const page = await context.newPage();
-  const answer = await page.goto(origin, { waitUntil: 'load' });
+  const response = await page.goto(origin, { waitUntil: 'load' });
   check(
-    'browsers are told to come by https from then on',
-    answer?.headers()['strict-transport-security'] === 'max-age=31536000',
-    answer?.headers(),
+    'a response over https tells browsers to stay with https',
+    response?.headers()['strict-transport-security'] === 'max-age=31536000',
+    response?.headers(),
   );
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -121,14 +118,18 @@ async function checkHttps(browser: Browser, password: string, origin: string): P
     httpOnly,
     path,
   }));
-  const wanted = { name: '__Host-punctual_session', secure: true, httpOnly: true, path: '/' };
+  const expected = { name: '__Host-punctual_session', secure: true, httpOnly: true, path: '/' };
   check(
-    'over https the session is kept in a cookie that no other host can set',
-    JSON.stringify(kept) === JSON.stringify([wanted]),
+    'over https the session is in a cookie that no other host can set',
+    JSON.stringify(kept) === JSON.stringify([expected]),
     kept,
   );
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Password').waitFor();
-  check('and signing out takes it away', (await context.cookies()).length === 0, await context.cookies());
+  check(
+    'signing out deletes the session cookie',
+    (await context.cookies()).length === 0,
+    await context.cookies(),
+  );
   await context.close();
 }

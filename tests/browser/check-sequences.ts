@@ -1,10 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations.ts';
 import { check } from './check.ts';
-import { address, asked, type Delivered, sandboxPort } from './demo-figures.ts';
+import { address, type Delivered, fetchApi, sandboxPort } from './demo-figures.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-/** The longest way through the demo's sequences takes some two minutes. */
+/** The longest path through the demo's sequences takes about two minutes. */
 const overWithinMs = 210_000;
 
 interface Written {
@@ -12,11 +12,11 @@ interface Written {
   text: string;
 }
 
-/** Of the demo's sequences: the funnel and the timelines on the dashboard agree with the sandbox's own log. */
+/** Checks that the funnels and the timelines on the dashboard agree with the sandbox's own log. */
 export async function checkSequences(apiKey: string, browser: Browser, startedAt: number): Promise<void> {
   let sequences: Sequence[] = [];
   do {
-    ({ sequences } = await asked(apiKey, '/api/sequences'));
+    ({ sequences } = await fetchApi(apiKey, '/api/sequences'));
     const unfinished = sequences.flatMap(({ funnel: { phases } }) => [
       phases.in_progress,
       phases.waiting_reply,
@@ -26,7 +26,7 @@ export async function checkSequences(apiKey: string, browser: Browser, startedAt
   } while (Date.now() - startedAt < overWithinMs);
   const enrolled = sequences.map(({ funnel }) => funnel.enrolled);
   check(
-    'two sequences have come to their end, of twelve people and of eight',
+    'two sequences are over, one with 12 people and one with 8',
     `${enrolled.sort()}` === '12,8',
     enrolled,
   );
@@ -41,8 +41,8 @@ export async function checkSequences(apiKey: string, browser: Browser, startedAt
   await page.goto(address, { waitUntil: 'load' });
   for (const sequence of sequences) await checkSequence(page, apiKey, sequence, delivered, written);
   const linkedin = sequences.find(({ channel }) => channel === 'linkedin');
-  if (linkedin) await checkStranger(page, apiKey, linkedin);
-  check('the page of sequences has no errors', errors.length === 0, errors);
+  if (linkedin) await checkLatePerson(page, apiKey, linkedin);
+  check('the page has no errors with the sequences open', errors.length === 0, errors);
   await page.close();
 }
 
@@ -53,15 +53,15 @@ async function checkSequence(
   delivered: Delivered[],
   written: Written[],
 ): Promise<void> {
-  const { enrolments }: { enrolments: Enrolment[] } = await asked(
+  const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(
     apiKey,
     `/api/enrolments?sequence=${id}&limit=200`,
   );
   const people = new Set(enrolments.map(({ recipient }) => recipient));
   const own = delivered.filter(({ recipient, text }) => people.has(recipient) && /\(ref\. \S+\)/.test(text));
-  /** `1`, `1r` and so on, as the demo marks its texts. */
+  /** The demo's mark in a text: `1` for a step, `1r` for its reminder. */
   const stepOf = ({ text }: Delivered) => /\(ref\. \S+-(\d+r?)\)/.exec(text)?.[1] ?? '';
-  const gotten = (step: string) => own.filter((one) => stepOf(one) === step).length;
+  const deliveriesOf = (step: string) => own.filter((one) => stepOf(one) === step).length;
 
   const section = page.locator(`section[aria-labelledby="sequence-${id}"]`);
   const rows = await section.locator('table tbody tr').all();
@@ -71,18 +71,21 @@ async function checkSequence(
       return [Number(sent), Number(reminded === '–' ? 0 : reminded)];
     }),
   );
-  const logged = steps.map((_, index) => [gotten(`${index + 1}`), gotten(`${index + 1}r`)]);
-  check(`${name}: the funnel shows what the sandbox delivered`, `${shown}` === `${logged}`, [shown, logged]);
-  const answerers = new Set(written.map(({ recipient }) => recipient));
+  const logged = steps.map((_, index) => [deliveriesOf(`${index + 1}`), deliveriesOf(`${index + 1}r`)]);
+  check(`${name}: the funnel agrees with the sandbox’s deliveries`, `${shown}` === `${logged}`, [
+    shown,
+    logged,
+  ]);
+  const repliers = new Set(written.map(({ recipient }) => recipient));
   const stopped = enrolments.filter(({ phase }) => phase === 'replied');
-  const silent = stopped.filter(({ recipient }) => !answerers.has(recipient ?? ''));
-  check(`${name}: whoever replied is one who wrote`, silent.length === 0, silent);
+  const silent = stopped.filter(({ recipient }) => !repliers.has(recipient ?? ''));
+  check(`${name}: everybody who counts as replied has written`, silent.length === 0, silent);
 
   await section.locator('summary').first().click();
   const list = section.locator('ul[aria-label^="People in"] > li');
   await list.first().waitFor({ timeout: 10_000 });
   check(
-    `${name}: everybody is listed`,
+    `${name}: the list shows all people, or the first 20`,
     (await list.count()) === Math.min(20, enrolments.length),
     await list.count(),
   );
@@ -91,24 +94,24 @@ async function checkSequence(
     const timeline = list.nth(index).locator('ol[aria-label^="Timeline"]');
     await timeline.waitFor({ timeout: 10_000 });
     const lines = await timeline.locator('li').allInnerTexts();
-    const told = lines.flatMap((line) => {
+    const sentSteps = lines.flatMap((line) => {
       const [, step] = /^Step (\d+) sent/.exec(line) ?? [];
       const [, reminder] = /^Reminder of step (\d+) sent/.exec(line) ?? [];
       return step ? [step] : reminder ? [`${reminder}r`] : [];
     });
     const got = own.filter(({ recipient }) => recipient === enrolment.recipient).map(stepOf);
     check(
-      `${name}: the timeline of enrolment ${enrolment.id} shows what its person got`,
-      `${told}` === `${got}`,
-      [told, got],
+      `${name}: the timeline of enrolment ${enrolment.id} shows the steps that the person got`,
+      `${sentSteps}` === `${got}`,
+      [sentSteps, got],
     );
-    const read: EnrolmentWithTimeline = await asked(apiKey, `/api/enrolments/${enrolment.id}`);
+    const read: EnrolmentWithTimeline = await fetchApi(apiKey, `/api/enrolments/${enrolment.id}`);
     const replies = read.timeline.filter(({ event }) => event === 'replied').map(({ text }) => text);
     const texts = written
       .filter(({ recipient }) => recipient === enrolment.recipient)
       .map(({ text }) => text);
     check(
-      `${name}: and what its person wrote`,
+      `${name}: the timeline of enrolment ${enrolment.id} shows the person’s replies`,
       replies.every(
         (text) => text !== null && texts.includes(text) && lines.some((line) => line.includes(text)),
       ),
@@ -117,9 +120,9 @@ async function checkSequence(
   }
 }
 
-/** Somebody whose turn comes tomorrow, with a name that is markup and a number that has no place to break. */
-async function checkStranger(page: Page, apiKey: string, { id, placeholders }: Sequence): Promise<void> {
-  const { enrolments } = await asked(apiKey, `/api/enrolments?sequence=${id}&limit=1`);
+/** Enrols a person whose first step is due tomorrow, with markup as a name and a chat id without a place to break. */
+async function checkLatePerson(page: Page, apiKey: string, { id, placeholders }: Sequence): Promise<void> {
+  const { enrolments } = await fetchApi(apiKey, `/api/enrolments?sequence=${id}&limit=1`);
   const name = '<img src=x onerror="throw new Error(\'it is run\')">';
   const person = {
     account_id: enrolments[0].account_id,
@@ -132,23 +135,23 @@ async function checkStranger(page: Page, apiKey: string, { id, placeholders }: S
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
     body: JSON.stringify(person),
   });
-  check('one more person is enrolled', status === 201 || status === 200, status);
+  check('another person is enrolled', status === 201 || status === 200, status);
 
   await page.setViewportSize({ width: 390, height: 844 });
   const section = page.locator(`section[aria-labelledby="sequence-${id}"]`);
-  const stranger = section.locator('ul[aria-label^="People in"] > li', { hasText: name });
-  await stranger.locator('summary').click({ timeout: 15_000 });
-  await stranger.locator('ol[aria-label^="Timeline"]').waitFor({ timeout: 10_000 });
-  const text = await stranger.innerText();
+  const latePerson = section.locator('ul[aria-label^="People in"] > li', { hasText: name });
+  await latePerson.locator('summary').click({ timeout: 15_000 });
+  await latePerson.locator('ol[aria-label^="Timeline"]').waitFor({ timeout: 10_000 });
+  const text = await latePerson.innerText();
   check(
-    'it is said when its first step is due, and its name is text',
+    'the list shows when the person’s first step is due, and the name as text',
     /step 1 of \d, due in 23 h/.test(text) && text.includes(`first_name: ${name}`),
     text,
   );
-  const buttons = await stranger.getByRole('button').allInnerTexts();
-  check('who may only look is offered no button that would be refused', buttons.length === 0, buttons);
+  const buttons = await latePerson.getByRole('button').allInnerTexts();
+  check('a person who may only read sees no buttons', buttons.length === 0, buttons);
   const overflow = await page.evaluate(
     () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
-  check('with timelines open nothing runs over the edge of a phone', overflow <= 0, overflow);
+  check('with timelines open the page does not overflow a phone', overflow <= 0, overflow);
 }

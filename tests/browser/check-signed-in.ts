@@ -5,12 +5,12 @@ import type { Enrolment } from '../../lib/store/conversations.ts';
 import { childEnv } from '../../scripts/demo/processes/child-env.ts';
 import { check } from './check.ts';
 import { checkSecurity } from './check-security.ts';
-import { address, asked, port } from './demo-figures.ts';
+import { address, fetchApi, port } from './demo-figures.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const next = path.resolve('node_modules/next/dist/bin/next');
 
-/** On what the demo left, in an app with a password: whoever has signed in pauses an enrolment, resumes it and stops it. */
+/** Starts an app with a password over the demo's data, signs in, and pauses, resumes and stops an enrolment. */
 export async function checkSignedIn(browser: Browser): Promise<void> {
   const password = 'a password of this test';
   const apiKey = 'a-key-of-this-test-alone';
@@ -26,7 +26,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   try {
-    await answering();
+    await untilAppResponds();
     const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
@@ -36,12 +36,12 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.locator('section[aria-labelledby="sequences"]').waitFor();
 
-    const { enrolments }: { enrolments: Enrolment[] } = await asked(
+    const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(
       apiKey,
       '/api/enrolments?phase=in_progress&limit=1',
     );
     const [{ id, sequence_id } = { id: '', sequence_id: '' }] = enrolments;
-    const read = (): Promise<Enrolment> => asked(apiKey, `/api/enrolments/${id}`);
+    const read = (): Promise<Enrolment> => fetchApi(apiKey, `/api/enrolments/${id}`);
     const section = page.locator(`section[aria-labelledby="sequence-${sequence_id}"]`);
     await section.locator('summary').first().click();
     const person = section.locator('ul[aria-label^="People in"] > li').first();
@@ -50,23 +50,26 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     await timeline.waitFor({ timeout: 10_000 });
 
     await press(person, 'Pause', 'It is paused now.');
-    check('who is paused from the dashboard is paused', (await read()).paused_at !== null);
+    check('Pause on the dashboard pauses the enrolment', (await read()).paused_at !== null);
     await press(person, 'Resume', 'It is in progress now.');
-    check('and resumed goes on', (await read()).paused_at === null && (await read()).next_step_at !== null);
+    check(
+      'Resume on the dashboard resumes it',
+      (await read()).paused_at === null && (await read()).next_step_at !== null,
+    );
     await person.getByRole('button', { name: 'Stop' }).click();
     await person.getByRole('button', { name: 'Go back' }).click();
-    check('stopping asks first, and may be left', (await read()).phase === 'in_progress');
+    check('Stop asks for confirmation, and Go back cancels it', (await read()).phase === 'in_progress');
     await person.getByRole('button', { name: 'Stop' }).click();
     await press(person, /^Yes/, 'It is stopped now.');
-    check('who is stopped is stopped', (await read()).phase === 'stopped', await read());
+    check('a confirmed Stop stops the enrolment', (await read()).phase === 'stopped', await read());
     await timeline.getByText('Stopped', { exact: true }).waitFor({ timeout: 10_000 });
-    const told = await timeline.innerText();
+    const text = await timeline.innerText();
     check(
-      'the timeline tells of it',
-      ['Paused', 'Resumed', 'Stopped'].every((word) => told.includes(word)),
-      told,
+      'the timeline shows all three actions',
+      ['Paused', 'Resumed', 'Stopped'].every((word) => text.includes(word)),
+      text,
     );
-    check('the page of who has signed in has no errors', errors.length === 0, errors);
+    check('the dashboard has no errors after signing in', errors.length === 0, errors);
     await page.close();
     await checkSecurity(browser, password);
   } finally {
@@ -76,7 +79,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
   }
 }
 
-async function answering(): Promise<void> {
+async function untilAppResponds(): Promise<void> {
   for (let waited = 0; waited < 60_000; waited += 250) {
     const isThere = await fetch(`${address}/login`).then(
       ({ ok }) => ok,
@@ -88,7 +91,7 @@ async function answering(): Promise<void> {
   throw new Error('the app with a password did not start');
 }
 
-async function press(person: Locator, button: string | RegExp, answer: string): Promise<void> {
+async function press(person: Locator, button: string | RegExp, message: string): Promise<void> {
   await person.getByRole('button', { name: button, exact: true }).click();
-  await person.getByRole('status').getByText(answer).waitFor({ timeout: 10_000 });
+  await person.getByRole('status').getByText(message).waitFor({ timeout: 10_000 });
 }

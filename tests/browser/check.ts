@@ -1,7 +1,7 @@
-/** How many promises were kept so far, and how many were not. */
+/** How many checks have passed and failed so far. */
 export const tally = { passed: 0, failed: 0 };
 
-/** Notes and prints whether a promise is kept; `found` is what was there instead. */
+/** Counts and prints whether a promise holds. `found`: the value to print if it does not. */
 export function check(promise: string, holds: boolean, found?: unknown): void {
   if (holds) tally.passed++;
   else tally.failed++;

@@ -15,10 +15,11 @@ export interface Figures {
   published: number;
   jobsDone: number;
   unknown: number;
-  /** Sent rows whose history says that a look or a webhook proved it. */
-  foundOut: number;
-  /** Messages. */
+  /** Sent rows that a check or a webhook resolved. */
+  resolved: number;
+  /** Delivered messages. */
   delivered: Delivered[];
+  /** Delivered posts. */
   posted: Delivered[];
 }
 
@@ -28,39 +29,39 @@ export interface Row {
   row: Record<string, unknown>;
 }
 
-/** The API's answer. */
-export async function asked(apiKey: string, path: string) {
+/** Reads a path of the API. */
+export async function fetchApi(apiKey: string, path: string) {
   const response = await fetch(`${address}${path}`, { headers: { authorization: `Bearer ${apiKey}` } });
   return response.json();
 }
 
-/** Rows in one state, as the API lists them. */
+/** Lists the rows in one status through the API. */
 export async function rowsOf(apiKey: string, queue: string, status: string): Promise<Row[]> {
-  return (await asked(apiKey, `/api/queues/${queue}/rows?status=${status}&limit=200`)).rows;
+  return (await fetchApi(apiKey, `/api/queues/${queue}/rows?status=${status}&limit=200`)).rows;
 }
 
-/** What the app says, and what the sandbox has. */
+/** Reads the app's counts and the sandbox's deliveries. */
 export async function figures(apiKey: string): Promise<Figures> {
-  const stats = await asked(apiKey, '/api/stats');
+  const stats = await fetchApi(apiKey, '/api/stats');
   const statesOf = (name: string) =>
     stats.queues.find((queue: { name: string }) => queue.name === name).states;
   const all: Delivered[] = await (await fetch(`http://127.0.0.1:${sandboxPort}/deliveries`)).json();
   const [delivered, posted] = (['message', 'post'] as const).map((kind) =>
     all.filter((one) => one.kind === kind),
   ) as [Delivered[], Delivered[]];
-  const sent = await asked(apiKey, '/api/dms?status=sent&limit=200');
-  const foundOut = sent.rows.filter((row: { row: { reconcile: unknown } }) => row.row.reconcile !== null);
+  const sent = await fetchApi(apiKey, '/api/dms?status=sent&limit=200');
+  const resolved = sent.rows.filter((row: { row: { reconcile: unknown } }) => row.row.reconcile !== null);
   return {
     sent: statesOf('dm_queue').done.count,
     published: statesOf('posts').done.count,
     jobsDone: statesOf('jobs').done.count,
     unknown: statesOf('dm_queue').unknown.count,
-    foundOut: foundOut.length,
+    resolved: resolved.length,
     delivered,
     posted,
   };
 }
 
-/** How many were of a text that had been there before: every text of the demo is of one row. */
-export const twiceIn = (delivered: Delivered[]) =>
+/** Counts the deliveries of a text that was delivered before. Every row of the demo has its own text. */
+export const countRepeats = (delivered: Delivered[]) =>
   delivered.length - new Set(delivered.map((one) => one.text)).size;

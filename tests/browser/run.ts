@@ -1,9 +1,9 @@
 /**
- * The demo as a newcomer meets it, in Chromium: `npm run test:browser`. Starts `npm run demo`, watches the dashboard and the sandbox's own
- * log for two minutes, looks at the page on a desk and on a phone, in light and in dark, and ends it with Ctrl-C's signal. What it left is
- * then shown by an app with a password to somebody who signs in.
+ * Tests the demo in Chromium as a newcomer sees it: `npm run test:browser`. Starts `npm run demo`, compares the dashboard with the sandbox's
+ * own log for up to four minutes, opens the page at desktop and phone size, light and dark, and ends the demo with Ctrl-C's signal. Then it
+ * starts an app with a password over the demo's data and signs in.
  *
- * `--keep` writes the dashboard's picture to docs/dashboard.png.
+ * `--keep` saves a picture of the dashboard as docs/dashboard.png.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { checkJobs, checkPosts } from './check-rows.ts';
 import { checkContinuations, checkSchedulers } from './check-schedulers.ts';
 import { checkSequences } from './check-sequences.ts';
 import { checkSignedIn } from './check-signed-in.ts';
-import { address, type Figures, figures, port, sandboxPort, twiceIn } from './demo-figures.ts';
+import { address, countRepeats, type Figures, figures, port, sandboxPort } from './demo-figures.ts';
 
 const pictures = 'test-results';
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -49,11 +49,11 @@ interface Demo {
   demo: ChildProcess;
   secret: string;
   apiKey: string;
-  /** All that it has printed by now. */
-  said(): string;
+  /** Everything that it has printed so far. */
+  output(): string;
 }
 
-/** Starts the demo, and answers when it has printed its address and its secrets. */
+/** Starts the demo. Resolves when it has printed its address and its secrets. */
 async function startDemo(): Promise<Demo> {
   const args = ['run', 'demo', '--', '--port', `${port}`, '--sandbox-port', `${sandboxPort}`, '--fresh'];
   const demo = spawn('npm', args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
@@ -64,17 +64,17 @@ async function startDemo(): Promise<Demo> {
   for (let waited = 0; waited < 240_000; waited += 250) {
     const secret = /CRON_SECRET\s+(\S+)/.exec(printed)?.[1];
     const apiKey = /API_KEY\s+(\S+)/.exec(printed)?.[1];
-    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey, said: () => printed };
+    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey, output: () => printed };
     if (demo.exitCode !== null) break;
     await sleep(250);
   }
   throw new Error(`the demo did not start:\n${printed}`);
 }
 
-function tellFigures({ sent, unknown, delivered, foundOut }: Figures, startedAt: number): void {
+function printFigures({ sent, unknown, delivered, resolved }: Figures, startedAt: number): void {
   const seconds = Math.round((Date.now() - startedAt) / 1_000);
   console.log(
-    `  ${sent} sent, ${unknown} unknown, ${foundOut} found out, ${delivered.length} delivered after ${seconds} s`,
+    `  ${sent} sent, ${unknown} unknown, ${resolved} resolved, ${delivered.length} delivered after ${seconds} s`,
   );
 }
 
@@ -82,24 +82,28 @@ async function checkCurl(secret: string): Promise<void> {
   const cron = `${address}/api/cron/dm-queue`;
   const call = (token?: string) =>
     fetch(cron, { headers: token ? { authorization: `Bearer ${token}` } : {} });
-  check('without the secret a cron endpoint refuses', (await call()).status === 401);
-  check('with a wrong secret it refuses as well', (await call(`${secret}x`)).status === 401);
+  check('a cron endpoint refuses a call without the secret', (await call()).status === 401);
+  check('a cron endpoint refuses a wrong secret', (await call(`${secret}x`)).status === 401);
   const report = await call(secret);
   const body = await report.json();
-  check('with it, it answers a report', report.status === 200 && body.queue === 'dm_queue', body);
+  check(
+    'a cron endpoint returns a report for the right secret',
+    report.status === 200 && body.queue === 'dm_queue',
+    body,
+  );
   const many = await Promise.all(Array.from({ length: 100 }, async () => (await call(secret)).status));
   check(
-    'a hundred at once all answer 200',
+    '100 calls at once all get a 200',
     many.every((status) => status === 200),
     many,
   );
   check(
-    'the stats are closed to a wrong key',
+    'the API refuses a call without a key',
     (await fetch(`${address}/api/dms`, { method: 'POST' })).status === 401,
   );
 }
 
-async function look(browser: Browser): Promise<void> {
+async function checkDashboard(browser: Browser): Promise<void> {
   for (const [name, width, height, colorScheme] of [
     ['desk-light', 1_280, 900, 'light'],
     ['desk-dark', 1_280, 900, 'dark'],
@@ -113,7 +117,7 @@ async function look(browser: Browser): Promise<void> {
     await page.goto(address, { waitUntil: 'load' });
     const text = await page.locator('body').innerText();
     check(
-      `${name}: the dashboard shows the queue and its words`,
+      `${name}: the dashboard shows a queue with its own words`,
       /dm_queue/.test(text) && /sent/i.test(text) && /unknown/i.test(text),
     );
     const overview = await page.locator('section[aria-labelledby="overview"]').innerText();
@@ -127,19 +131,19 @@ async function look(browser: Browser): Promise<void> {
       /default/,
       /\d+ done/,
     ].filter((part) => !part.test(overview));
-    check(`${name}: one look shows messages, posts and the jobs of each queue`, missing.length === 0, [
+    check(`${name}: the overview shows messages, posts and the jobs of each queue`, missing.length === 0, [
       missing.map(String),
       overview,
     ]);
     const overflow = await page.evaluate(
       () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
     );
-    check(`${name}: nothing runs over the edge`, overflow <= 0, overflow);
+    check(`${name}: the page does not overflow`, overflow <= 0, overflow);
     const before = await page.locator('body').innerText();
     await page
       .waitForFunction((old) => document.body.innerText !== old, before, { timeout: 15_000 })
       .catch(() => {});
-    check(`${name}: it moves without a reload`, (await page.locator('body').innerText()) !== before);
+    check(`${name}: the page updates without a reload`, (await page.locator('body').innerText()) !== before);
     check(`${name}: the page has no errors`, errors.length === 0, errors);
     await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
     await page.close();
@@ -149,14 +153,14 @@ async function look(browser: Browser): Promise<void> {
 async function main(): Promise<void> {
   mkdirSync(pictures, { recursive: true });
   const executablePath = chromiumPath();
-  const { demo, secret, apiKey, said } = await startDemo();
+  const { demo, secret, apiKey, output } = await startDemo();
   const startedAt = Date.now();
   let browser: Browser | null = null;
   try {
     await checkCurl(secret);
     browser = await launch(executablePath);
     await sleep(30_000);
-    await look(browser);
+    await checkDashboard(browser);
     let now = await figures(apiKey);
     const isThere = ({ sent, published, jobsDone }: Figures) =>
       sent >= 150 && published >= 15 && jobsDone >= 39;
@@ -167,57 +171,61 @@ async function main(): Promise<void> {
     check('at least 150 of 200 messages are sent within 90 s', now.sent >= 150, now.sent);
     check(
       'the sandbox delivered no message twice',
-      twiceIn(now.delivered) === 0 && now.delivered.length > 0,
-      twiceIn(now.delivered),
+      countRepeats(now.delivered) === 0 && now.delivered.length > 0,
+      countRepeats(now.delivered),
     );
-    check('every message that is sent was delivered', now.delivered.length >= now.sent, now.delivered.length);
-    tellFigures(now, startedAt);
+    check('every sent message was delivered', now.delivered.length >= now.sent, now.delivered.length);
+    printFigures(now, startedAt);
     await checkPosts(apiKey);
     await checkJobs(apiKey);
     check(
-      'the demo says what came of the failed jobs',
-      /run once more.*1 done, 1 failed again/.test(said()),
-      said(),
+      'the demo prints the outcome of the retried jobs',
+      /retried with .*: 1 done, 1 failed again/.test(output()),
+      output(),
     );
     check(
-      'the demo tells of checks and incidents',
-      /[1-9]\d* checks · [1-9]\d* incidents opened/.test(said()),
-      said(),
+      'the demo prints checks and incidents',
+      /[1-9]\d* checks · [1-9]\d* incidents opened/.test(output()),
+      output(),
     );
     await checkContinuations(secret, apiKey);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
     await checkSequences(apiKey, browser, startedAt);
     await checkSchedulers(secret, apiKey, browser);
-    // What was delivered with its answer lost is found out, by a look or by a webhook.
-    while ((now.sent < now.delivered.length || now.foundOut === 0) && Date.now() - startedAt < 240_000) {
+    // A check or a webhook resolves the rows whose message was delivered and whose response was lost.
+    while ((now.sent < now.delivered.length || now.resolved === 0) && Date.now() - startedAt < 240_000) {
       await sleep(2_000);
       now = await figures(apiKey);
     }
-    tellFigures(now, startedAt);
+    printFigures(now, startedAt);
     check(
-      'every message that was delivered ends as sent, with its answer lost or not',
+      'every delivered message ends as sent, even if its response was lost',
       now.sent === now.delivered.length,
       [now.sent, now.delivered.length],
     );
-    check('some of them because the provider was asked, or told', now.foundOut > 0, now.foundOut);
-    check('still none was delivered twice', twiceIn(now.delivered) === 0, twiceIn(now.delivered));
-    check('and no post', twiceIn(now.posted) === 0, twiceIn(now.posted));
+    check('a check or a webhook resolved at least one of them', now.resolved > 0, now.resolved);
+    check(
+      'the sandbox still delivered no message twice',
+      countRepeats(now.delivered) === 0,
+      countRepeats(now.delivered),
+    );
+    check('the sandbox published no post twice', countRepeats(now.posted) === 0, countRepeats(now.posted));
   } finally {
     await browser?.close();
     const ended = new Promise<string>((resolve) =>
       demo.once('exit', (code, signal) => resolve(signal ?? `${code}`)),
     );
-    // As a terminal does it: to npm and all that it started. npm's own shell dies of it.
+    // Sends the signal to the whole process group, as a terminal does. It also ends npm's own shell.
     if (demo.pid) process.kill(-demo.pid, 'SIGINT');
     const how = await Promise.race([ended, sleep(30_000).then(() => 'still running')]);
-    check('Ctrl-C ends all of it', ['0', 'SIGINT', '130'].includes(how), how);
+    check('Ctrl-C ends the demo', ['0', 'SIGINT', '130'].includes(how), how);
     await sleep(3_000);
     const after = await fetch(address).then(
-      () => 'answers',
+      () => 'responds',
       () => 'gone',
     );
-    check('nothing of it answers any more', after === 'gone', after);
+    check('the app no longer responds after Ctrl-C', after === 'gone', after);
   }
 
   browser = await launch(executablePath);
@@ -226,7 +234,7 @@ async function main(): Promise<void> {
 
 await main().catch((error) => {
   console.error(error);
-  check('it ran to its end', false, String(error));
+  check('the test ran to its end', false, String(error));
 });
 const { passed, failed } = tally;
 console.log(`\nbrowser: ${passed} passed, ${failed} failed`);

@@ -6,17 +6,17 @@ const due = { count: 3, approximate: false };
 const texts = (changes: Parameters<typeof queueStats>[0]) =>
   queueTroubles(queueStats(changes)).map(({ text }) => text);
 
-describe('what is wrong with a queue', () => {
-  it('is nothing where rows are due and ticks come', () => {
+describe('queueTroubles', () => {
+  it('returns nothing while rows are due and ticks come', () => {
     expect(texts({ due_now: due, oldest_due_seconds: 4_000 })).toEqual([]);
   });
 
-  it('is that it is paused, with the reason where one was given', () => {
+  it('names a pause, with its reason if there is one', () => {
     expect(texts({ paused_at: ago(60), paused_reason: 'holiday' })).toEqual(['paused: holiday']);
     expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
   });
 
-  it('is that its ticks fail, whether it ever ticked or not, and not that no scheduler calls', () => {
+  it('says that ticks fail, whether the queue ever ticked or not, instead of a missing scheduler', () => {
     const failing = 'no provider can send messages: set UNIPILE_DSN';
     const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes));
     const text = `ticks fail: ${failing}`;
@@ -29,11 +29,11 @@ describe('what is wrong with a queue', () => {
     expect(texts({ ticks: ticks.reverse() })).toEqual([]);
   });
 
-  it('is that its rows cannot be read', () => {
+  it('says that its rows cannot be read', () => {
     expect(texts({ problem: 'public.trials cannot be read' })).toEqual(['public.trials cannot be read']);
   });
 
-  it('is what waits for a person, in the queue’s own word, and leads to it', () => {
+  it('counts the unknown rows in the queue’s own word, with a link to them', () => {
     const queue = queueStats({ name: 'trials' });
     queue.states.unknown = { count: 1_200, approximate: false };
     queue.words.unknown = 'unclear';
@@ -42,7 +42,7 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
-  it('is what a provider refuses, and leads to it', () => {
+  it('counts the accounts that a provider refuses, with a link to them', () => {
     const account = { provider: 'unipile', account: 'a', name: 'Ada', said: 'restricted', until: null };
     const href = '#needs-you-dm_queue';
     const troubles = (refused: (typeof account | { account: null; name: null })[]) =>
@@ -54,7 +54,7 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
-  it('is what no tick can reach: the reason, or how many there are', () => {
+  it('counts the unreachable rows, with the reason if there is only one', () => {
     const unreachable = [{ reason: 'no account', rows: 2 }];
     expect(texts({ unreachable })).toEqual(['2 unreachable: no account']);
     expect(texts({ unreachable: [...unreachable, { reason: 'due is null', rows: 40 }] })).toEqual([
@@ -62,7 +62,7 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
-  it('is what was delivered twice, or met an error, and leads to the latest row', () => {
+  it('counts the rows that were delivered twice or met an error, with a link to the latest', () => {
     const queue = queueStats({
       name: 'dms',
       noted: [
@@ -76,20 +76,20 @@ describe('what is wrong with a queue', () => {
     ]);
   });
 
-  it('is that nothing ticks it', () => {
+  it('says that no scheduler ticks the queue', () => {
     const unticked = 'nothing ticks it: 3 rows are due. Have a scheduler call /api/cron/dm-queue.';
     expect(queueTroubles(queueStats({ unticked }))).toEqual([{ tone: 'bad', text: unticked }]);
   });
 });
 
-describe('what is wrong with a partition', () => {
-  it('is that somebody paused it', () => {
+describe('partitionTroubles', () => {
+  it('names a pause', () => {
     expect(partitionTroubles(partition('mail', { paused_at: ago(9), paused_reason: 'asked to' }))).toEqual([
       { tone: 'warn', text: 'paused: asked to' },
     ]);
   });
 
-  it('is what blocks it, as long as rows wait behind that', () => {
+  it('names the row that blocks it while other rows wait behind', () => {
     const blocked = partition('blocking', { waiting: 'row 4 failed, is tried again, and goes first' });
     expect(partitionTroubles({ ...blocked, due: 2 })).toEqual([
       { tone: 'wait', text: 'blocked: row 4 failed, is tried again, and goes first' },

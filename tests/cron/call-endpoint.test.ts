@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { callEndpoint, fetchFault } from '../../lib/cron/call-endpoint.ts';
 
-it('a secret that no header can carry is not in the text of the fault', async () => {
+it('callEndpoint() keeps a secret that no header can carry out of the error text', async () => {
   const called = callEndpoint(
     new URL('http://127.0.0.1:9/api/cron/jobs'),
     { scheduler: 'worker' },

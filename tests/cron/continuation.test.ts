@@ -8,20 +8,20 @@ import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
 import { bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server.ts';
 import type { TestDatabase } from '../support/test-database.ts';
 
-/** An app on loopback whose `after` runs once the answer is out, as Next's does. */
+/** An app on loopback. Its `after` runs once the response is sent, as Next's does. */
 let app: Server;
 let appUrl: string;
 let database: TestDatabase;
 let sent: number;
-/** What has still to happen after answers. */
+/** The tasks of `after` that have not ended. */
 const tasks = new Set<Promise<void>>();
 const after: After = (task) => {
   const running = new Promise<void>((resolve) => setImmediate(resolve)).then(task);
   tasks.add(running);
   void running.finally(() => tasks.delete(running));
 };
-/** What the app was called with, continuation after continuation. */
-let called: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
+/** The app's requests, in order. */
+let requests: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
 
 const quick = {
   ...dmQueue,
@@ -36,7 +36,7 @@ const quick = {
 beforeAll(async () => {
   const handle = cronRoute(tickHandler(quick), { maxDuration: 60, after });
   app = createServer(async (incoming, outgoing) => {
-    called.push({ method: incoming.method, url: incoming.url, headers: incoming.headers });
+    requests.push({ method: incoming.method, url: incoming.url, headers: incoming.headers });
     const headers = incoming.headers as Record<string, string>;
     const response = await handle(
       new Request(`${appUrl}${incoming.url}`, { method: incoming.method, headers }),
@@ -58,13 +58,13 @@ afterAll(async () => {
 beforeEach(async () => {
   stubSecrets();
   sent = 0;
-  called = [];
+  requests = [];
   await database.reset();
 });
 
 afterEach(() => vi.unstubAllEnvs());
 
-/** Due messages, each of an account of its own. */
+/** Adds due messages, each with an account of its own. */
 async function addDms(count: number): Promise<void> {
   await database.sql(
     `with a as (insert into punctual.accounts (provider, provider_account_id, name)
@@ -77,7 +77,7 @@ async function addDms(count: number): Promise<void> {
 
 const slot = '2026-03-02T12:00:00.000Z';
 
-/** One call of a clock, and all that comes of it. */
+/** Calls the endpoint once, as a scheduler does, and waits for the continuations. */
 async function callOnce(headers: Record<string, string> = {}): Promise<void> {
   const response = await fetch(`${appUrl}/api/cron/dm-queue`, {
     headers: {
@@ -98,8 +98,8 @@ const ledger = () =>
        from punctual.ticks order by started_at, continuation`,
   );
 
-describe('a call that ends with a backlog', () => {
-  it('is gone on with at once, continuation after continuation, until the backlog is gone', async () => {
+describe('a tick that leaves due rows', () => {
+  it('starts continuations until no row is due', async () => {
     await addDms(100);
     await callOnce();
     const ticks = await ledger();
@@ -120,10 +120,10 @@ describe('a call that ends with a backlog', () => {
         duplicate: false,
       });
     }
-    expect(called.slice(1).every(({ method }) => method === 'POST')).toBe(true);
+    expect(requests.slice(1).every(({ method }) => method === 'POST')).toBe(true);
   });
 
-  it('goes on no longer than max_continuations says', async () => {
+  it('starts at most max_continuations continuations', async () => {
     await addDms(100);
     await database.sql(`update punctual.queues set max_continuations = 2 where name = 'dm_queue'`);
     await callOnce();
@@ -131,15 +131,15 @@ describe('a call that ends with a backlog', () => {
     expect(sent).toBe(90);
   });
 
-  it('goes on with nothing where max_continuations is 0', async () => {
+  it('starts no continuation if max_continuations is 0', async () => {
     await addDms(40);
     await database.sql(`update punctual.queues set max_continuations = 0 where name = 'dm_queue'`);
     await callOnce();
-    expect(called).toHaveLength(1);
+    expect(requests).toHaveLength(1);
     expect(sent).toBe(30);
   });
 
-  it('ends its run where another tick is at work', async () => {
+  it('ends its run if another tick is running', async () => {
     await addDms(100);
     await database.sql(
       `insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
@@ -149,23 +149,23 @@ describe('a call that ends with a backlog', () => {
       'x-punctual-continuation': '1',
       'x-punctual-run-id': '6f2f4f0e-1e62-4d9c-9c5c-0d6b4a1d1f10',
     });
-    expect(called).toHaveLength(1);
+    expect(requests).toHaveLength(1);
     expect(sent).toBe(0);
   });
 
-  it('leaves rows that wait for something else to the next slot', async () => {
+  it('leaves rows that cannot start yet to the next slot', async () => {
     await addDms(40);
     await database.sql(`update punctual.accounts set paused_until = 'infinity' where name = 'Account'`);
     await callOnce();
-    expect(called).toHaveLength(1);
+    expect(requests).toHaveLength(1);
   });
 
-  it('does not believe a continuation without its run id: it is the scheduler’s own call then', async () => {
+  it('treats a continuation without a run id as the scheduler’s own call', async () => {
     await callOnce({ 'x-punctual-continuation': '7' });
     expect(await ledger()).toMatchObject([{ continuation: 0 }]);
   });
 
-  it('keeps its secret out of the ledger, and the query with it', async () => {
+  it('keeps the query of its URL, and so the secret, out of the ledger', async () => {
     await fetch(`${appUrl}/api/cron/dm-queue?x-vercel-protection-bypass=${CRON_SECRET}`, {
       headers: bearer(CRON_SECRET),
     });
@@ -174,7 +174,7 @@ describe('a call that ends with a backlog', () => {
 });
 
 describe('two calls for one slot', () => {
-  it('do its rows once, and the ledger marks the second', async () => {
+  it('run its rows once, and the ledger marks the second as a duplicate', async () => {
     await addDms(10);
     await callOnce();
     await callOnce();
@@ -182,7 +182,7 @@ describe('two calls for one slot', () => {
     expect((await ledger()).map(({ duplicate }) => duplicate)).toEqual([false, true]);
   });
 
-  it('are none where two schedulers, or two entries of one, name the same instant', async () => {
+  it('are not duplicates if two schedulers, or two entries of one, name the same instant', async () => {
     await callOnce();
     await callOnce({ 'x-punctual-scheduler': 'another-scheduler' });
     await fetch(`${appUrl}/api/cron/process-scheduled`, {

@@ -38,11 +38,11 @@ const SECRETS = [
 
 let database: TestDatabase;
 let sandbox: Sandbox;
-/** Where nobody listens. */
+/** No server listens here. */
 let deadUrl: string;
 const logged: string[] = [];
 
-/** The server as the environment makes it, but for its database. Without one it calls a Supabase that is not there. */
+/** Sets the services that `variables` describe, over `rpc`. Without `rpc` they call a Supabase that does not exist. */
 async function startServer(variables: Record<string, string> = {}, rpc?: Rpc): Promise<void> {
   const env = serverEnv({ SUPABASE_URL: deadUrl, SUPABASE_SERVICE_ROLE_KEY: SERVICE_ROLE_KEY, ...variables });
   const made = await makeServices(env);
@@ -111,7 +111,7 @@ async function addAccount(provider: string, providerAccountId: string): Promise<
   return account.id;
 }
 
-/** Due messages, each of an account of its own; what they say begins with `text`. */
+/** Adds due messages, each with an account of its own. Their bodies begin with `text`. */
 async function addDms(count: number, text: string): Promise<void> {
   for (let n = 1; n <= count; n++) {
     const account = await addAccount('unipile', `${text} ${n}`);
@@ -139,7 +139,7 @@ const noCounts = {
 };
 
 describe('a call with the secret', () => {
-  it.each(['GET', 'POST'] as const)('by %s is answered with the whole report of a tick', async (method) => {
+  it.each(['GET', 'POST'] as const)('by %s returns the full report of its tick', async (method) => {
     const response = await tick(method);
     expect(response.status).toBe(200);
     const report = await response.json();
@@ -170,10 +170,10 @@ describe('a call with the secret', () => {
     expect(entry).toMatchObject({ id: report.tick, admitted: true, outcome: 'idle' });
   });
 
-  it('sends what was taken in by POST /api/dms, and settles the row with the provider’s id', async () => {
+  it('sends the messages that POST /api/dms queued, and settles each row with the provider’s id', async () => {
     const linkedin = await addAccount('unipile', 'linkedin-of-ann');
     const whatsapp = await addAccount('whatsapp_cloud', '100200300');
-    const asked = [
+    const bodies = [
       { account_id: linkedin, channel: 'linkedin', recipient: 'bob', body: 'e2e: hello\nBob 👋' },
       { account_id: whatsapp, channel: 'whatsapp', recipient: '+4915112345678', body: 'e2e: hello by phone' },
       {
@@ -183,14 +183,14 @@ describe('a call with the secret', () => {
         body: 'e2e: hello Carol',
       },
     ];
-    const taken = await postDms(
+    const created = await postDms(
       new Request('http://app.test/api/dms', {
         method: 'POST',
         headers: bearer(API_KEY),
-        body: JSON.stringify(asked),
+        body: JSON.stringify(bodies),
       }),
     );
-    expect(taken.status).toBe(201);
+    expect(created.status).toBe(201);
 
     const report = await (await tick()).json();
     expect(report).toMatchObject({
@@ -202,16 +202,16 @@ describe('a call with the secret', () => {
     const deliveries = delivered('e2e:');
     expect(deliveries.map(({ account, recipient, text }) => ({ account, recipient, text }))).toEqual(
       expect.arrayContaining([
-        { account: 'linkedin-of-ann', recipient: 'bob', text: asked[0]?.body },
-        { account: '100200300', recipient: '+4915112345678', text: asked[1]?.body },
-        { account: 'linkedin-of-ann', recipient: 'carol', text: asked[2]?.body },
+        { account: 'linkedin-of-ann', recipient: 'bob', text: bodies[0]?.body },
+        { account: '100200300', recipient: '+4915112345678', text: bodies[1]?.body },
+        { account: 'linkedin-of-ann', recipient: 'carol', text: bodies[2]?.body },
       ]),
     );
     for (const row of await messages()) {
       expect(row).toMatchObject({ status: 'sent', attempts: 1, last_error: null, lease_expires_at: null });
       const delivery = deliveries.find(({ id }) => id === row.provider_message_id);
       expect(delivery?.text).toBe(row.body);
-      // The provider took it before the database settled it, and not long before.
+      // The provider accepted the message less than 10 s before the database settled it.
       expect(Date.parse(row.sent_at) - Date.parse(delivery?.at ?? '')).toBeGreaterThanOrEqual(-50);
       expect(Date.parse(row.sent_at) - Date.parse(delivery?.at ?? '')).toBeLessThan(10_000);
     }
@@ -220,7 +220,7 @@ describe('a call with the secret', () => {
     expect(delivered('e2e:')).toHaveLength(3);
   });
 
-  it('sends each message once, and never fails, when it is made a hundred times at once', async () => {
+  it('sends each message once and never fails when it is made 100 times at once', async () => {
     await addDms(20, 'hundred');
     const calls = await Promise.all(Array.from({ length: 100 }, (_, n) => tick(n % 2 ? 'GET' : 'POST')));
     expect(new Set(calls.map((call) => call.status))).toEqual(new Set([200]));
@@ -231,7 +231,7 @@ describe('a call with the secret', () => {
     expect(delivered('hundred')).toHaveLength(20);
   });
 
-  it('is told that it was skipped while another tick is running, and claims nothing', async () => {
+  it('is skipped and claims nothing while another tick is running', async () => {
     await addDms(1, 'overlapped');
     await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
       values (gen_random_uuid(), 'dm_queue', 'main', 'vercel', true, now(), now() + interval '1 minute')`);
@@ -242,18 +242,18 @@ describe('a call with the secret', () => {
     expect(delivered('overlapped')).toEqual([]);
   });
 
-  it('runs again once the limit of a tick that died has passed', async () => {
+  it('runs once the limit of a tick that died has passed', async () => {
     await addDms(1, 'after a death');
     await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at)
       values (gen_random_uuid(), 'dm_queue', 'main', 'vercel', true, now() - interval '2 minutes', now() - interval '1 minute')`);
     expect(await (await tick()).json()).toMatchObject({ outcome: 'ran', counts: { done: 1 } });
   });
 
-  it('may write the scheme in any case', async () => {
+  it('may write the scheme of its header in any case', async () => {
     expect((await tick('GET', { authorization: `bearer ${SECRET}` })).status).toBe(200);
   });
 
-  it('is accepted under the previous secret while the secret is being changed', async () => {
+  it('is accepted with the previous secret while CRON_SECRET_PREVIOUS is set', async () => {
     vi.stubEnv('CRON_SECRET_PREVIOUS', PREVIOUS);
     expect((await tick('GET', bearer(PREVIOUS))).status).toBe(200);
     expect((await tick('GET', bearer(SECRET))).status).toBe(200);
@@ -264,22 +264,22 @@ describe('a call with the secret', () => {
 });
 
 describe('a call without the secret', () => {
-  const cases: [what: string, headers: Headers][] = [
-    ['shows nothing', {}],
-    ['shows another secret', bearer('guess')],
-    ['shows the beginning of it', bearer(SECRET.slice(0, -1))],
-    ['shows more than it', bearer(`${SECRET}x`)],
-    ['shows it in capitals', bearer(SECRET.toUpperCase())],
-    ['shows it twice', bearer(`${SECRET} ${SECRET}`)],
-    ['shows it under another scheme', { authorization: `Basic ${btoa(`cron:${SECRET}`)}` }],
-    ['shows it under no scheme', { authorization: SECRET }],
-    ['shows it with no space after the scheme', { authorization: `Bearer${SECRET}` }],
-    ['shows a scheme only', { authorization: 'Bearer ' }],
-    ['shows it in another header', { 'x-api-key': SECRET, cookie: `punctual_session=${SECRET}` }],
-    ['shows the API key', bearer(API_KEY)],
-    ['says that it is Vercel', { 'user-agent': 'vercel-cron/1.0', 'x-vercel-cron-schedule': '* * * * *' }],
+  const cases: [label: string, headers: Headers][] = [
+    ['sends nothing', {}],
+    ['sends another secret', bearer('guess')],
+    ['sends only the beginning of the secret', bearer(SECRET.slice(0, -1))],
+    ['sends the secret and one more character', bearer(`${SECRET}x`)],
+    ['sends the secret in capitals', bearer(SECRET.toUpperCase())],
+    ['sends the secret twice', bearer(`${SECRET} ${SECRET}`)],
+    ['sends the secret under another scheme', { authorization: `Basic ${btoa(`cron:${SECRET}`)}` }],
+    ['sends the secret under no scheme', { authorization: SECRET }],
+    ['sends the secret with no space after the scheme', { authorization: `Bearer${SECRET}` }],
+    ['sends only the scheme', { authorization: 'Bearer ' }],
+    ['sends the secret in another header', { 'x-api-key': SECRET, cookie: `punctual_session=${SECRET}` }],
+    ['sends the API key', bearer(API_KEY)],
+    ['claims to be Vercel', { 'user-agent': 'vercel-cron/1.0', 'x-vercel-cron-schedule': '* * * * *' }],
   ];
-  it.each(cases)('that %s is refused, and touches nothing', async (_what, headers) => {
+  it.each(cases)('that %s is refused and changes nothing', async (_label, headers) => {
     await addDms(1, 'refused');
     for (const method of ['GET', 'POST'] as const) {
       const response = await tick(method, headers);
@@ -297,38 +297,41 @@ describe('a call without the secret', () => {
     expect(delivered('refused')).toEqual([]);
   });
 
-  it('is refused even where the secret stands in the address', async () => {
+  it('is refused even if the secret is in the URL', async () => {
     const request = new Request(`http://app.test/api/cron/dm-queue?secret=${SECRET}&token=${SECRET}`);
     expect((await tickByGet(request)).status).toBe(401);
   });
 
-  it('is refused before the environment is read: a server that is not set up tells strangers nothing', async () => {
+  it('is refused before the environment is read, so a misconfigured server reveals nothing', async () => {
     provideServices(null);
     vi.stubEnv('VERCEL', '1');
     expect((await tick('GET', bearer('guess'))).status).toBe(401);
   });
 });
 
-describe('a server that is not set up', () => {
-  it.each([undefined, '', '   '])('with CRON_SECRET %j says so, and runs nothing', async (value) => {
-    vi.stubEnv('CRON_SECRET', value);
-    for (const headers of [
-      {},
-      bearer(''),
-      bearer('undefined'),
-      bearer(SECRET),
-      { authorization: 'Bearer    ' },
-    ]) {
-      const response = await tick('GET', headers);
-      expect(response.status).toBe(503);
-      const { error } = await response.json();
-      expect(error).toMatchObject({ kind: 'not_configured', variables: ['CRON_SECRET'] });
-      expect(error.message).toContain('CRON_SECRET');
-    }
-    expect(await ledger()).toEqual([]);
-  });
+describe('a misconfigured server', () => {
+  it.each([undefined, '', '   '])(
+    'with CRON_SECRET %j names the variable and runs nothing',
+    async (value) => {
+      vi.stubEnv('CRON_SECRET', value);
+      for (const headers of [
+        {},
+        bearer(''),
+        bearer('undefined'),
+        bearer(SECRET),
+        { authorization: 'Bearer    ' },
+      ]) {
+        const response = await tick('GET', headers);
+        expect(response.status).toBe(503);
+        const { error } = await response.json();
+        expect(error).toMatchObject({ kind: 'not_configured', variables: ['CRON_SECRET'] });
+        expect(error.message).toContain('CRON_SECRET');
+      }
+      expect(await ledger()).toEqual([]);
+    },
+  );
 
-  it('with no provider names the variables, and claims nothing', async () => {
+  it('with no provider names the variables to set and claims nothing', async () => {
     await addDms(1, 'no provider');
     await startServer({}, database.rpc);
     const response = await tick();
@@ -343,7 +346,7 @@ describe('a server that is not set up', () => {
     expect(await messages()).toMatchObject([{ status: 'pending', attempts: 0 }]);
   });
 
-  it('leaves the rows of a provider that is not configured alone, and sends the others', async () => {
+  it('leaves the rows of an unconfigured provider pending and sends the others', async () => {
     const whatsapp = await addAccount('whatsapp_cloud', '100200300');
     await database.sql(
       `insert into punctual.dm_queue (account_id, channel, recipient, body) values ($1, 'whatsapp', '+49151', 'one provider: waits')`,
@@ -358,9 +361,13 @@ describe('a server that is not set up', () => {
   it.each([
     ['on Vercel without a database', { VERCEL: '1' }, ['SUPABASE_URL', 'SUPABASE_SECRET_KEY']],
     ['in production without a database', { NODE_ENV: 'production' }, ['SUPABASE_URL', 'SUPABASE_SECRET_KEY']],
-    ['with half of a pair', { STORE: 'embedded', UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
-    ['with a wrong word', { STORE: 'mysql' }, ['STORE']],
-  ])('%s names what to set', async (_where, variables, named) => {
+    [
+      'with half of a pair of variables',
+      { STORE: 'embedded', UNIPILE_DSN: 'api1.unipile.com' },
+      ['UNIPILE_API_KEY'],
+    ],
+    ['with an unknown STORE', { STORE: 'mysql' }, ['STORE']],
+  ])('%s names the variables to set', async (_label, variables, named) => {
     provideServices(null);
     for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'VERCEL', 'STORE', 'UNIPILE_DSN'])
       vi.stubEnv(name, '');
@@ -370,7 +377,7 @@ describe('a server that is not set up', () => {
     expect(await response.json()).toMatchObject({ error: { kind: 'not_configured', variables: named } });
   });
 
-  it('is tried anew by the next call once that is set', async () => {
+  it('reads the environment again at the next call, so that you only set the variables', async () => {
     provideServices(null);
     vi.stubEnv('SUPABASE_URL', '');
     vi.stubEnv('SUPABASE_SERVICE_ROLE_KEY', '');
@@ -384,7 +391,7 @@ describe('a server that is not set up', () => {
     });
   });
 
-  describe('of a queue whose code is not as it should be', () => {
+  describe('with a queue that has', () => {
     const call = (changes: object) => {
       const queue = defineQueue({
         name: 'dm_queue',
@@ -400,7 +407,7 @@ describe('a server that is not set up', () => {
     };
 
     it.each([
-      ['a timeout that is too long', { timeoutMs: 60_000 }, /Set timeoutMs in .* to 43000 ms at most/],
+      ['too long a timeout', { timeoutMs: 60_000 }, /Set timeoutMs in .* to 43000 ms at most/],
       [
         'a connect that throws',
         {
@@ -410,7 +417,7 @@ describe('a server that is not set up', () => {
         },
         /^dm_queue: connect threw an error, which is in the log\..* names the variables to set\.$/,
       ],
-    ])('%s: says what to change, without secrets, and claims nothing', async (_what, changes, message) => {
+    ])('%s says what to change, reveals no secret and claims nothing', async (_label, changes, message) => {
       await addDms(1, 'odd');
       const response = await call(changes);
       expect(response.status).toBe(503);
@@ -425,7 +432,7 @@ describe('a server that is not set up', () => {
     });
   });
 
-  it('with a setting that does not fit its limit says what to change and where, and gives back what it claimed', async () => {
+  it('with a setting that does not fit its limit says what to change and where, and releases its rows', async () => {
     await addDms(2, 'too long');
     await database.sql('update punctual.queues set timeout_seconds = 46');
     const response = await tick();
@@ -441,10 +448,10 @@ describe('a server that is not set up', () => {
     ]);
   });
 
-  it('answers, and does not throw, when its embedded database cannot be opened', async () => {
+  it('answers an error and does not throw if its embedded database cannot be opened', async () => {
     provideServices(null);
     vi.stubEnv('STORE', 'embedded');
-    // Below a file nothing can be made.
+    // No directory can be created below a file.
     vi.stubEnv('PUNCTUAL_DATA', 'package.json/data');
     vi.stubEnv('LOG_LEVEL', 'fatal');
     const response = await tick();
@@ -454,8 +461,8 @@ describe('a server that is not set up', () => {
   });
 });
 
-describe('a database that', () => {
-  it('is down makes the call fail with a kind and a time to come again', async () => {
+describe('a call of /api/cron/dm-queue', () => {
+  it('answers 503 with an error kind and Retry-After if the database is down', async () => {
     await startServer(bothProviders());
     const response = await tick();
     expect(response.status).toBe(503);
@@ -465,7 +472,7 @@ describe('a database that', () => {
     expect(error.message).toContain('cannot be reached');
   });
 
-  it('is not migrated makes the call fail with what to do', async () => {
+  it('answers 503 and says what to do if the database is not migrated', async () => {
     await database.sql('alter schema punctual rename to somewhere_else');
     try {
       const response = await tick();
@@ -482,7 +489,7 @@ describe('a database that', () => {
 
 describe('the ledger', () => {
   const thisYear = new Date(Date.UTC(new Date().getUTCFullYear(), 0, 1)).toISOString();
-  it.each<[what: string, headers: Headers, clock: string, slot: string | null]>([
+  it.each<[label: string, headers: Headers, scheduler: string, slot: string | null]>([
     ['an HTTP cron', { 'user-agent': 'curl/8.0' }, 'http', null],
     [
       'Vercel',
@@ -497,7 +504,7 @@ describe('the ledger', () => {
       '2026-03-02T12:00:00.000Z',
     ],
     [
-      'a scheduler of ours behind Vercel, which is believed first',
+      'a scheduler of ours behind Vercel, whose own headers win',
       {
         'user-agent': 'vercel-cron/1.0',
         'x-vercel-cron-schedule': '0 0 1 1 *',
@@ -508,12 +515,12 @@ describe('the ledger', () => {
       '2026-03-02T12:00:00.000Z',
     ],
     [
-      'a scheduler that talks nonsense',
+      'a scheduler with invalid headers',
       { 'x-punctual-scheduler': '<b>', 'x-punctual-slot': 'noon' },
       'http',
       null,
     ],
-  ])('says that the tick was called by %s, and for which slot', async (_what, headers, scheduler, slot) => {
+  ])('records the scheduler and the slot of a call by %s', async (_label, headers, scheduler, slot) => {
     const report = await (await tick('GET', { ...bearer(SECRET), ...headers })).json();
     expect(report).toMatchObject({ scheduler, slot });
     const [entry] = await ledger();
@@ -521,7 +528,7 @@ describe('the ledger', () => {
     expect(entry.slot === null ? null : new Date(entry.slot).toISOString()).toBe(slot);
   });
 
-  it('marks the second delivery of a slot as a duplicate, and lets it go on', async () => {
+  it('marks the second delivery of a slot as a duplicate and still runs it', async () => {
     const headers = { ...bearer(SECRET), 'x-punctual-slot': '2026-03-02T12:00:00Z' };
     await addDms(1, 'first delivery');
     expect(await (await tick('GET', headers)).json()).toMatchObject({
@@ -533,8 +540,8 @@ describe('the ledger', () => {
   });
 });
 
-describe('the endpoint of retention', () => {
-  it('takes the same secret, and deletes what is past its time', async () => {
+describe('/api/cron/prune', () => {
+  it('takes the same secret and deletes rows older than their retention', async () => {
     await addDms(2, 'old');
     await tick();
     await database.sql(
@@ -559,20 +566,20 @@ describe('the endpoint of retention', () => {
     expect(await messages()).toMatchObject([{ body: 'old 2' }]);
   });
 
-  it('takes fewer at a time where a thousand take too long', async () => {
-    const asked: unknown[] = [];
+  it('deletes in smaller batches if 1,000 rows take too long', async () => {
+    const limits: unknown[] = [];
     const slow: Rpc = async (name, params) => {
       if (name !== 'prune') return database.rpc(name, params);
-      asked.push(params.p_limit);
+      limits.push(params.p_limit);
       if (Number(params.p_limit) > 10) throw new StoreError('unavailable', 'canceling statement', '57014');
       return database.rpc(name, params);
     };
     await startServer(bothProviders(), slow);
     expect(await (await prune(bearer(SECRET))).json()).toMatchObject({ more: false });
-    expect(asked).toEqual([1_000, 100, 10]);
+    expect(limits).toEqual([1_000, 100, 10]);
   });
 
-  it('answers a database that is down with a kind and a time to come again', async () => {
+  it('answers 503 with an error kind and Retry-After if the database is down', async () => {
     await startServer(bothProviders());
     const response = await prune(bearer(SECRET));
     expect(response.status).toBe(503);
@@ -581,23 +588,23 @@ describe('the endpoint of retention', () => {
   });
 });
 
-describe('every answer', () => {
-  const situations: [what: string, status: number, call: () => Promise<Response>][] = [
-    ['a tick that sent', 200, () => addDms(1, 'answer').then(() => tick())],
+describe('every response', () => {
+  const situations: [label: string, status: number, call: () => Promise<Response>][] = [
+    ['a tick that sends a message', 200, () => addDms(1, 'answer').then(() => tick())],
     ['an idle tick', 200, () => tick('POST')],
-    ['a refusal', 401, () => tick('GET', bearer(PREVIOUS))],
+    ['a refused call', 401, () => tick('GET', bearer(PREVIOUS))],
     [
-      'no secret set',
+      'a call while CRON_SECRET is not set',
       503,
       () => {
         vi.stubEnv('CRON_SECRET', '');
         return tick();
       },
     ],
-    ['no provider set', 503, () => startServer({}, database.rpc).then(() => tick())],
-    ['a database that is down', 503, () => startServer(bothProviders()).then(() => tick())],
+    ['a call while no provider is configured', 503, () => startServer({}, database.rpc).then(() => tick())],
+    ['a call while the database is down', 503, () => startServer(bothProviders()).then(() => tick())],
     [
-      'a provider that refuses our key',
+      'a tick whose provider refuses our key',
       200,
       async () => {
         await addDms(1, 'revoked');
@@ -606,7 +613,7 @@ describe('every answer', () => {
       },
     ],
     [
-      'a provider that is not there',
+      'a tick whose provider cannot be reached',
       200,
       async () => {
         await addDms(1, 'gone');
@@ -615,22 +622,22 @@ describe('every answer', () => {
       },
     ],
   ];
-  it.each(situations)('to %s is kept by no cache and bears no secret', async (_what, status, call) => {
+  it.each(situations)('to %s forbids caching and contains no secret', async (_label, status, call) => {
     logged.length = 0;
     const response = await call();
     expect(response.status).toBe(status);
     expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8');
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
-    const said = JSON.stringify([await response.text(), [...response.headers]]);
-    const kept = JSON.stringify([
+    const received = JSON.stringify([await response.text(), [...response.headers]]);
+    const stored = JSON.stringify([
       await ledger(),
       await messages(),
       await database.sql('table punctual.providers'),
     ]);
     for (const secret of SECRETS) {
-      expect(said).not.toContain(secret);
-      expect(kept).not.toContain(secret);
+      expect(received).not.toContain(secret);
+      expect(stored).not.toContain(secret);
       expect(logged.join('\n')).not.toContain(secret);
     }
   });

@@ -7,16 +7,17 @@ import type { TestDatabase } from '../support/test-database.ts';
 
 const WORKER_SECRET = 'secret-of-the-worker';
 
-/** What stands at the worker's address, and what it was asked. */
+/** Stands in for the worker. */
 let standIn: Server;
 let workerUrl: string;
-let behave: (answer: (status: number, body: object) => void) => void;
-let asked: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
+let behave: (respond: (status: number, body: object) => void) => void;
+/** The requests to the stand-in. */
+let requests: { method?: string; url?: string; headers: NodeJS.Dict<string | string[]> }[];
 let database: TestDatabase;
 
 beforeAll(async () => {
   standIn = createServer((request, response) => {
-    asked.push({ method: request.method, url: request.url, headers: request.headers });
+    requests.push({ method: request.method, url: request.url, headers: request.headers });
     behave((status, body) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
     );
@@ -36,7 +37,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   stubSecrets();
-  asked = [];
+  requests = [];
   await database.reset();
   await database.sql(
     `insert into punctual.jobs (name, payload) select 'count-words', '{"text": "a b"}' from generate_series(1, 3)`,
@@ -57,16 +58,16 @@ const done = async () =>
   (await database.sql(`select count(*)::integer as n from punctual.jobs where status = 'done'`))[0]?.n;
 
 describe('a trigger', () => {
-  it('hands the queue’s tick to the worker, with what the scheduler said', async () => {
-    behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
-    const answer = await trigger('jobs', {
+  it('hands the queue’s tick to the worker, with the scheduler’s name, slot and schedule', async () => {
+    behave = (respond) => respond(202, { queue: 'jobs', state: 'started' });
+    const response = await trigger('jobs', {
       ...bearer(CRON_SECRET),
       'x-punctual-scheduler': 'some-scheduler',
       'x-punctual-slot': '2026-03-02T12:00:00Z',
       'x-punctual-schedule': '* * * * *',
     });
-    expect(answer).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
-    expect(asked).toMatchObject([
+    expect(response).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
+    expect(requests).toMatchObject([
       {
         method: 'POST',
         url: '/ticks/jobs',
@@ -82,46 +83,46 @@ describe('a trigger', () => {
     expect(await done()).toBe(0);
   });
 
-  it.each<[how: string, behave: typeof behave, why: string]>([
-    ['refuses', (answer) => answer(401, { error: {} }), 'the worker answered 401'],
-    ['is ending', (answer) => answer(503, { error: {} }), 'the worker answered 503'],
-    ['is something else', (answer) => answer(200, { hello: 'world' }), 'the worker answered 200'],
+  it.each<[label: string, behave: typeof behave, reason: string]>([
+    ['refuses', (respond) => respond(401, { error: {} }), 'the worker answered 401'],
+    ['is stopping', (respond) => respond(503, { error: {} }), 'the worker answered 503'],
+    ['is another server', (respond) => respond(200, { hello: 'world' }), 'the worker answered 200'],
     ['hangs', () => {}, 'the worker did not answer within 3 s'],
-  ])('ticks itself where the worker %s', async (_how, behaviour, why) => {
+  ])('ticks by itself if the worker %s', async (_label, behaviour, reason) => {
     behave = behaviour;
-    const answer = await trigger('jobs');
-    expect(answer).toMatchObject({ status: 200, body: { worker: why } });
+    const response = await trigger('jobs');
+    expect(response).toMatchObject({ status: 200, body: { worker: reason } });
     expect(await done()).toBe(3);
     expect(await database.sql('select path from punctual.ticks')).toEqual([{ path: '/api/trigger/jobs' }]);
   });
 
-  it('does a call for one part itself: a worker ticks whole queues', async () => {
-    behave = (answer) => answer(202, { queue: 'jobs', state: 'started' });
+  it('ticks a single partition by itself, because a worker ticks whole queues', async () => {
+    behave = (respond) => respond(202, { queue: 'jobs', state: 'started' });
     expect(await trigger('jobs?partition=default')).toMatchObject({
       status: 200,
       body: { worker: 'a worker ticks whole queues' },
     });
-    expect(asked).toEqual([]);
+    expect(requests).toEqual([]);
     expect(await done()).toBe(3);
   });
 
-  it('says which queues there are, where there is none of that name', async () => {
+  it('answers 404 and lists the queues if the name is unknown', async () => {
     expect(await trigger('nothing')).toMatchObject({
       status: 404,
       body: { error: { message: expect.stringContaining('dm_queue') } },
     });
-    expect(asked).toEqual([]);
+    expect(requests).toEqual([]);
   });
 
-  it('wants the secret of the schedulers, and takes not the worker’s', async () => {
+  it('requires CRON_SECRET and refuses the worker’s secret', async () => {
     expect((await trigger('jobs', {})).status).toBe(401);
     expect((await trigger('jobs', bearer(WORKER_SECRET))).status).toBe(401);
-    expect(asked).toEqual([]);
+    expect(requests).toEqual([]);
   });
 });
 
 describe('without a worker', () => {
-  it('a trigger ticks itself', async () => {
+  it('a trigger ticks by itself', async () => {
     const alone = await openServedDatabase();
     try {
       await alone.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a"}')`);

@@ -1,6 +1,6 @@
 import type { LedgerTick, QueueStats } from '../../lib/store/stats.ts';
 
-/** When the figures of the tests were read. */
+/** The instant at which the tests' figures were read. */
 export const now = '2026-03-02T12:00:00.000Z';
 export const nowMs = Date.parse(now);
 export const ago = (seconds: number) => new Date(nowMs - seconds * 1_000).toISOString();
@@ -9,7 +9,7 @@ type Partition = QueueStats['partitions'][number];
 
 const none = { count: 0, approximate: false };
 
-/** A queue with nothing in it that a tick came to five seconds ago. */
+/** An empty queue whose last tick was five seconds ago. */
 export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
   return {
     name: 'dm_queue',

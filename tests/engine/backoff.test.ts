@@ -5,14 +5,14 @@ import { assertProperty } from '../support/property.ts';
 
 const settings = { baseSeconds: 30, capSeconds: 3_600 };
 
-it('spreads a row anywhere between now and its ceiling, which doubles to the cap', () => {
+it('picks a random wait between zero and a ceiling that doubles up to the cap', () => {
   expect([1, 2, 3, 8, 50].map((attempt) => backoffSeconds(attempt, settings, () => 0.999_999_9))).toEqual(
     [30, 60, 120, 3_600, 3_600].map((ceiling) => expect.closeTo(ceiling, 2)),
   );
   expect(backoffSeconds(5, settings, () => 0)).toBe(0);
 });
 
-it('is never shorter than the provider said, never negative, never longer than the cap for it', async () => {
+it('waits at least as long as the provider asks, and no longer than the greater of that wait and the cap', async () => {
   await assertProperty(
     fc.property(
       fc.integer({ min: 1, max: 1_000 }),

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Breaker } from '../../lib/engine/breaker.ts';
 
 describe('a provider', () => {
-  it('rests after five failures in a row, and not after four with an answer between', () => {
+  it('pauses after five failures in a row, and a response in between restarts the count', () => {
     const breaker = new Breaker();
     for (let n = 0; n < 4; n++) breaker.failed('unipile', 'down');
     breaker.answered('unipile');
@@ -14,7 +14,7 @@ describe('a provider', () => {
     expect(breaker.takeNotes()).toEqual([{ name: 'unipile', ok: false, error: 'still down' }]);
   });
 
-  it('that failed before rests again after one failure', () => {
+  it('pauses again after one failure while it is tested', () => {
     const breaker = new Breaker();
     breaker.setProbing(['unipile']);
     breaker.failed('unipile', 'down again');
@@ -22,7 +22,7 @@ describe('a provider', () => {
     expect(breaker.takeNotes()).toEqual([{ name: 'unipile', ok: false, error: 'down again' }]);
   });
 
-  it('that refuses our set-up rests at once, and each call that met it counts', () => {
+  it('pauses at once when it refuses our setup, and every refused call counts', () => {
     const breaker = new Breaker();
     breaker.setProbing(['unipile']);
     breaker.refused('unipile', 'wrong key');
@@ -32,7 +32,7 @@ describe('a provider', () => {
     expect(breaker.takeNotes()).toEqual([{ name: 'unipile', ok: false, error: 'wrong key', refused: 2 }]);
   });
 
-  it('that failed before is believed again after one answer', () => {
+  it('resumes after one response while it is tested', () => {
     const breaker = new Breaker();
     breaker.setProbing(['unipile']);
     breaker.answered('unipile');

@@ -8,7 +8,7 @@ import { assertProperty } from '../support/property.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 describe('the budget', () => {
-  it('never admits what could still be under way 15 s before the limit, whenever it is asked', async () => {
+  it('never admits a row that could still run 15 s before the limit', async () => {
     await assertProperty(
       fc.property(
         fc.integer({ min: 16_000, max: 800_000 }),
@@ -24,7 +24,7 @@ describe('the budget', () => {
     );
   });
 
-  it('admits no row whose lease could end before it does, counted from when the claim was requested', () => {
+  it('admits no row that could outlast its lease, counted from the request of its claim', () => {
     const clock = new VirtualClock(0);
     clock.skip(70_000);
     expect(leaseAdmits(clock, 0, 90_000, 15_000)).toBe(true);
@@ -52,7 +52,7 @@ describe('a queue', () => {
     return defined.fault;
   };
 
-  it('does not connect when its timeout cannot fit into a tick, and says what to change', () => {
+  it('refuses to connect if its timeout does not fit into a tick, and says what to change', () => {
     expect(fault({ timeoutMs: 43_001 })).toMatch(
       /Set timeoutMs in the queue's definition to 43000 ms at most/,
     );
@@ -60,11 +60,11 @@ describe('a queue', () => {
     expect(fault({ timeoutMs: 43_000 })).toBeNull();
   });
 
-  it('does not connect under a name that the registry does not take', () => {
+  it('refuses to connect under a name that the registry does not accept', () => {
     expect(fault({ name: 'Reminders!' })).toMatch(/is not a valid queue name/);
   });
 
-  it('says of an error of connect that there was one, without its text', () => {
+  it('reports an error of connect without its text, and keeps it as the cause', () => {
     const secret = new Error('no such host: secret.example');
     const defined = defineQueue({
       ...queue,
@@ -73,18 +73,18 @@ describe('a queue', () => {
         throw secret;
       },
     });
-    const refused = (() => {
+    const thrown = (() => {
       try {
         return defined.connect(null);
       } catch (error) {
         return error as Error;
       }
     })();
-    expect(refused).toMatchObject({ name: 'NotConfiguredError', cause: secret });
-    expect(refused?.message).toMatch(/^reminders: connect threw an error, which is in the log/);
+    expect(thrown).toMatchObject({ name: 'NotConfiguredError', cause: secret });
+    expect(thrown?.message).toMatch(/^reminders: connect threw an error, which is in the log/);
   });
 
-  it('lets connect say itself what has to be set', () => {
+  it('passes on a NotConfiguredError that connect throws', () => {
     const error = new NotConfiguredError('set KEY', ['KEY']);
     const connect = () => {
       throw error;

@@ -9,16 +9,16 @@ const of = (ms: number[]) => {
   return durations;
 };
 
-it('has no quantile of nothing', () => {
+it('returns no quantile of an empty set', () => {
   expect(of([]).quantile(0.5)).toBeNull();
 });
 
-it('are exact where all are alike', () => {
+it('returns the exact quantile if all durations are equal', () => {
   const durations = of([2_500, 2_500, 2_500]);
   expect([durations.quantile(0.5), durations.quantile(0.95)]).toEqual([2_500, 2_500]);
 });
 
-it('are within 3 % of the true quantile, and a millisecond, whatever they are', async () => {
+it('returns every quantile within 3 % plus 1 ms of the true one', async () => {
   const ms = fc.array(fc.double({ min: 0, max: 800_000, noNaN: true }), { minLength: 1, maxLength: 200 });
   const cases = fc.property(ms, fc.constantFrom(0.01, 0.5, 0.95, 1), (all, share) => {
     const sorted = [...all].sort((a, b) => a - b);

@@ -6,15 +6,15 @@ import { httpAnswer, loopback } from '../net/loopback.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { tickBench } from '../support/tick-bench.ts';
 
-type Answer = { status: number; body: object | string };
+type ProviderResponse = { status: number; body: object | string };
 
 const net = loopback();
 let database: TestDatabase;
 let bench: ReturnType<typeof tickBench>;
-/** Each call, in order: the account that it was for. */
+/** The account of each call, in order. */
 let calls: string[];
-/** What the provider answers from now on. */
-let answer: (account: string) => Answer;
+/** The provider's response to each call from now on. */
+let respond: (account: string) => ProviderResponse;
 
 beforeAll(async () => {
   database = await openTestDatabase();
@@ -26,26 +26,26 @@ beforeEach(async () => {
   await database.sql('update punctual.queues set batch_limit = null');
   bench = tickBench(database);
   calls = [];
-  answer = () => sent;
+  respond = () => sent;
 });
 
-const sent: Answer = { status: 201, body: { object: 'MessageSent', message_id: null } };
-const nginx: Answer = { status: 404, body: '<html><center>nginx</center></html>' };
-const unipileError = (status: number, type: string): Answer => ({
+const sent: ProviderResponse = { status: 201, body: { object: 'MessageSent', message_id: null } };
+const nginx: ProviderResponse = { status: 404, body: '<html><center>nginx</center></html>' };
+const unipileError = (status: number, type: string): ProviderResponse => ({
   status,
   body: { status, type, title: 'No' },
 });
-const metaError = (status: number, code: number): Answer => ({
+const metaError = (status: number, code: number): ProviderResponse => ({
   status,
   body: { error: { code, message: 'No' } },
 });
 
-/** The queue of messages over real clients, whose calls a server on loopback counts. No time passes during one. */
+/** Returns dm_queue with real clients. A server on loopback records their calls, which take no virtual time. */
 async function messages() {
   const address = await net.answering((socket, raw) => {
     const account = /account-\d+/.exec(raw)?.[0] ?? '';
     calls.push(account);
-    const { status, body } = answer(account);
+    const { status, body } = respond(account);
     socket.end(httpAnswer(status, typeof body === 'string' ? body : JSON.stringify(body)));
   });
   const deps: DmProviders = {
@@ -60,7 +60,7 @@ async function messages() {
   );
 }
 
-/** A tick a minute, for so long. */
+/** Runs one tick a minute. */
 async function ticks(queue: Awaited<ReturnType<typeof messages>>, minutes: number): Promise<void> {
   const end = bench.clock.now() + minutes * 60_000;
   while (bench.clock.now() < end) {
@@ -82,22 +82,22 @@ describe('a backlog of 330 messages of one account', () => {
     await database.sql('update punctual.accounts set hourly_limit = 8, gap_seconds = 60');
   });
 
-  const stories: [string, Answer, boolean][] = [
-    ['restricted', unipileError(403, 'errors/account_restricted'), false],
-    ['disconnected', unipileError(401, 'errors/disconnected_account'), false],
-    ['refused by a key that is wrong', unipileError(401, 'errors/missing_credentials'), false],
-    ['asked for at an address that is wrong', nginx, false],
-    ['answered by a login page', { status: 302, body: '<html>' }, false],
-    ['locked by Meta', metaError(403, 131031), true],
-    ['without payment', metaError(400, 131042), true],
-    ['refused by a token that has expired', metaError(401, 190), true],
-    ['asked for by a version that is retired', metaError(400, 2635), true],
+  const cases: [string, ProviderResponse, boolean][] = [
+    ['the account is restricted', unipileError(403, 'errors/account_restricted'), false],
+    ['the account is disconnected', unipileError(401, 'errors/disconnected_account'), false],
+    ['the API key is wrong', unipileError(401, 'errors/missing_credentials'), false],
+    ['the address is wrong', nginx, false],
+    ['a login page responds', { status: 302, body: '<html>' }, false],
+    ['Meta has locked the account', metaError(403, 131031), true],
+    ['the account is unpaid', metaError(400, 131042), true],
+    ['the token has expired', metaError(401, 190), true],
+    ['the API version is retired', metaError(400, 2635), true],
   ];
-  it.each(stories)(
-    'costs at most five calls in an hour and no message where it is %s',
-    async (_, said, isWhatsapp) => {
+  it.each(cases)(
+    'costs at most five calls in an hour, and no message or attempt, if %s',
+    async (_, response, isWhatsapp) => {
       if (isWhatsapp) await overWhatsapp();
-      answer = () => said;
+      respond = () => response;
       await ticks(await messages(), 60);
       expect(calls.length).toBeGreaterThan(1);
       expect(calls.length).toBeLessThanOrEqual(5);
@@ -106,8 +106,8 @@ describe('a backlog of 330 messages of one account', () => {
     },
   );
 
-  it('loses at most five messages to a refusal that nobody knows, which then pauses the account', async () => {
-    answer = () => unipileError(422, 'errors/something_new');
+  it('loses at most five messages to an unknown error code, and then pauses the account', async () => {
+    respond = () => unipileError(422, 'errors/something_new');
     await ticks(await messages(), 60);
     expect(calls).toHaveLength(5);
     expect(await bench.states()).toEqual({ failed: 5, pending: 325 });
@@ -117,9 +117,9 @@ describe('a backlog of 330 messages of one account', () => {
     );
   });
 
-  it('keeps to the gap and the hour also where each is refused for another reason', async () => {
+  it('keeps to the gap and the hourly limit even if each message is refused for another reason', async () => {
     let n = 0;
-    answer = () => unipileError(422, `errors/reason_${n++}`);
+    respond = () => unipileError(422, `errors/reason_${n++}`);
     await ticks(await messages(), 60);
     expect(calls).toHaveLength(8);
     const gaps = await database.sql(
@@ -128,56 +128,56 @@ describe('a backlog of 330 messages of one account', () => {
     expect(gaps.filter(({ short }) => short)).toEqual([]);
   });
 
-  it('goes on once the account is accepted again', async () => {
+  it('continues once the provider accepts the account again', async () => {
     const queue = await messages();
-    answer = () => unipileError(403, 'errors/action_required');
+    respond = () => unipileError(403, 'errors/action_required');
     await ticks(queue, 2);
-    answer = () => sent;
+    respond = () => sent;
     await ticks(queue, 10);
     expect(await bench.states()).toEqual({ sent: 7, pending: 323 });
   });
 });
 
-describe('a backlog of many accounts at an address that is wrong', () => {
-  it('costs at most five calls in an hour, however many run side by side, and none is lost', async () => {
+describe('a backlog of many accounts', () => {
+  it('costs at most five calls in an hour and no message if the address is wrong, however many rows run side by side', async () => {
     await bench.addDms(60, { accounts: 12 });
-    answer = () => nginx;
+    respond = () => nginx;
     const queue = await messages();
     await ticks(queue, 60);
     expect(calls.length).toBeLessThanOrEqual(5);
     expect(await bench.states()).toEqual({ pending: 60 });
-    answer = () => sent;
+    respond = () => sent;
     await ticks(queue, 60);
     expect(await bench.states()).toEqual({ sent: 60 });
   });
 
-  it('costs no more than was under way, where several ticks run at once', async () => {
+  it('costs no more calls than were running at the first refusal, if several ticks run at once', async () => {
     await bench.addDms(60);
     await database.sql('update punctual.queues set max_ticks = 3, concurrency = 4');
-    answer = () => nginx;
+    respond = () => nginx;
     const queue = await messages();
     await bench.clock.run(Promise.all([1, 2, 3].map(() => bench.start(queue))));
     expect(calls.length).toBeLessThanOrEqual(12);
-    const underWay = calls.length;
+    const runningCalls = calls.length;
     await ticks(queue, 60);
-    expect(calls).toHaveLength(underWay);
+    expect(calls).toHaveLength(runningCalls);
     expect(await bench.states()).toEqual({ pending: 60 });
   });
 
-  it('is answered in another form for one message only: that one waits ever longer, and the others go out', async () => {
+  it('keeps going out if one account is always blocked, and tries that account less and less often', async () => {
     await bench.addDms(60, { accounts: 6 });
-    answer = (account) => (account === 'account-1' ? { status: 400, body: '<html>blocked' } : sent);
+    respond = (account) => (account === 'account-1' ? { status: 400, body: '<html>blocked' } : sent);
     await ticks(await messages(), 180);
     expect(await bench.states()).toEqual({ sent: 50, pending: 10 });
     expect(calls.filter((account) => account === 'account-1').length).toBeLessThanOrEqual(7);
   });
 });
 
-describe('accounts that are disconnected', () => {
-  it('say nothing of the provider: the others go on, be there five of them in a row', async () => {
+describe('disconnected accounts', () => {
+  it('pause neither the provider nor the other accounts, even if five in a row are disconnected', async () => {
     await bench.addDms(12);
     await database.sql(`update punctual.queues set concurrency = 1`);
-    answer = (account) =>
+    respond = (account) =>
       Number(account.split('-')[1]) <= 6 ? unipileError(401, 'errors/disconnected_account') : sent;
     const report = await bench.tick(await messages());
     expect(report.ended).toBe('drained');

@@ -16,7 +16,7 @@ beforeEach(async () => {
   bench = tickBench(database);
 });
 
-describe('a database that is slow or refuses at the end', () => {
+describe('a database that hangs or refuses', () => {
   const hang = () =>
     new Promise<never>((_resolve, reject) => {
       bench.clock.timer(5_000, () => reject(new StoreError('unavailable', 'no answer within 5 s')));
@@ -27,20 +27,20 @@ describe('a database that is slow or refuses at the end', () => {
     });
 
   it.each([
-    ['hangs from the end of the work on', 40_000, hang],
-    ['hangs from the last seconds of the work on', 43_000, hang],
-    ['refuses everything, slowly', 40_000, slowRefusal],
-    ['refuses slowly from the start', 1_000, slowRefusal],
+    ['hangs from second 40', 40_000, hang],
+    ['hangs from second 43', 43_000, hang],
+    ['refuses every call slowly from second 40', 40_000, slowRefusal],
+    ['refuses every call slowly from second 1', 1_000, slowRefusal],
   ])('%s: the tick ends 3.5 s before its limit', async (_case, afterMs, fault) => {
     await bench.addDms(60);
     await database.sql('update punctual.queues set batch_limit = null');
     const from = bench.clock.now();
-    let real = true;
+    let isFaulty = true;
     bench.setFault((_call, go) => {
-      if (!real || bench.clock.now() - from < afterMs) return go();
-      const answer = fault();
-      answer.catch(() => {});
-      return answer;
+      if (!isFaulty || bench.clock.now() - from < afterMs) return go();
+      const failure = fault();
+      failure.catch(() => {});
+      return failure;
     });
     await bench
       .tick(
@@ -51,39 +51,39 @@ describe('a database that is slow or refuses at the end', () => {
       )
       .catch((error) => expect(error.kind).toBeDefined());
     expect(bench.clock.now() - from).toBeLessThanOrEqual(56_500);
-    real = false;
+    isFaulty = false;
   });
 });
 
-describe('a database that fails', () => {
-  const gone = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
+describe('a tick whose database fails', () => {
+  const loseConnection = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
 
-  it('before anything was claimed: an error that says so, at once', async () => {
+  it('rejects at once if it has claimed nothing', async () => {
     await bench.addDms(3);
-    bench.setFault(gone);
+    bench.setFault(loseConnection);
     await expect(bench.tick(bench.queue(() => done()))).rejects.toMatchObject({ kind: 'unavailable' });
     expect(bench.calls.length).toBeLessThanOrEqual(4);
   });
 
-  it('loses the answer to the first claim, twice: the rows are given back when it is there again', async () => {
+  it('releases its rows when the database is back, if the response to its first claim was lost twice', async () => {
     await bench.addDms(3);
     let calls = 0;
     bench.setFault(async (_call, go) => {
-      const answer = await go();
-      return ++calls <= 2 ? gone() : answer;
+      const response = await go();
+      return ++calls <= 2 ? loseConnection() : response;
     });
     await expect(bench.tick(bench.queue(() => done()))).rejects.toMatchObject({ kind: 'unavailable' });
     expect(await bench.states()).toEqual({ pending: 3 });
   });
 
   it.each([2, 3, 4, 5])(
-    'loses the answer to call %i after the commit: nothing is done twice, and nothing is lost',
+    'runs every row exactly once if the response to call %i is lost after the commit',
     async (lost) => {
       await bench.addDms(14);
       let calls = 0;
       bench.setFault(async (_call, go) => {
-        const answer = await go();
-        return ++calls === lost ? gone() : answer;
+        const response = await go();
+        return ++calls === lost ? loseConnection() : response;
       });
       const performed: string[] = [];
       const report = await bench.tick(
@@ -100,10 +100,10 @@ describe('a database that fails', () => {
     },
   );
 
-  it('goes away in the middle and comes back in time: everything is settled, and the answer says what happened', async () => {
+  it('settles every claimed row if the database returns in time, and rejects with its counts', async () => {
     await bench.addDms(20);
     let down = false;
-    bench.setFault((_call, go) => (down ? gone() : go()));
+    bench.setFault((_call, go) => (down ? loseConnection() : go()));
     const ticking = bench.tick(
       bench.queue(async () => {
         bench.clock.timer(100, () => {
@@ -125,10 +125,10 @@ describe('a database that fails', () => {
     });
   });
 
-  it('goes away for good: the tick ends within its limit and logs every outcome it could not write', async () => {
+  it('ends within its limit if the database stays away, and logs each outcome that it could not write', async () => {
     await bench.addDms(20);
     let down = false;
-    bench.setFault((_call, go) => (down ? gone() : go()));
+    bench.setFault((_call, go) => (down ? loseConnection() : go()));
     const from = bench.clock.now();
     const ticking = bench.tick(
       bench.queue(async () => {
@@ -142,14 +142,14 @@ describe('a database that fails', () => {
     const unwritten = bench.logged.filter((line) => line.level === 'error');
     expect(unwritten).toHaveLength(5);
     expect(unwritten[0]?.fields).toMatchObject({ outcome: 'done', result: { provider_message_id: 'p1' } });
-    // What was running is unknown once its lease has passed, and nothing is sent again.
+    // The running rows become unknown once their leases have passed, and none is sent again.
     bench.setFault((_call, go) => go());
     bench.clock.skip(91_000);
     await bench.tick(bench.queue(() => done()));
     expect(await bench.states()).toEqual({ unknown: 5, sent: 15 });
   });
 
-  it('refuses one outcome of a group: the others are written, and the tick goes on', async () => {
+  it('writes the other outcomes of a group if the database refuses one, and continues', async () => {
     await bench.addDms(12);
     await database.sql(`create function punctual.refuse_poison() returns trigger language plpgsql as $$
       begin if new.last_error = 'poison' then raise exception 'not this one'; end if; return new; end $$`);
@@ -178,14 +178,14 @@ describe('a database that fails', () => {
   });
 });
 
-describe('a copy of a call that was on its way for long', () => {
-  it('closes nothing: what is under way ends, and is settled', async () => {
+describe('a copy of a call that arrives late', () => {
+  it('does not close the tick: its running rows end and are settled', async () => {
     await bench.addDms(5);
     let first: Record<string, unknown> | null = null;
     let calls = 0;
     bench.setFault(async (call, go) => {
       first ??= call.args;
-      // Before the third call arrives, the first one does once more.
+      // A copy of the first call arrives before the third call.
       if (++calls === 3 && first) await bench.clock.busy(database.rpc('exchange', first));
       return go();
     });
@@ -203,7 +203,7 @@ describe('a copy of a call that was on its way for long', () => {
 });
 
 describe('a database that refuses to claim', () => {
-  it('has what was done written all the same', async () => {
+  it('still writes the outcomes of finished rows', async () => {
     await bench.addDms(5);
     let calls = 0;
     bench.setFault(({ args }, go) =>
@@ -219,18 +219,18 @@ describe('a database that refuses to claim', () => {
   });
 });
 
-describe('a database that ends calls, since they take too long,', () => {
+describe('a tick whose database cancels long calls', () => {
   const cancelled = () => Promise.reject(new StoreError('unavailable', 'canceling statement', '57014'));
   type Args = Record<string, unknown> & {
     p_tick: { call_ms?: number };
     p_outcomes: { done: { ids: string[] }[]; records: object[] };
   };
-  const brought = ({ p_outcomes: { done, records } }: Args) =>
+  const countOutcomes = ({ p_outcomes: { done, records } }: Args) =>
     records.length + done.reduce((sum, { ids }) => sum + ids.length, 0);
 
-  it('with more than one outcome: each is written all the same', async () => {
+  it('writes every outcome if calls with more than one are cancelled', async () => {
     await bench.addDms(20);
-    bench.setFault(({ args }, go) => (brought(args as Args) > 1 ? cancelled() : go()));
+    bench.setFault(({ args }, go) => (countOutcomes(args as Args) > 1 ? cancelled() : go()));
     const performed: string[] = [];
     const report = await bench.tick(
       bench.queue((row) => {
@@ -243,18 +243,18 @@ describe('a database that ends calls, since they take too long,', () => {
     expect(await bench.states()).toEqual({ sent: 20 });
   });
 
-  it('with hundreds of outcomes at the end of a tick: all are written, in less calls than there are', async () => {
+  it('writes its last 300 outcomes in fewer than 40 calls if calls with more than 40 are cancelled', async () => {
     await bench.addDms(300);
     await database.sql('update punctual.queues set batch_limit = 300, concurrency = 300');
-    bench.setFault(({ args }, go) => (brought(args as Args) > 40 ? cancelled() : go()));
-    // They end when no time is left to claim more.
+    bench.setFault(({ args }, go) => (countOutcomes(args as Args) > 40 ? cancelled() : go()));
+    // The attempts end when no time is left to claim more.
     const ticking = bench.tick(bench.queue(() => bench.sleep(14_000).then(() => done())));
     expect((await ticking).counts).toMatchObject({ claimed: 300, done: 300, lost: 0 });
     expect(await bench.states()).toEqual({ sent: 300 });
     expect(bench.calls.length).toBeLessThan(40);
   });
 
-  it('with a claim of more than one row: they are claimed one by one', async () => {
+  it('claims rows one by one if claims of more than one are cancelled', async () => {
     await bench.addDms(8);
     bench.setFault(({ args }, go) => (args.p_want === null || Number(args.p_want) > 1 ? cancelled() : go()));
     expect((await bench.tick(bench.queue(() => done()))).counts).toMatchObject({ claimed: 8, done: 8 });
@@ -262,18 +262,18 @@ describe('a database that ends calls, since they take too long,', () => {
     expect(bench.calls.length).toBeLessThan(4 * 8);
   });
 
-  it('unless they ask for the least of each loop: ticks get on', async () => {
+  it('completes its rows if only calls that do the least of each loop pass', async () => {
     await bench.addDms(8);
     bench.setFault(({ args }, go) => ((args as Args).p_tick.call_ms === 0 ? go() : cancelled()));
     expect((await bench.tick(bench.queue(() => done()))).counts).toMatchObject({ claimed: 8, done: 8 });
   });
 
-  it('or answers them too late to be heard: nothing is done twice, and nothing is lost', async () => {
+  it('runs no row twice and loses none if responses come too late', async () => {
     await bench.addDms(14);
     let calls = 0;
     bench.setFault(async (_call, go) => {
-      const answer = await go();
-      if (++calls % 3 !== 2) return answer;
+      const response = await go();
+      if (++calls % 3 !== 2) return response;
       await bench.sleep(5_000);
       throw new StoreError('unavailable', 'the Data API did not answer');
     });

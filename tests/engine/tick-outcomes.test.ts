@@ -24,8 +24,8 @@ const rowsWith = (status: string) =>
     [status],
   );
 
-describe('a perform that throws', () => {
-  it('is logged once, with its stack and without what the error holds of the row', async () => {
+describe('a handler that throws', () => {
+  it('is logged once, with its stack and without the row’s data that the error carries', async () => {
     await bench.addDms(1);
     const error = Object.assign(new TypeError('bug', { cause: new Error('below') }), { detail: 'message 1' });
     await bench.tick(bench.queue(() => Promise.reject(error)));
@@ -42,16 +42,16 @@ describe('a perform that throws', () => {
   });
 
   it.each([
-    ['is no error', Object.create(null), 'the thrown value cannot be read'],
-    ['is a text', 'text', 'not an error: text'],
+    ['cannot be read', Object.create(null), 'the thrown value cannot be read'],
+    ['is a string', 'text', 'not an error: text'],
     ['is long', new Error('x'.repeat(3_000_000)), 'x'.repeat(2_000)],
-  ])('is logged where what it throws %s', async (_what, thrown, message) => {
+  ])('is logged if the thrown value %s', async (_case, thrown, message) => {
     await bench.addDms(1);
     await bench.tick(bench.queue(() => Promise.reject(thrown)));
     expect(bench.logged).toMatchObject([{ level: 'warn', fields: { err: { message } } }]);
   });
 
-  it('is not logged where the error says by its kind what came of the call, or that time was over', async () => {
+  it('is not logged if the error has a kind or the attempt timed out', async () => {
     await bench.addDms(2);
     let calls = 0;
     await bench.tick(
@@ -67,52 +67,82 @@ describe('a perform that throws', () => {
   });
 });
 
-describe('what perform does', () => {
+describe('a handler', () => {
   const cases: [string, unknown, string, Record<string, unknown>][] = [
-    ['returns done', () => done(), 'sent', {}],
-    ['returns dead', () => dead('wrong number'), 'failed', { last_error: 'wrong number' }],
-    ['returns unknown', () => unknown('who knows'), 'unknown', { last_error: 'who knows' }],
-    ['returns retry', () => retry('later'), 'pending', { last_error: 'later', attempts: 1 }],
-    ['returns again', () => again(60), 'pending', { attempts: 0 }],
-    ['returns again after nothing', () => again(0), 'failed', {}],
-    ['returns nothing', () => undefined, 'unknown', { last_error: 'perform returned no outcome' }],
+    ['returns done: the row is sent', () => done(), 'sent', {}],
     [
-      'throws before its first await',
+      'returns dead: the row fails with the reason',
+      () => dead('wrong number'),
+      'failed',
+      { last_error: 'wrong number' },
+    ],
+    [
+      'returns unknown: the row is unknown',
+      () => unknown('who knows'),
+      'unknown',
+      { last_error: 'who knows' },
+    ],
+    [
+      'returns retry: the row is pending and the attempt counts',
+      () => retry('later'),
+      'pending',
+      { last_error: 'later', attempts: 1 },
+    ],
+    [
+      'returns again: the row is pending and its count of attempts starts anew',
+      () => again(60),
+      'pending',
+      { attempts: 0 },
+    ],
+    ['returns again after 0 seconds: the row fails', () => again(0), 'failed', {}],
+    [
+      'returns nothing: the row is unknown',
+      () => undefined,
+      'unknown',
+      { last_error: 'perform returned no outcome' },
+    ],
+    [
+      'throws before its first await: the row is unknown',
       () => {
         throw new Error('bug');
       },
       'unknown',
       { last_error: 'bug' },
     ],
-    ['throws no error at all', () => Promise.reject('text'), 'unknown', { last_error: 'text' }],
+    ['throws a string: the row is unknown', () => Promise.reject('text'), 'unknown', { last_error: 'text' }],
     [
-      'throws rejected',
+      'throws rejected: the row fails',
       () => Promise.reject(kindOfError('rejected')),
       'failed',
       { last_error: 'it was rejected' },
     ],
-    ['throws not_sent', () => Promise.reject(kindOfError('not_sent')), 'pending', { attempts: 1 }],
-    ['throws uncertain', () => Promise.reject(kindOfError('uncertain')), 'unknown', {}],
     [
-      'throws rate_limited',
+      'throws not_sent: the row is pending and the attempt counts',
+      () => Promise.reject(kindOfError('not_sent')),
+      'pending',
+      { attempts: 1 },
+    ],
+    ['throws uncertain: the row is unknown', () => Promise.reject(kindOfError('uncertain')), 'unknown', {}],
+    [
+      'throws rate_limited: the row is pending and no attempt counts',
       () => Promise.reject(kindOfError('rate_limited', { retryAfterSeconds: 7 })),
       'pending',
       { attempts: 0 },
     ],
     [
-      'throws account_refused',
+      'throws account_refused: the row is pending and no attempt counts',
       () => Promise.reject(kindOfError('account_refused')),
       'pending',
       { attempts: 0, last_error: 'it was account_refused' },
     ],
   ];
-  it.each(cases)('when it %s', async (_case, perform, status, row) => {
+  it.each(cases)('%s', async (_case, perform, status, row) => {
     await bench.addDms(1);
     await bench.tick(bench.queue(perform as never));
     expect(await rowsWith(status)).toEqual([expect.objectContaining(row)]);
   });
 
-  it('backs off with jitter, and not before the provider says', async () => {
+  it('makes its row wait for a backoff with jitter, and no less than the provider asks', async () => {
     await bench.addDms(2);
     await bench.tick(
       bench.queue((row) => {
@@ -127,7 +157,7 @@ describe('what perform does', () => {
   });
 
   it.each([0, -30])(
-    'is not taken at its word when the provider says "too many" and "again in %i seconds"',
+    'calls a rate-limited provider once in a tick, even if the provider asks for a retry in %i seconds',
     async (retryAfterSeconds) => {
       await bench.addDms(1);
       await database.sql('update punctual.queues set batch_limit = null');
@@ -142,7 +172,7 @@ describe('what perform does', () => {
     },
   );
 
-  it('spoils nothing but its own row: a schema that throws, a result that no JSON can carry', async () => {
+  it('affects only its own row if a schema throws or a result does not fit into JSON', async () => {
     await bench.addDms(4);
     const throwing = z.object({
       id: z.coerce.string(),
@@ -171,7 +201,7 @@ describe('what perform does', () => {
     ]);
   });
 
-  it('spoils nothing but its own row: a row that does not fit its schema, NUL, half an emoji, 100 KB', async () => {
+  it('affects only its own row if a row does not fit its schema, or an error has NUL, half an emoji or 100 KB', async () => {
     await bench.addDms(5);
     await database.sql(`update punctual.dm_queue set body = '' where body = 'message 1'`);
     const strict = z.object({
@@ -199,13 +229,13 @@ describe('what perform does', () => {
   });
 });
 
-describe('a row that its schema does not take', () => {
+describe('a row that does not fit its schema', () => {
   const schema = (shape: object) =>
     z.object({ id: z.coerce.string(), attempts: z.number(), ...shape }) as unknown as z.ZodType<TestRow>;
   const misspelt = schema({ boddy: z.string() });
   const strict = schema({ body: z.string().refine((body) => body !== 'message 1') });
 
-  it('goes out once the code is mended: a typo in the schema costs the backlog nothing', async () => {
+  it('is sent once the schema is corrected: a typo in it costs the backlog nothing', async () => {
     await bench.addDms(30, { accounts: 3, dailyLimit: 30 });
     const sent: string[] = [];
     const perform = ({ id }: TestRow) => {
@@ -226,13 +256,13 @@ describe('a row that its schema does not take', () => {
     bench.clock.skip(300_000);
     expect((await bench.tick(bench.queue(perform))).counts).toMatchObject({ claimed: 30, done: 30 });
     expect(new Set(sent).size).toBe(30);
-    // What never started took no place in the account's day.
+    // Rows that never started take no place in the account's day.
     expect(await database.sql("select used from punctual.pace where queue = 'dm_queue'")).toEqual(
       Array(3).fill({ used: 10 }),
     );
   });
 
-  it('holds up no other row of its account, and is dead when its attempts are used up', async () => {
+  it('blocks no other row of its account, and is dead when its attempts are used up', async () => {
     await bench.addDms(3, { accounts: 1 });
     const sent: string[] = [];
     const perform = ({ body }: TestRow) => {
@@ -253,7 +283,7 @@ describe('a row that its schema does not take', () => {
   });
 });
 
-it('two attempts of one row that end in the same moment are told apart', async () => {
+it('tells apart two attempts of one row that end at the same moment', async () => {
   await database.sql(
     `update punctual.queues set delivery = 'at-least-once', backoff_base_seconds = 1 where name = 'dm_queue'`,
   );
@@ -266,7 +296,7 @@ it('two attempts of one row that end in the same moment are told apart', async (
   const queue = bench.queue(
     async ({ id }, { attempt }) => {
       if (id !== '1') await bench.sleep(Number(id) * 2_000);
-      // Its first attempt is left behind, and comes to its end right after the second.
+      // The first attempt times out, and ends right after the second.
       else if (attempt === 1) await ended.then(() => bench.sleep(5));
       else end();
       return { kind: 'done' };
@@ -279,8 +309,8 @@ it('two attempts of one row that end in the same moment are told apart', async (
   ).toEqual([{ status: 'sent', attempts: 2, lease_expires_at: null }]);
 });
 
-describe('a provider that fails as a whole', () => {
-  it('is left alone after five failures in a row: no further row is spent on it', async () => {
+describe('a failing provider', () => {
+  it('gets no more rows after five failures in a row', async () => {
     await bench.addDms(30);
     let calls = 0;
     const report = await bench.tick(

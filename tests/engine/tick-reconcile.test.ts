@@ -28,7 +28,7 @@ const proof = (messageId: string): Finding => ({
 const nothing: Finding = { proof: [], candidates: [], absentAfterMs: null, text: 'nothing yet' };
 const prove: Check = (row) => proof(`of ${row.body}`);
 
-/** Unknown rows, each of an account of its own, whose first check is due. */
+/** Adds `count` unknown rows, each of its own account, whose first check is due. */
 async function addUnknown(count: number): Promise<void> {
   await bench.addDms(count);
   await bench.tick(bench.queue(() => unknown('no answer in time')));
@@ -36,7 +36,7 @@ async function addUnknown(count: number): Promise<void> {
   bench.clock.skip(31_000);
   bench.calls.length = 0;
 }
-/** Due rows besides, of accounts that have no others. */
+/** Adds `count` due rows, each of a new account. */
 async function addDue(count: number): Promise<void> {
   await database.sql(
     `with a as (insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'due-' || n, 'due' from generate_series(1, $1::integer) n returning id)
@@ -46,12 +46,12 @@ async function addDue(count: number): Promise<void> {
 }
 const reconciling = (check: Check, perform: () => ReturnType<typeof done> = () => done()) =>
   bench.queue(perform, { reconcile: async (row, context) => check(row, context) });
-const taken = () => bench.calls.filter(({ fn }) => fn === 'take_unknown');
+const takeCalls = () => bench.calls.filter(({ fn }) => fn === 'take_unknown');
 const ledger = async () =>
   (await database.sql('select claimed, done, outcome from punctual.ticks order by started_at')).at(-1);
 
 describe('a tick checks unknown rows', () => {
-  it('when it has closed, and settles what it finds', async () => {
+  it('after it has closed, and settles the findings', async () => {
     await addUnknown(3);
     await addDue(4);
     const order: string[] = [];
@@ -78,7 +78,7 @@ describe('a tick checks unknown rows', () => {
     expect(await ledger()).toEqual({ claimed: 4, done: 4, outcome: 'ran' });
   });
 
-  it('with the row, its account, when its attempt began, and a signal', async () => {
+  it('with the row, its account, the start of its attempt and a signal', async () => {
     await addUnknown(1);
     const claimedAt = Date.parse(
       (await database.sql('select claimed_at from punctual.dm_queue'))[0].claimed_at,
@@ -98,24 +98,24 @@ describe('a tick checks unknown rows', () => {
     expect(seen?.signal.aborted).toBe(false);
   });
 
-  it('all of them, as many side by side as rows may run', async () => {
+  it('at the concurrency of the queue, until none is due', async () => {
     await addUnknown(12);
-    let most = 0;
+    let highest = 0;
     let running = 0;
     const report = await bench.tick(
       reconciling(async (row, context) => {
-        most = Math.max(most, ++running);
+        highest = Math.max(highest, ++running);
         await bench.sleep(1_000);
         running--;
         return prove(row, context);
       }),
     );
-    expect(most).toBe(5);
+    expect(highest).toBe(5);
     expect(report).toMatchObject({ counts: { claimed: 0 }, checks: { checked: 12, resolved: 12 } });
     expect(report.usedMs).toBeLessThan(4_000);
   });
 
-  it('also after its batch limit', async () => {
+  it('even after its batch limit', async () => {
     await addUnknown(2);
     await addDue(5);
     await database.sql('update punctual.queues set batch_limit = 3');
@@ -127,7 +127,7 @@ describe('a tick checks unknown rows', () => {
     expect(await bench.states()).toEqual({ sent: 5, pending: 2 });
   });
 
-  it('also while the queue is paused', async () => {
+  it('even while the queue is paused', async () => {
     await addUnknown(2);
     await addDue(1);
     await database.sql(`update punctual.queues set paused_at = '2026-01-01'`);
@@ -138,17 +138,17 @@ describe('a tick checks unknown rows', () => {
     expect(await bench.states()).toEqual({ sent: 2, pending: 1 });
   });
 
-  it('not where the rest of its time is shorter than a check may take', async () => {
+  it('only if a check fits into the rest of its time', async () => {
     await addUnknown(1);
     const late = { startedAt: bench.clock.now() - 29_100 };
     expect(await bench.tick(reconciling(prove), late)).not.toHaveProperty('checks');
-    expect(taken()).toEqual([]);
+    expect(takeCalls()).toEqual([]);
     expect(await bench.tick(reconciling(prove), { startedAt: bench.clock.now() - 28_900 })).toMatchObject({
       checks: { checked: 1, resolved: 1 },
     });
   });
 
-  it('no longer than its budget lasts: what is left is asked by the next', async () => {
+  it('until its budget is over, and leaves the rest to the next tick', async () => {
     await addUnknown(30);
     const from = bench.clock.now();
     const report = await bench.tick(
@@ -163,13 +163,13 @@ describe('a tick checks unknown rows', () => {
     expect((await bench.tick(reconciling(prove))).checks).toEqual({ checked: 15, resolved: 15 });
   });
 
-  it('not at all where the queue cannot ask', async () => {
+  it('only if the queue has a `reconcile`', async () => {
     await addUnknown(1);
     expect(await bench.tick(bench.queue(() => done()))).toMatchObject({ outcome: 'idle', exchanges: 1 });
-    expect(taken()).toEqual([]);
+    expect(takeCalls()).toEqual([]);
   });
 
-  it('and costs an idle one nothing while no check is due: one call of the database', async () => {
+  it('at no cost while none is due: an idle tick makes one database call', async () => {
     await bench.addDms(3);
     await bench.tick(bench.queue(() => unknown('no answer')));
     bench.calls.length = 0;
@@ -183,7 +183,7 @@ describe('a tick checks unknown rows', () => {
 });
 
 describe('a check', () => {
-  it('that hangs is left behind when its time is over, hears its signal, and holds up no other', async () => {
+  it('that hangs is aborted at its timeout and blocks no other', async () => {
     await addUnknown(3);
     let aborted = 0;
     const from = bench.clock.now();
@@ -209,15 +209,15 @@ describe('a check', () => {
     });
   });
 
-  it.each<[what: string, check: Check]>([
+  it.each<[name: string, check: Check]>([
     ['throws', () => Promise.reject(new Error('boom'))],
-    ['throws what is no error', () => Promise.reject('boom')],
-    ['finds what is no finding', () => ({ text: 'boom' }) as never],
-    ['finds nothing at all', () => undefined as never],
-  ])('that %s proves nothing, and is repeated', async (_what, look) => {
+    ['throws a string', () => Promise.reject('boom')],
+    ['returns an invalid finding', () => ({ text: 'boom' }) as never],
+    ['returns undefined', () => undefined as never],
+  ])('that %s proves nothing, and is repeated', async (_name, check) => {
     await addUnknown(2);
     const report = await bench.tick(
-      reconciling((row, context) => (row.body === 'message 1' ? look(row, context) : prove(row, context))),
+      reconciling((row, context) => (row.body === 'message 1' ? check(row, context) : prove(row, context))),
     );
     expect(report.checks).toEqual({ checked: 2, resolved: 1 });
     expect(await bench.states()).toEqual({ unknown: 1, sent: 1 });
@@ -226,8 +226,8 @@ describe('a check', () => {
   });
 });
 
-describe('what was found', () => {
-  /** The call that brings findings fails so often; `done`: it was carried out all the same. */
+describe('a finding', () => {
+  /** Fails the first `times` calls of `settle_findings`. If `isDone`, the database carries them out first. */
   const failing = (times: number, isDone: boolean) => {
     let failed = 0;
     bench.setFault(async ({ fn }, go) => {
@@ -237,7 +237,7 @@ describe('what was found', () => {
     });
   };
 
-  it('is not lost where the answer was: nothing is asked again', async () => {
+  it('is written although the response is lost', async () => {
     await addUnknown(3);
     failing(1, true);
     const error = await bench.reconcile(reconciling(prove)).catch((thrown) => thrown);
@@ -245,7 +245,7 @@ describe('what was found', () => {
     expect(await bench.states()).toEqual({ sent: 3 });
   });
 
-  it('is found again where the call never arrived, once the lease of the check is over', async () => {
+  it('is found again after the lease of its check if the call never arrived', async () => {
     await addUnknown(3);
     failing(1, false);
     await expect(bench.reconcile(reconciling(prove))).rejects.toMatchObject({ kind: 'unavailable' });
@@ -255,7 +255,7 @@ describe('what was found', () => {
     expect(await bench.states()).toEqual({ sent: 3 });
   });
 
-  it('fails in a tick whose own work is done: the tick says what it did, and the log why nothing was checked', async () => {
+  it('that a tick cannot write is logged, and the tick still reports its rows', async () => {
     await addUnknown(2);
     await addDue(1);
     failing(9, false);
@@ -267,7 +267,7 @@ describe('what was found', () => {
     );
   });
 
-  it('and cannot be written takes no other finding with it, and is asked again', async () => {
+  it('that the database refuses affects no other finding, and its row is checked again', async () => {
     await addUnknown(2);
     await database.sql(`create function punctual.refuse_proof() returns trigger language plpgsql as $$
       begin if new.provider_message_id = 'poison' then raise exception 'not this one'; end if; return new; end $$`);
@@ -294,7 +294,7 @@ describe('what was found', () => {
 });
 
 describe('a call that only reconciles', () => {
-  it('claims nothing, whatever is due, and stands in no ledger', async () => {
+  it('claims no due row and adds nothing to the ledger', async () => {
     await addUnknown(2);
     await addDue(3);
     const before = await database.sql('select count(*)::integer as n from punctual.ticks');
@@ -308,19 +308,19 @@ describe('a call that only reconciles', () => {
     expect(await database.sql('select count(*)::integer as n from punctual.ticks')).toEqual(before);
   });
 
-  it('runs beside a tick, keeps none out, and beside its like checks no row twice', async () => {
+  it('runs beside a tick, and two such calls check no row twice', async () => {
     await addUnknown(2);
     await addDue(1);
     const inside: unknown[] = [];
     const checked: string[] = [];
-    const again = reconciling((row) => {
+    const otherCall = reconciling((row) => {
       checked.push(row.id);
       return prove(row, {} as never);
     });
     await bench.reconcile(
       reconciling(async (row, context) => {
         if (row.body === 'message 1') inside.push(await bench.start(bench.queue(() => done())));
-        if (row.body === 'message 1') await bench.start(again);
+        if (row.body === 'message 1') await bench.start(otherCall);
         return prove(row, context);
       }),
     );
@@ -328,13 +328,13 @@ describe('a call that only reconciles', () => {
     expect(checked).toEqual([]);
   });
 
-  it('begins none where the process was told to end while it took rows', async () => {
+  it('starts no check if the stop signal comes while it takes rows', async () => {
     await addUnknown(2);
     const stop = new AbortController();
     bench.setFault(async ({ fn }, go) => {
-      const answer = await go();
+      const response = await go();
       if (fn === 'take_unknown') stop.abort();
-      return answer;
+      return response;
     });
     const from = bench.clock.now();
     const options = { stop: { signal: stop.signal, graceMs: 10_000 } };
@@ -345,7 +345,7 @@ describe('a call that only reconciles', () => {
     expect(bench.clock.now() - from).toBeLessThan(1_000);
   });
 
-  it('ends its checks when the process is to end: they are made again', async () => {
+  it('cuts its checks at the stop signal, and they are repeated later', async () => {
     await addUnknown(2);
     const stop = new AbortController();
     bench.clock.timer(3_000, () => stop.abort());

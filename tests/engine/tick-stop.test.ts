@@ -12,8 +12,8 @@ beforeEach(() => database.reset());
 
 const graceMs = 25_000;
 
-describe('a tick whose process is told to end', () => {
-  it('starts nothing more, waits for what is under way, settles it, and says so', async () => {
+describe('a tick whose process gets a stop signal', () => {
+  it('starts no more rows, settles the running ones, and reports that it was stopped', async () => {
     const bench = tickBench(database);
     await bench.addDms(20);
     const stop = new AbortController();
@@ -31,7 +31,7 @@ describe('a tick whose process is told to end', () => {
     expect(entry).toEqual({ outcome: 'ran', ended: 'stopped' });
   });
 
-  it('releases what it had claimed and not started, at no cost', async () => {
+  it('releases rows that it has claimed and not started, and counts no attempt', async () => {
     await database.sql(`update punctual.queues set delivery = 'at-least-once' where name = 'dm_queue'`);
     const bench = tickBench(database);
     await bench.addDms(20);
@@ -54,7 +54,7 @@ describe('a tick whose process is told to end', () => {
     expect(left).toEqual({ n: 15, attempts: 0 });
   });
 
-  it('cuts what would outlast the grace, and what that may have done is uncertain', async () => {
+  it('cuts an attempt that would outlast the grace, and its row becomes unknown', async () => {
     const bench = tickBench(database);
     await bench.addDms(1);
     const stop = new AbortController();
@@ -73,11 +73,11 @@ describe('a tick whose process is told to end', () => {
     expect(bench.clock.now() - startedAt).toBeLessThan(11_000);
     const [row] = await database.sql('select status, last_error from punctual.dm_queue');
     expect(row).toEqual({ status: 'unknown', last_error: 'the process ended before the attempt did' });
-    // That our process ends says nothing of the provider.
+    // A stop of our process is not a failure of the provider.
     expect(await database.sql('select name from punctual.providers where failures > 0')).toEqual([]);
   });
 
-  it('opens no breaker by what it cuts: that our process ends says nothing of the provider', async () => {
+  it('does not count the attempts that it cuts as failures of the provider', async () => {
     const bench = tickBench(database);
     await bench.addDms(5);
     const stop = new AbortController();
@@ -91,7 +91,7 @@ describe('a tick whose process is told to end', () => {
     expect(await database.sql('select name from punctual.providers where failures > 0')).toEqual([]);
   });
 
-  it('gives back what it cuts where it may be done twice, whatever that says of itself, and keeps what is done', async () => {
+  it('releases the rows that it cuts if they may run twice, whatever their handlers return, and keeps done rows done', async () => {
     await database.sql(
       `update punctual.queues set delivery = 'at-least-once', max_attempts = 1 where name = 'dm_queue'`,
     );
@@ -118,7 +118,7 @@ describe('a tick whose process is told to end', () => {
     expect(await database.sql(attempts)).toEqual([{ attempts: 0 }]);
   });
 
-  it('ends the checks that are under way: they are made again', async () => {
+  it('cuts running checks, and their rows stay unknown', async () => {
     const bench = tickBench(database);
     await bench.addDms(1);
     await bench.tick(bench.queue(() => ({ kind: 'unknown', error: 'no answer' })));
@@ -133,7 +133,7 @@ describe('a tick whose process is told to end', () => {
     expect(await bench.states()).toEqual({ unknown: 1 });
   });
 
-  it('claims nothing where it was told before it began', async () => {
+  it('claims nothing if the signal came before it started', async () => {
     const bench = tickBench(database);
     await bench.addDms(3);
     const report = await bench.tick(
@@ -144,7 +144,7 @@ describe('a tick whose process is told to end', () => {
     expect(await bench.states()).toEqual({ pending: 3 });
   });
 
-  it('gives up a database that is away when the grace ends, and not when its limit would', async () => {
+  it('gives up on an unavailable database when the grace ends, before its limit', async () => {
     const bench = tickBench(database);
     await bench.addDms(1);
     const stop = new AbortController();
@@ -165,7 +165,7 @@ describe('a tick whose process is told to end', () => {
     expect(bench.clock.now() - startedAt).toBeLessThan(13_000);
   });
 
-  it('leaves nothing behind that listens: a worker makes thousands of ticks under one signal', async () => {
+  it('removes its listeners, since a worker runs thousands of ticks under one signal', async () => {
     const bench = tickBench(database);
     await bench.addDms(1);
     const { signal } = new AbortController();
@@ -178,7 +178,7 @@ describe('a tick whose process is told to end', () => {
 });
 
 describe('a tick that shares its call with others', () => {
-  it('ends when its share is over', async () => {
+  it('ends when its share of the time is over', async () => {
     const bench = tickBench(database);
     await bench.addDms(100);
     await database.sql(`update punctual.queues set batch_limit = null where name = 'dm_queue'`);

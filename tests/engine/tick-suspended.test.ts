@@ -23,11 +23,11 @@ beforeEach(async () => {
 });
 afterEach(() => servers.closeAll());
 
-const nothing = { proof: [], candidates: [], absentAfterMs: 0, text: 'it is not there' };
+const absence = { proof: [], candidates: [], absentAfterMs: 0, text: 'it is not there' };
 
 /**
- * A machine that is suspended in the midst of an attempt, before its request goes out. Meanwhile another one sweeps the row, asks the
- * provider, which knows nothing of it, and sends it.
+ * Suspends a machine in the middle of an attempt, before its request goes out. Meanwhile another machine sweeps the row, checks it,
+ * finds that the provider does not have it, and sends it.
  */
 async function suspended(wakeUp: (send: () => Promise<Outcome>) => Promise<Outcome>) {
   const bench = tickBench(database);
@@ -36,17 +36,17 @@ async function suspended(wakeUp: (send: () => Promise<Outcome>) => Promise<Outco
     await bench.clock.busy(request({ provider: 'unipile', method: 'POST', url, signal }));
     return done({ provider_message_id: id });
   };
-  const others = bench.queue((_row, { signal }) => send(signal, 'm2'), { reconcile: async () => nothing });
+  const others = bench.queue((_row, { signal }) => send(signal, 'm2'), { reconcile: async () => absence });
   let slept = false;
   const perform: Perform = async (_row, { signal }) => {
     if (!slept) {
       slept = true;
       await bench.sleep(1_000);
-      // Nothing of this machine goes on for as long: no timer of it either.
+      // The whole machine stands still meanwhile, its timers included.
       bench.clock.skip(20 * 60_000);
       await bench.start(others);
       bench.clock.skip(30_000);
-      // It asks, and the next one sends.
+      // The first tick checks the row, and the second sends it.
       await bench.start(others);
       await bench.start(others);
     }
@@ -58,14 +58,14 @@ async function suspended(wakeUp: (send: () => Promise<Outcome>) => Promise<Outco
   return { row, events: history.map(({ event }) => event) };
 }
 
-it('what was sent while a machine was suspended is not sent by it when it wakes', async () => {
+it('a machine that wakes up does not send a row that another machine sent meanwhile', async () => {
   const { row, events } = await suspended((send) => send());
   expect(sent).toBe(1);
   expect(row).toEqual({ status: 'sent', provider_message_id: 'm2' });
   expect(events).toEqual(['swept', 'absent']);
 });
 
-it('one that asks nobody before it sends is found out: the history says that it was delivered twice', async () => {
+it('the history says that a row was delivered twice if the handler sends without checking its signal', async () => {
   const { row, events } = await suspended(async () => {
     sent++;
     return done({ provider_message_id: 'm1' });

@@ -29,7 +29,7 @@ beforeEach(async () => {
 const row = z.object({ id: z.coerce.string() });
 type Perform = (id: string, context: PerformContext<null>) => Promise<Outcome> | Outcome;
 
-/** A tick of the part `a` unless said otherwise. */
+/** Runs a tick, by default of the partition `a`. */
 function run(perform: Perform, options: Partial<TickOptions<null>> = {}, rpc: Rpc = database.rpc) {
   const counted: Rpc = (fn, args) => {
     exchanges++;
@@ -62,7 +62,7 @@ const due = (row: Record<string, unknown> = {}) => tasks.add({ due: clock.date()
 const steps = async (id: string) => (await tasks.row(id)).step;
 
 describe('progress', () => {
-  it('is in the row within about a second, while the row still runs', async () => {
+  it('is written within about a second, while the row still runs', async () => {
     const id = await due();
     const seen: unknown[] = [];
     await run(async (_id, { progress }) => {
@@ -78,7 +78,7 @@ describe('progress', () => {
     expect(await tasks.row(id)).toMatchObject({ status: 'done', step: { percent: 10 } });
   });
 
-  it('costs no more than a call a second, however often it is said', async () => {
+  it('costs about one call a second, however often the handler reports it', async () => {
     const id = await due();
     await run(async (_id, { progress }) => {
       for (let n = 1; n <= 100; n++) {
@@ -91,7 +91,7 @@ describe('progress', () => {
     expect(exchanges).toBeLessThanOrEqual(14);
   });
 
-  it('is lost with a call that fails, and nothing else is', async () => {
+  it('is the only loss if the call that carries it fails', async () => {
     const id = await due();
     let fails = 0;
     const rpc: Rpc = async (fn, args) => {
@@ -113,7 +113,7 @@ describe('progress', () => {
     expect(await tasks.row(id)).toMatchObject({ status: 'done', step: null });
   });
 
-  it('that is no JSON is left out', async () => {
+  it('that is not JSON is omitted', async () => {
     const id = await due();
     const circular: Record<string, unknown> = {};
     circular.self = circular;
@@ -127,8 +127,8 @@ describe('progress', () => {
   });
 });
 
-describe('what a handler may come up with', () => {
-  it('a result that the database cannot keep is left out, and its row is done beside the others', async () => {
+describe('a handler', () => {
+  it('may return a result that the database cannot store: its row is done without it, and so are the others', async () => {
     const [deep, other] = [await due(), await due()];
     let nested: unknown = 1;
     for (let n = 0; n < 6_000; n++) nested = [nested];
@@ -139,7 +139,7 @@ describe('what a handler may come up with', () => {
   });
 
   it.each([
-    ['nothing', undefined],
+    ['undefined', undefined],
     ['an object without a prototype', Object.create(null)],
     ['a symbol', Symbol('x')],
     [
@@ -151,10 +151,10 @@ describe('what a handler may come up with', () => {
       }),
     ],
     [
-      'a proxy that lets nobody look',
+      'a proxy that cannot be inspected',
       new Proxy({}, { get: () => JSON.parse('{'), getPrototypeOf: () => JSON.parse('{') }),
     ],
-  ])('it may throw %s: its row is tried again, and its neighbour is done', async (_what, thrown) => {
+  ])('may throw %s: its row is retried, and the other row is done', async (_case, thrown) => {
     const [bad, good] = [await due(), await due()];
     await run((id) => {
       if (id === bad) throw thrown;
@@ -169,9 +169,9 @@ describe('what a handler may come up with', () => {
 describe('a wait that a handler asks for', () => {
   it.each([
     ['Infinity', Number.POSITIVE_INFINITY],
-    ['a date in place of seconds', Date.parse('2026-03-03')],
-    ['more than any calendar has', 1e300],
-  ])('of %s is a year at most, and no wait at all is not what it becomes', async (_what, afterSeconds) => {
+    ['a date instead of seconds', Date.parse('2026-03-03')],
+    ['1e300 seconds', 1e300],
+  ])('of %s becomes a year', async (_case, afterSeconds) => {
     const id = await due();
     await run(() => ({ kind: 'retry', error: 'later', afterSeconds }));
     const row = await tasks.row(id);
@@ -183,22 +183,22 @@ describe('a wait that a handler asks for', () => {
 
   it.each([
     ['NaN', Number.NaN],
-    ['less than nothing', -5],
-  ])('of %s is the usual backoff', async (_what, afterSeconds) => {
+    ['-5 seconds', -5],
+  ])('of %s becomes the usual backoff', async (_case, afterSeconds) => {
     const id = await due();
     await run(() => ({ kind: 'retry', error: 'later', afterSeconds }));
     expect(Date.parse((await tasks.row(id)).next_attempt_at) - clock.now()).toBeLessThanOrEqual(30_000);
   });
 
-  it('of a recurring row is bounded too', async () => {
+  it('of a rescheduled row is bounded too', async () => {
     const id = await due();
     await run(() => ({ kind: 'again', afterSeconds: 1e300 }));
     expect((await tasks.row(id)).status).toBe('pending');
   });
 });
 
-describe('a tick that somebody asked for', () => {
-  it('does as many due rows as were asked for, in order', async () => {
+describe('a requested tick', () => {
+  it('runs as many due rows as were requested, in order', async () => {
     const first = await due();
     await due();
     const seen: string[] = [];
@@ -211,7 +211,7 @@ describe('a tick that somebody asked for', () => {
     expect(report).toMatchObject({ outcome: 'ran', ended: 'batch limit', batchLimit: 1, backlogDue: 1 });
   });
 
-  it('runs what is dead once more, each once', async () => {
+  it('redrives dead rows, each once', async () => {
     for (let n = 0; n < 3; n++) await due({ max_attempts: 1 });
     const fail: Perform = () => ({ kind: 'retry', error: 'broken' });
     expect((await run(fail)).counts.dead).toBe(3);
@@ -229,8 +229,8 @@ describe('a tick that somebody asked for', () => {
   });
 });
 
-describe('rows that are run once more', () => {
-  it('are claimed no further ahead than they run: one that ends the process takes no others along', async () => {
+describe('redriven rows', () => {
+  it('are claimed only as they start: a row that kills the process affects no waiting row', async () => {
     for (let n = 0; n < 20; n++) await due({ max_attempts: 1, status: 'dead', attempts: 1 });
     let highest = 0;
     const report = await run(
@@ -249,13 +249,13 @@ describe('rows that are run once more', () => {
   });
 });
 
-describe('a budget of the registry', () => {
+describe('a budget in the registry', () => {
   const budget = (seconds: number) =>
     database.sql(`update punctual.queues set budget_seconds = $1, batch_limit = null where name = 'tasks'`, [
       seconds,
     ]);
 
-  it('ends the work earlier than the limit would', async () => {
+  it('ends a tick before its limit', async () => {
     await budget(20);
     for (let n = 0; n < 40; n++) await due();
     const startedAt = clock.now();
@@ -268,7 +268,7 @@ describe('a budget of the registry', () => {
     expect(report.backlogDue).toBeGreaterThan(0);
   });
 
-  it('a partition’s own goes before the queue’s', async () => {
+  it('yields to the partition’s own', async () => {
     await budget(20);
     await database.sql(
       `update punctual.partitions set budget_seconds = 30 where queue = 'tasks' and partition = 'a'`,
@@ -277,7 +277,7 @@ describe('a budget of the registry', () => {
     expect((await run(() => done())).budgetMs).toBe(30_000);
   });
 
-  it('counts from the tick’s own beginning, where one call has several', async () => {
+  it('counts from the tick’s own start if one call runs several ticks', async () => {
     await budget(20);
     const id = await due();
     const startedAt = clock.now() - 15_000;
@@ -285,13 +285,13 @@ describe('a budget of the registry', () => {
     expect((await tasks.row(id)).status).toBe('done');
   });
 
-  it('longer than the limit leaves changes nothing', async () => {
+  it('longer than the limit allows has no effect', async () => {
     await budget(500);
     await due();
     expect((await run(() => done())).budgetMs).toBe(45_000);
   });
 
-  it('into which no row fits is an error that says so, and claims nothing for good', async () => {
+  it('into which no row fits makes the tick fail, and its rows stay pending', async () => {
     await budget(10);
     const id = await due();
     await expect(run(() => done())).rejects.toMatchObject({
@@ -303,8 +303,8 @@ describe('a budget of the registry', () => {
   });
 });
 
-describe('settings that follow the backlog', () => {
-  it('let that many rows run side by side, and that many a tick', async () => {
+describe('adaptive settings', () => {
+  it('set the concurrency and the batch limit of a tick', async () => {
     await database.sql(`update punctual.queues set adaptive = true where name = 'tasks'`);
     for (let n = 0; n < 60; n++) await due();
     let running = 0;

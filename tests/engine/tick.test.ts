@@ -17,22 +17,22 @@ beforeEach(async () => {
 });
 
 describe('a tick', () => {
-  it('performs every due row once, as many side by side as the registry says', async () => {
+  it('runs every due row once, at the concurrency of the registry', async () => {
     await bench.addDms(12);
     const bodies: string[] = [];
     let running = 0;
-    let most = 0;
+    let highest = 0;
     const report = await bench.tick(
       bench.queue(async (row) => {
         bodies.push(row.body);
-        most = Math.max(most, ++running);
+        highest = Math.max(highest, ++running);
         await bench.sleep(400);
         running--;
         return done();
       }),
     );
     expect(bodies.sort()).toEqual(Array.from({ length: 12 }, (_, n) => `message ${n + 1}`).sort());
-    expect(most).toBe(5);
+    expect(highest).toBe(5);
     expect(report).toMatchObject({
       outcome: 'ran',
       ended: 'drained',
@@ -43,7 +43,7 @@ describe('a tick', () => {
     expect(await bench.states()).toEqual({ sent: 12 });
   });
 
-  it('begins with the oldest', async () => {
+  it('starts with the oldest row', async () => {
     await bench.addDms(7);
     await database.sql('update punctual.queues set concurrency = 1');
     const bodies: string[] = [];
@@ -56,14 +56,14 @@ describe('a tick', () => {
     expect(bodies).toEqual([1, 2, 3, 4, 5, 6, 7].map((n) => `message ${n}`));
   });
 
-  it('costs one call of the database when nothing is due', async () => {
+  it('costs one database call when nothing is due', async () => {
     await bench.addDms(0, { accounts: 3 });
     const report = await bench.tick(bench.queue(() => done()));
     expect(report).toMatchObject({ outcome: 'idle', ended: 'drained', exchanges: 1 });
     expect(bench.calls).toHaveLength(1);
   });
 
-  it('costs few calls for thirty rows: several outcomes share one', async () => {
+  it('settles several outcomes in one call: 30 rows cost at most 14 calls', async () => {
     await bench.addDms(30);
     let n = 0;
     const report = await bench.tick(
@@ -76,15 +76,15 @@ describe('a tick', () => {
     expect(bench.calls.length).toBeLessThanOrEqual(14);
   });
 
-  it('takes no more than the batch limit, and leaves the rest due', async () => {
+  it('claims at most the batch limit, and leaves the rest due', async () => {
     await bench.addDms(40);
     const report = await bench.tick(bench.queue(() => done()));
     expect(report).toMatchObject({ ended: 'batch limit', backlogDue: 10, counts: { claimed: 30, done: 30 } });
   });
 
-  it('obeys settings that change while it runs', async () => {
+  it('runs with the concurrency that was set during the tick before', async () => {
     await bench.addDms(20);
-    let most = 0;
+    let highest = 0;
     let running = 0;
     await bench.tick(
       bench.queue(async (row) => {
@@ -97,16 +97,16 @@ describe('a tick', () => {
     await database.sql(`update punctual.dm_queue set status = 'pending'`);
     await bench.tick(
       bench.queue(async () => {
-        most = Math.max(most, ++running);
+        highest = Math.max(highest, ++running);
         await bench.sleep(300);
         running--;
         return done();
       }),
     );
-    expect(most).toBe(2);
+    expect(highest).toBe(2);
   });
 
-  it('does nothing while the queue is paused, and says so', async () => {
+  it('claims nothing while the queue is paused, and reports the pause', async () => {
     await bench.addDms(2);
     await database.sql(`update punctual.queues set paused_at = '2026-01-01', paused_reason = 'holiday'`);
     expect(await bench.tick(bench.queue(() => done()))).toMatchObject({
@@ -117,7 +117,7 @@ describe('a tick', () => {
     expect(await bench.states()).toEqual({ pending: 2 });
   });
 
-  it('stops claiming when it is paused in the middle', async () => {
+  it('stops claiming when the queue is paused in the middle', async () => {
     await bench.addDms(20);
     const report = await bench.tick(
       bench.queue(async (row) => {
@@ -131,7 +131,7 @@ describe('a tick', () => {
     expect(await bench.states()).toEqual({ sent: 5, pending: 15 });
   });
 
-  it('refuses to run where code and registry promise different deliveries, and gives back what it took', async () => {
+  it('refuses to run if code and registry disagree about the delivery, and releases its rows', async () => {
     await bench.addDms(3);
     await expect(bench.tick(bench.queue(() => done(), { delivery: 'at-least-once' }))).rejects.toMatchObject({
       kind: 'registry',
@@ -146,7 +146,7 @@ describe('a tick', () => {
     expect(await database.sql('select max(attempts) as n from punctual.dm_queue')).toEqual([{ n: 0 }]);
   });
 
-  it('refuses a timeout of the registry that does not fit into its limit, and gives back what it took', async () => {
+  it('refuses to run if the registry’s timeout does not fit into its limit, and releases its rows', async () => {
     await bench.addDms(3);
     await database.sql('update punctual.queues set timeout_seconds = 46');
     await expect(bench.tick(bench.queue(() => done()))).rejects.toThrow(/timeout of 46 s does not fit/);
@@ -154,8 +154,8 @@ describe('a tick', () => {
   });
 });
 
-describe('time', () => {
-  it('is never overrun by a provider that hangs for ever: every row is settled or released', async () => {
+describe('the time limits of a tick', () => {
+  it('hold even if a provider hangs for ever: every row is settled or released', async () => {
     await bench.addDms(30);
     const report = await bench.tick(bench.queue(() => new Promise(() => {})));
     expect(report.usedMs).toBeLessThan(60_000);
@@ -166,7 +166,7 @@ describe('time', () => {
     expect(report.ended).toBe('breaker');
   });
 
-  it('admits no row that could still be under way at the end', async () => {
+  it('admit no row that could still run at the end', async () => {
     await bench.addDms(100);
     await database.sql('update punctual.queues set batch_limit = null');
     const started: number[] = [];
@@ -178,14 +178,14 @@ describe('time', () => {
         return done();
       }),
     );
-    // 60 s less 15 s for the end, less the 15 s that a row may take.
+    // 60 s less 15 s for the end and 15 s for the row itself.
     expect(Math.max(...started)).toBeLessThanOrEqual(30_000);
     expect(report).toMatchObject({ ended: 'budget', counts: { done: 15 } });
     expect(report.usedMs).toBeLessThanOrEqual(45_000);
     expect((await bench.states()).pending).toBe(85);
   });
 
-  it('is counted from the first line of the handler', async () => {
+  it('count from the first line of the cron handler', async () => {
     await bench.addDms(5);
     const startedAt = bench.clock.now() - 40_000;
     const report = await bench.tick(
@@ -196,7 +196,7 @@ describe('time', () => {
     expect(await database.sql('select max(attempts) as n from punctual.dm_queue')).toEqual([{ n: 0 }]);
   });
 
-  it('of one row may be shorter than its queue’s', async () => {
+  it('include a row’s own timeout, which may be shorter than its queue’s', async () => {
     await bench.addDms(1);
     await database.sql('update punctual.dm_queue set timeout_seconds = 2');
     let aborted = 0;
@@ -212,7 +212,7 @@ describe('time', () => {
     expect(aborted).toBe(2_000);
   });
 
-  it('that is over leaves a hung attempt behind, and hears its proof if that comes before the end', async () => {
+  it('leave time for the proof of an attempt that timed out', async () => {
     await bench.addDms(2);
     await database.sql(`update punctual.dm_queue set timeout_seconds = 1 where body = 'message 1'`);
     const report = await bench.tick(
@@ -227,7 +227,7 @@ describe('time', () => {
 });
 
 describe('late proof', () => {
-  it('that comes while the tick is being closed is still written', async () => {
+  it('is written even if it comes while the tick closes', async () => {
     await bench.addDms(1);
     await database.sql('update punctual.dm_queue set timeout_seconds = 1');
     let prove: () => void = () => {};
@@ -276,7 +276,7 @@ describe('the lock', () => {
     return lock;
   }
 
-  it('costs an idle tick one command, and is left to run out', async () => {
+  it('costs an idle tick one command, and expires by itself', async () => {
     const lock = recordingLock('acquired');
     expect(
       await bench.tick(
@@ -287,7 +287,7 @@ describe('the lock', () => {
     expect(lock.calls).toEqual(['acquire dm_queue:main 5000']);
   });
 
-  it('is extended to the limit when there is work, and given back', async () => {
+  it('is extended to the tick’s limit when rows are claimed, and released at the end', async () => {
     await bench.addDms(1);
     const lock = recordingLock('acquired');
     await bench.tick(
@@ -297,7 +297,7 @@ describe('the lock', () => {
     expect(lock.calls).toEqual(['acquire dm_queue:main 5000', 'extend 60000', 'release']);
   });
 
-  it('that is held makes the tick leave, and leaves a trace in the ledger', async () => {
+  it('that another tick holds ends the tick, and the ledger records it as skipped', async () => {
     await bench.addDms(1);
     const report = await bench.tick(
       bench.queue(() => done()),
@@ -311,7 +311,7 @@ describe('the lock', () => {
     });
   });
 
-  it('that is unavailable keeps nobody from working, and is said', async () => {
+  it('that is unavailable does not stop the tick, and the report says so', async () => {
     await bench.addDms(1);
     expect(
       await bench.tick(

@@ -4,7 +4,7 @@ import { done } from '../../lib/engine/outcome.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { tickBench } from '../support/tick-bench.ts';
 
-/** What a message takes in the table, as in the guide that it answers to. */
+/** How long one message takes in the table of docs/tuning.md. */
 const messageMs = 2_500;
 const backlogs = [5, 30, 50];
 const settings = [
@@ -24,22 +24,22 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-/** How long ticks work on so many due messages, and how many ticks that are: `15 s`, `18 s (2)`. */
-async function drain(many: number, batchLimit: number, concurrency: number): Promise<string> {
+/** Returns how long ticks take for `count` due messages, and the number of ticks if there are several: `15 s`, `18 s (2)`. */
+async function drain(count: number, batchLimit: number, concurrency: number): Promise<string> {
   await database.reset();
   await database.sql(
     "update punctual.queues set batch_limit = $1, concurrency = $2 where name = 'dm_queue'",
     [batchLimit, concurrency],
   );
   const bench = tickBench(database);
-  await bench.addDms(many);
+  await bench.addDms(count);
   const queue = bench.queue(async () => {
     await bench.sleep(messageMs);
     return done();
   });
   let ticks = 0;
   let workedMs = 0;
-  for (let left = many; left > 0; ) {
+  for (let left = count; left > 0; ) {
     const startedAt = bench.clock.now();
     const { counts } = await bench.tick(queue);
     workedMs += bench.clock.now() - startedAt;
@@ -50,17 +50,17 @@ async function drain(many: number, batchLimit: number, concurrency: number): Pro
   return `${workedMs / 1_000} s${ticks > 1 ? ` (${ticks})` : ''}`;
 }
 
-it('the table of docs/tuning.md is what ticks do', async () => {
+it('ticks take as long as the table of docs/tuning.md says', async () => {
   const lines = [
     `| batch limit | concurrency | ${backlogs.join(' | ')} |`,
     `|${'---|'.repeat(2 + backlogs.length)}`,
   ];
   for (const [batchLimit, concurrency] of settings) {
     const cells: string[] = [];
-    for (const many of backlogs) cells.push(await drain(many, batchLimit, concurrency));
+    for (const backlog of backlogs) cells.push(await drain(backlog, batchLimit, concurrency));
     lines.push(`| ${batchLimit} | ${concurrency} | ${cells.join(' | ')} |`);
   }
-  const told = readFileSync('docs/tuning.md', 'utf8').split('\n');
-  const first = told.indexOf(lines[0] as string);
-  expect(told.slice(first, first + lines.length)).toEqual(lines);
+  const guide = readFileSync('docs/tuning.md', 'utf8').split('\n');
+  const first = guide.indexOf(lines[0] as string);
+  expect(guide.slice(first, first + lines.length)).toEqual(lines);
 });

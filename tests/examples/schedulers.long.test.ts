@@ -18,17 +18,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 const example = (name: string) => read(`examples/schedulers/${name}`);
 
-/** Nobody else's on this machine, so that no other process has it on its command line. */
+/** Unique on this machine, so that no other process has it on its command line. */
 const secret = `secret-${randomUUID()}`;
 
 let database: TestDatabase;
-/** The app on loopback: the real handler, over a test database. */
+/** The app on loopback: the real handler over a test database. */
 let app: Server;
 let appUrl: string;
 let calls = 0;
-/** Where the app answers that it has moved to. */
+/** The address that the app redirects to; null if it does not redirect. */
 let movedTo: string | null = null;
-/** The command lines of all processes while a call of an example was under way. */
+/** The command lines of all processes during the calls of an example. */
 let commandLines: string[] = [];
 let folder: string;
 
@@ -71,19 +71,19 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllEnvs());
 
-/** A command as its platform runs it. */
+/** Runs a command as its platform does. */
 async function run(command: string, args: string[], env: Record<string, string>) {
   const child = spawn(command, args, {
     cwd: root,
     env: { NODE_ENV: 'test', PATH: process.env.PATH, ...env },
   });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
   const [code] = await once(child, 'close');
-  return { code, said };
+  return { code, output };
 }
 
-/** Of all processes, where the system shows them. */
+/** Returns the command lines of all processes, if the system has /proc. */
 function readCommandLines(): string[] {
   if (!existsSync('/proc/self/cmdline')) return [];
   return readdirSync('/proc').flatMap((pid) => {
@@ -91,7 +91,7 @@ function readCommandLines(): string[] {
     try {
       return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
     } catch {
-      return []; // it has ended
+      return []; // the process has ended
     }
   });
 }
@@ -104,7 +104,7 @@ const ticked = async () => {
   return { job: job?.status, ticks };
 };
 
-/** The text of a block of a YAML file: what is indented deeper than its key. */
+/** Returns the text of a key in a YAML file: its value or the block below it. */
 function yamlText(source: string, key: string): string {
   const [, indent = '', rest = ''] = new RegExp(`^( *)(?:- )?${key}: ?(.*)$`, 'm').exec(source) ?? [];
   if (rest !== '|') return rest;
@@ -116,7 +116,7 @@ function yamlText(source: string, key: string): string {
   return after.slice(0, end < 0 ? undefined : end).join('\n');
 }
 
-/** The line that cron runs, with what cron itself does to it. */
+/** Returns the command in the crontab as cron passes it to the shell. */
 function crontabCommand(): string {
   const line = example('crontab')
     .split('\n')
@@ -124,7 +124,7 @@ function crontabCommand(): string {
   return (line ?? '').replace(/^(\S+ ){5}nobody /, '').replaceAll('\\%', '%');
 }
 
-/** What `render-cron.yaml` sets, but for what is secret. */
+/** Returns the variables that `render-cron.yaml` sets, without the secret ones. */
 const renderVariables = (): Record<string, string> =>
   Object.fromEntries(
     [...example('render-cron.yaml').matchAll(/- key: (\w+)\n +value: "?(.*?)"?$/gm)].map(([, key, value]) => [
@@ -133,7 +133,7 @@ const renderVariables = (): Record<string, string> =>
     ]),
   );
 
-/** What systemd runs, with its escapes undone. */
+/** Returns the command that systemd runs, unescaped. */
 function systemdCommand(): string {
   const [, command = ''] = /^ExecStart=\/bin\/sh -c '(.*)'$/m.exec(example('punctual.service')) ?? [];
   return command.replaceAll('$$', '$').replaceAll('%%', '%');
@@ -141,9 +141,9 @@ function systemdCommand(): string {
 
 const aMinute = /^\d{4}-\d\d-\d\dT\d\d:\d\d:00/;
 
-describe('an example of a scheduler', () => {
+describe('the example', () => {
   type Command = [command: string, args: string[], env: Record<string, string>];
-  /** `command` answers how it is run with that token; `entry` is what the ledger then has. */
+  /** `command` returns the command for a token. `entry` is the tick that the ledger must have. */
   const scheduler = (name: string, command: (token: string) => Promise<Command>, entry: object) => ({
     name,
     command,
@@ -194,50 +194,47 @@ describe('an example of a scheduler', () => {
     ),
   ];
 
-  it.each(all)('$name drives a real tick, with its secret on no command line', async ({ command, entry }) => {
-    const { code, said } = await run(...(await command(secret)));
-    expect({ code, said }).toEqual({ code: 0, said: expect.any(String) });
+  it.each(all)('$name runs a real tick, and its secret is on no command line', async ({ command, entry }) => {
+    const { code, output } = await run(...(await command(secret)));
+    expect({ code, output }).toEqual({ code: 0, output: expect.any(String) });
     expect(await ticked()).toEqual({
       job: 'done',
       ticks: [{ path: '/api/cron/process-scheduled', ...entry }],
     });
     expect(commandLines.filter((line) => line.includes(secret))).toEqual([]);
-    // The look was not blind.
+    // The call itself is among the command lines, so the check above can fail.
     const isSeen = commandLines.some((line) => /curl .*process-scheduled|call\.mjs/.test(line));
     expect(isSeen).toBe(existsSync('/proc/self/cmdline'));
   });
 
-  it.each(all)('$name fails and says so where the secret is another one', async ({ command }) => {
-    const { code, said } = await run(...(await command('another-secret')));
+  it.each(all)('$name fails with an error if the secret is wrong', async ({ command }) => {
+    const { code, output } = await run(...(await command('another-secret')));
     expect(code).not.toBe(0);
-    expect(said).toMatch(/401/);
+    expect(output).toMatch(/401/);
     expect((await ticked()).job).toBe('pending');
   });
 
-  it.each(all)(
-    '$name fails and says so where the app has moved, and does not go there',
-    async ({ command }) => {
-      movedTo = `${appUrl}/moved`;
-      const { code, said } = await run(...(await command(secret)));
-      expect(code).not.toBe(0);
-      expect(said).toMatch(/redirect|308/);
-      // One call: the headers with the secret were not sent on.
-      expect(calls).toBe(1);
-    },
-  );
+  it.each(all)('$name fails with an error if the app redirects, and does not follow', async ({ command }) => {
+    movedTo = `${appUrl}/moved`;
+    const { code, output } = await run(...(await command(secret)));
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/redirect|308/);
+    // One call: the secret was not sent to the new address.
+    expect(calls).toBe(1);
+  });
 });
 
-describe('by hand and by Vercel', () => {
-  it('curl drives a real tick', async () => {
+describe('other callers', () => {
+  it('curl, as in docs/schedulers.md, runs a real tick', async () => {
     const [, line = ''] = /^(curl -i .*)$/m.exec(read('docs/schedulers.md')) ?? [];
-    const { code, said } = await run('/bin/sh', ['-c', line.replace('https://your.app', appUrl)], {
+    const { code, output } = await run('/bin/sh', ['-c', line.replace('https://your.app', appUrl)], {
       CRON_SECRET: secret,
     });
-    expect({ code, said }).toEqual({ code: 0, said: expect.stringContaining('200') });
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('200') });
     expect(await ticked()).toMatchObject({ job: 'done', ticks: [{ scheduler: 'http' }] });
   });
 
-  it('Vercel’s headers drive a real tick, for the slot that its schedule suggests', async () => {
+  it('Vercel’s headers run a real tick, with the slot that the schedule implies', async () => {
     const response = await fetch(`${appUrl}/api/cron/process-scheduled`, {
       headers: {
         authorization: `Bearer ${secret}`,
@@ -260,14 +257,14 @@ describe('by hand and by Vercel', () => {
   });
 });
 
-/** Between the next instants of a schedule. */
-function leastGapMs(schedule: string): number {
+/** Returns the shortest time between the next 20 instants of a schedule, in milliseconds. */
+function minGapMs(schedule: string): number {
   const instants = new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' }).nextRuns(20);
   return Math.min(...instants.slice(1).map((at, n) => at.getTime() - (instants[n]?.getTime() ?? 0)));
 }
 
-describe('what cannot be run here', () => {
-  it('calls paths that there are', () => {
+describe('examples that cannot run here', () => {
+  it('call only paths that exist', () => {
     const named = readdirSync(path.join(root, 'examples/schedulers')).flatMap(
       (name) => example(name).match(/(?<!app)\/api\/cron\/[\w/-]+/g) ?? [],
     );
@@ -275,23 +272,23 @@ describe('what cannot be run here', () => {
     expect(named.filter((one) => !existsSync(path.join(root, `app${one}/route.ts`)))).toEqual([]);
   });
 
-  it('is, for systemd, every minute on the minute', () => {
+  it('for systemd fire every minute on the minute', () => {
     const timer = example('punctual.timer');
     expect(timer).toMatch(/^OnCalendar=\*-\*-\* \*:\*:00$/m);
     expect(timer).toMatch(/^AccuracySec=1s$/m);
   });
 
-  it('is, for Render, started by the schedule that it says it is', () => {
+  it('for Render report the schedule that starts them', () => {
     const schedule = yamlText(example('render-cron.yaml'), 'schedule').replaceAll('"', '');
     expect(renderVariables().PUNCTUAL_SCHEDULE).toBe(schedule);
   });
 
-  it('is, for GitHub, every five minutes at most', () => {
+  it('for GitHub fire at most every five minutes', () => {
     const schedule = yamlText(example('github-actions.yml'), 'cron').replaceAll("'", '');
-    expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(300_000);
+    expect(minGapMs(schedule)).toBeGreaterThanOrEqual(300_000);
   });
 
-  it('calls, for pg_cron, functions that there are', async () => {
+  it('for pg_cron call only functions that exist, with a valid number of arguments', async () => {
     const calls = [
       ...`${example('pg-cron.sql')}${read('docs/schedulers.md')}`.matchAll(/punctual\.(\w+)\(([^)]*)\)/g),
     ];
@@ -300,24 +297,24 @@ describe('what cannot be run here', () => {
       const [found] = await database.sql(
         `select pronargs, pronargdefaults from pg_proc where pronamespace = 'punctual'::regnamespace and proname = '${name}'`,
       );
-      const given = parameters === '' ? 0 : parameters.split(', ').length;
+      const count = parameters === '' ? 0 : parameters.split(', ').length;
       expect(found, call).toBeDefined();
-      expect(given, call).toBeLessThanOrEqual(found?.pronargs as number);
-      expect(given, call).toBeGreaterThanOrEqual(
+      expect(count, call).toBeLessThanOrEqual(found?.pronargs as number);
+      expect(count, call).toBeGreaterThanOrEqual(
         (found?.pronargs as number) - (found?.pronargdefaults as number),
       );
     }
   });
 
-  it('is, for Hobby, once a day at most, and pinned to no region', () => {
+  it('for Hobby fire at most once a day and pin no region', () => {
     const { crons, functions } = JSON.parse(example('vercel.hobby.json'));
     expect(functions).toBeUndefined();
     for (const { schedule } of crons) {
-      expect(leastGapMs(schedule)).toBeGreaterThanOrEqual(86_400_000);
+      expect(minGapMs(schedule)).toBeGreaterThanOrEqual(86_400_000);
     }
   });
 
-  it('is, for a Daemon, the worker by the schedules that vercel.json had, beside what Hobby takes', () => {
+  it('for a Daemon run the worker with the schedules of vercel.json, next to the crons of Hobby', () => {
     const { crons, daemons } = JSON.parse(example('vercel.daemon.json'));
     expect(crons).toEqual(JSON.parse(example('vercel.hobby.json')).crons);
     const { root: folder, entrypoint, command, instances } = daemons.worker;
@@ -329,7 +326,7 @@ describe('what cannot be run here', () => {
     expect(dockerfile).toContain(`FROM node:${read('.nvmrc').trim()}-`);
   });
 
-  it('is, for Schedules, what vercel.json is for Cron', () => {
+  it('for Schedules have the same paths and schedules as vercel.json, in UTC', () => {
     const { schedules, functions } = JSON.parse(example('vercel.schedules.json'));
     const vercel = JSON.parse(read('vercel.json'));
     const entries = Object.values(
@@ -340,7 +337,7 @@ describe('what cannot be run here', () => {
     expect(functions).toEqual(vercel.functions);
   });
 
-  it('is, for EventBridge, a POST with the secret as a bearer token, tried once', () => {
+  it('for EventBridge POST once, with the secret as a bearer token', () => {
     const { Resources } = JSON.parse(example('eventbridge.json'));
     expect(Resources.Connection.Properties.AuthParameters.ApiKeyAuthParameters).toEqual({
       ApiKeyName: 'Authorization',

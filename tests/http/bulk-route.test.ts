@@ -14,17 +14,17 @@ let account: string;
 let sequence: string;
 
 beforeAll(async () => {
-  // Names are not resolved: nobody answers there.
+  // No server listens there, so no name resolves.
   database = await openServedDatabase({ MONITOR_DNS_SERVERS: '127.0.0.1:9' });
 });
 afterAll(() => database.close());
 beforeEach(async () => {
   stubSecrets();
   await database.reset();
-  const by = exchanges(database);
-  by.setNow(new Date().toISOString());
-  account = await by.addAccount({ name: 'Ann' });
-  sequence = await conversations(database, by).addSequence([{ body: 'hello' }]);
+  const sql = exchanges(database);
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount({ name: 'Ann' });
+  sequence = await conversations(database, sql).addSequence([{ body: 'hello' }]);
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -33,9 +33,9 @@ afterEach(() => {
 interface Kind {
   route: unknown;
   table: string;
-  /** The nth of many, of which none is the same as another, with a key if rows of this kind have keys. */
+  /** Returns a distinct row for each `n`, with a key if rows of this kind have one. */
   row: (n: number) => object;
-  /** Changes what its key is not for; null where a key stands for any row. */
+  /** Changes that make a row differ from the one with its key; null if a key stands for any content. */
   other: object | null;
   wrong: [field: string, value: unknown];
 }
@@ -109,7 +109,7 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
   const count = async () => (await database.sql(`select count(*)::integer as n from punctual.${table}`))[0].n;
   const bad = { [wrong[0]]: wrong[1] };
 
-  it('may be one, or a thousand, which are answered in their order', async () => {
+  it('may be one or 1,000, and the response keeps their order', async () => {
     const one = await create(row(0));
     expect(one).toMatchObject({ status: 201, body: { rows: [{ created: true }] } });
     const rows = Array.from({ length: 1_000 }, (_, n) => row(n));
@@ -124,7 +124,7 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
     expect(await count()).toBe(1_000);
   }, 20_000);
 
-  it.each([0, 1_001])('are refused as a whole where they are %i', async (length) => {
+  it.each([0, 1_001])('are refused as a whole if there are %i', async (length) => {
     const { status, body } = await create(Array.from({ length }, (_, n) => row(n)));
     expect({ status, kind: body.error.kind }).toEqual({ status: 422, kind: 'invalid' });
     expect(body.error.message).toMatch(
@@ -136,7 +136,7 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
     expect(await count()).toBe(0);
   });
 
-  it('are created all or none, and each that is wrong is named', async () => {
+  it('are all created or none is, and each invalid one is named', async () => {
     const { status, body } = await create([row(0), { ...row(1), ...bad }, row(2), 'hello']);
     expect(status).toBe(422);
     expect(body.error.errors).toMatchObject([
@@ -147,7 +147,7 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
   });
 
   if (!other) return;
-  it('are refused with a key that another row has', async () => {
+  it('are refused if another row has the key', async () => {
     await create(row(1));
     const { status, body } = await create([row(2), { ...row(1), ...other }]);
     expect(status).toBe(422);

@@ -13,7 +13,7 @@ import {
 } from '../support/api-server.ts';
 import type { TestDatabase } from '../support/test-database.ts';
 
-/** What others call in their own way: providers, browsers with a form, and whatever watches whether we are there. */
+/** Routes with rules of their own: webhooks, the sign-in form, the health check and the catch-all. */
 const exempt = /^(webhooks|session|health|\[\.\.\.path\])/;
 
 const routes = readdirSync('app/api', { recursive: true, encoding: 'utf8' })
@@ -32,15 +32,15 @@ afterEach(() => {
 
 type Handler = (request: Request, context: object) => Promise<Response>;
 
-/** What a scheduler calls, and `npm run sql`. */
+/** Schedulers and `npm run sql` call these routes. */
 const takesCronSecret = (file: string) => /^(cron|trigger|sql)/.test(file);
 
-/** The answers of each of a route's methods, asked with the secret that it takes. */
-async function ask(
+/** Calls each method of a route, by default with the secret that the route takes. */
+async function callMethods(
   file: string,
   query: string,
   headers: RequestHeaders = takesCronSecret(file) ? bearer(CRON_SECRET) : withKey,
-): Promise<{ method: string; status: number; body: Answer }[]> {
+): Promise<{ method: string; status: number; body: Body }[]> {
   const handlers: Record<string, Handler> = await import(path.resolve('app/api', file));
   const methods = ['GET', 'POST', 'PATCH', 'DELETE'].filter((method) => handlers[method]);
   return Promise.all(
@@ -59,35 +59,38 @@ async function ask(
   );
 }
 
-interface Answer {
+interface Body {
   error?: { errors?: { field: string; message: string }[] };
 }
 
 describe('a call', () => {
-  it.each(routes)('is refused without the secret that the path takes: %s', async (file) => {
+  it.each(routes)('of %s is refused without the secret that the route takes', async (file) => {
     const other = takesCronSecret(file) ? withKey : bearer(CRON_SECRET);
     for (const headers of [{}, bearer('guess'), other]) {
-      for (const { status } of await ask(file, '', headers)) {
-        // A scheduler may run jobs, too.
+      for (const { status } of await callMethods(file, '', headers)) {
+        // Schedulers may run jobs too.
         expect(status).toBe(file === 'jobs/run/route.ts' && headers === other ? 200 : 401);
       }
     }
   });
 
   it.each(routes.filter((file) => !takesCronSecret(file)))(
-    'that changes something is refused with the cookie from another site: %s',
+    'of %s that changes data is refused if its cookie comes from another site',
     async (file) => {
-      for (const { method, status } of await ask(file, '', { ...cookie(), origin: 'http://evil.test' }))
+      for (const { method, status } of await callMethods(file, '', {
+        ...cookie(),
+        origin: 'http://evil.test',
+      }))
         if (method !== 'GET') expect(status).toBe(403);
     },
   );
 });
 
-describe('a parameter that a path does not take', () => {
-  it.each(routes)('is refused by name: %s', async (file) => {
-    const answers = await ask(file, 'nonsense=1');
-    expect(answers).not.toEqual([]);
-    for (const { method, status, body } of answers) {
+describe('a query parameter', () => {
+  it.each(routes)('that %s does not take is refused by name', async (file) => {
+    const responses = await callMethods(file, 'nonsense=1');
+    expect(responses).not.toEqual([]);
+    for (const { method, status, body } of responses) {
       expect([method, status, body.error?.errors]).toEqual([
         method,
         400,
@@ -101,9 +104,9 @@ describe('a parameter that a path does not take', () => {
     }
   });
 
-  it('is told beside what is wrong with those that there are, and which these are', async () => {
-    const [told] = await ask('enrolments/route.ts', 'limit=0&limt=5&phase=sad&phase=glad');
-    expect(told?.body.error?.errors).toEqual([
+  it('that is unknown is reported beside invalid ones, and the error lists the known ones', async () => {
+    const [response] = await callMethods('enrolments/route.ts', 'limit=0&limt=5&phase=sad&phase=glad');
+    expect(response?.body.error?.errors).toEqual([
       { field: 'limt', message: 'is not a parameter: this path takes sequence, phase, limit, cursor' },
       { field: 'phase', message: 'is given twice' },
       { field: 'phase', message: expect.any(String) },
@@ -111,20 +114,20 @@ describe('a parameter that a path does not take', () => {
     ]);
   });
 
-  it('is let through where it is the platform’s', async () => {
-    const [told] = await ask('accounts/route.ts', 'x-vercel-protection-bypass=secret&limit=1');
-    expect(told?.status).toBe(200);
+  it('that belongs to the platform is accepted', async () => {
+    const [response] = await callMethods('accounts/route.ts', 'x-vercel-protection-bypass=secret&limit=1');
+    expect(response?.status).toBe(200);
   });
 
   it.each(['x', 'bnVsbA', 'W10', 'WzEsMiwzLDQsNV0', 'WyJcdTAwMDAiLCJ4Il0'])(
-    'that is no cursor (%s) is refused',
+    'that is the invalid cursor %s is refused',
     async (cursor) => {
       for (const file of ['accounts/route.ts', 'enrolments/route.ts']) {
-        const [told] = await ask(file, `cursor=${cursor}`);
-        expect([told?.status, told?.body.error?.errors?.[0]?.field]).toEqual([400, 'cursor']);
+        const [response] = await callMethods(file, `cursor=${cursor}`);
+        expect([response?.status, response?.body.error?.errors?.[0]?.field]).toEqual([400, 'cursor']);
       }
-      // Of another list: ["x"].
-      expect(await ask('enrolments/route.ts', 'cursor=WyJ4Il0')).toMatchObject([{ status: 400 }]);
+      // ["x"], a cursor of another list.
+      expect(await callMethods('enrolments/route.ts', 'cursor=WyJ4Il0')).toMatchObject([{ status: 400 }]);
     },
   );
 });

@@ -34,8 +34,8 @@ const handlers = {
     throw new TypeError('no luck later');
   }),
   'throws-nothing': throwing(undefined),
-  'throws-what-has-no-text': throwing(Object.create(null)),
-  'throws-a-novel': throwing(new Error('x'.repeat(3_000_000))),
+  'throws-an-unreadable-value': throwing(Object.create(null)),
+  'throws-a-long-message': throwing(new Error('x'.repeat(3_000_000))),
   'throws-an-error-without-text': throwing(Object.assign(new Error(), { message: { code: 7 } })),
   hangs: job(() => new Promise(() => {})),
   'returns-nothing': job(() => undefined),
@@ -44,7 +44,7 @@ const handlers = {
   'returns-a-circle': job(() => circle),
   'returns-a-bigint': job(() => ({ n: 1n })),
   'returns-a-function': job(() => () => 1),
-  'returns-the-depths': job(() => nested(3_000)),
+  'returns-deep-nesting': job(() => nested(3_000)),
   'returns-nul': job(() => ({ 'a\0b': 'c\0d\ud800' })),
   'returns-an-outcome': job(() => ({ kind: 'dead', error: 'only a result' })),
   'gives-up': throwing(new JobError('the customer is gone', { retry: false })),
@@ -61,7 +61,7 @@ beforeEach(async () => {
   bench = jobBench(database, handlers);
 });
 
-/** `name` due first, and among eleven good ones. */
+/** Creates a job `name`, which is due first, and eleven good ones. */
 async function amongGoodOnes(name: Name): Promise<{ bad: string; good: string[] }> {
   const run_at = new Date(bench.clock.now() - 1_000).toISOString();
   const [bad = '', ...good] = await bench.create(
@@ -71,35 +71,41 @@ async function amongGoodOnes(name: Name): Promise<{ bad: string; good: string[] 
   return { bad, good };
 }
 
-async function expectAllWell(good: string[], from: number) {
+async function expectAllDone(good: string[], from: number) {
   for (const [n, id] of good.entries()) {
     expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 1, result: { squared: n * n } });
     expect(await bench.finishedAfter(id, from)).toBeLessThan(1);
   }
 }
 
-describe('a handler that ends badly, and its neighbours in the same tick', () => {
+describe('a tick with one bad handler and eleven good ones', () => {
   it.each<[name: Name, lastError: RegExp]>([
     ['throws', /^no luck$/],
     ['throws-later', /^no luck later$/],
     ['throws-nothing', /^the job threw undefined$/],
-    ['throws-what-has-no-text', /^the job threw a value that cannot be read$/],
-    ['throws-a-novel', /^x{2000}$/],
+    ['throws-an-unreadable-value', /^the job threw a value that cannot be read$/],
+    ['throws-a-long-message', /^x{2000}$/],
     ['throws-an-error-without-text', /^Error: \{"code":7\}$/],
     ['hangs', /^no answer within 15000 ms$/],
-  ])('%s: it is tried again, and failed after its attempts', async (name, lastError) => {
-    const startedAt = bench.clock.now();
-    const { bad, good } = await amongGoodOnes(name);
-    const report = await bench.tick();
-    expect(report).toMatchObject({ outcome: 'ran', counts: { claimed: 12, done: 11, retried: 1, lost: 0 } });
-    await expectAllWell(good, startedAt);
-    expect(await bench.job(bad)).toMatchObject({ status: 'pending', attempts: 1, result: null });
+  ])(
+    '%s: retries the bad job until its attempts are used up, and completes the good ones',
+    async (name, lastError) => {
+      const startedAt = bench.clock.now();
+      const { bad, good } = await amongGoodOnes(name);
+      const report = await bench.tick();
+      expect(report).toMatchObject({
+        outcome: 'ran',
+        counts: { claimed: 12, done: 11, retried: 1, lost: 0 },
+      });
+      await expectAllDone(good, startedAt);
+      expect(await bench.job(bad)).toMatchObject({ status: 'pending', attempts: 1, result: null });
 
-    await bench.runOut();
-    const failed = await bench.job(bad);
-    expect(failed).toMatchObject({ status: 'failed', attempts: 5, result: null });
-    expect(failed.last_error).toMatch(lastError);
-  });
+      await bench.runOut();
+      const failed = await bench.job(bad);
+      expect(failed).toMatchObject({ status: 'failed', attempts: 5, result: null });
+      expect(failed.last_error).toMatch(lastError);
+    },
+  );
 
   it.each<[name: Name, result: unknown]>([
     ['returns-nothing', null],
@@ -108,18 +114,18 @@ describe('a handler that ends badly, and its neighbours in the same tick', () =>
     ['returns-a-circle', { omitted: expect.stringMatching(/^the result is not JSON: .*circular/) }],
     ['returns-a-bigint', { omitted: expect.stringMatching(/^the result is not JSON: .*BigInt/) }],
     ['returns-a-function', { omitted: 'the result is not JSON: its type is function' }],
-    ['returns-the-depths', { omitted: 'the result is nested more than 64 levels deep' }],
+    ['returns-deep-nesting', { omitted: 'the result is nested more than 64 levels deep' }],
     ['returns-nul', { ab: 'cd\ufffd' }],
     ['returns-an-outcome', { kind: 'dead', error: 'only a result' }],
-  ])('%s: it is done', async (name, result) => {
+  ])('%s: completes all jobs', async (name, result) => {
     const startedAt = bench.clock.now();
     const { bad, good } = await amongGoodOnes(name);
     expect((await bench.tick()).counts).toMatchObject({ claimed: 12, done: 12, lost: 0 });
     expect(await bench.job(bad)).toMatchObject({ status: 'done', attempts: 1, result, last_error: null });
-    await expectAllWell(good, startedAt);
+    await expectAllDone(good, startedAt);
   });
 
-  it('all of them at once keep nobody from going on', async () => {
+  it('completes the good jobs beside all bad handlers at once', async () => {
     const names = Object.keys(handlers).filter((name) => name !== 'good');
     await bench.create(...names.map((name) => ({ name })));
     const good = await bench.create(
@@ -131,8 +137,8 @@ describe('a handler that ends badly, and its neighbours in the same tick', () =>
   });
 });
 
-describe('a handler that ends after it was left behind', () => {
-  it('is done, where its tick still runs', async () => {
+describe('a job whose handler ends after its timeout', () => {
+  it('is done if its tick still runs', async () => {
     const takes = (ms: number) => job(() => bench.sleep(ms).then(() => ({ ms })));
     bench = jobBench(database, { late: takes(17_000), slow: takes(14_000) });
     const [late] = await bench.create(
@@ -144,8 +150,8 @@ describe('a handler that ends after it was left behind', () => {
   });
 });
 
-describe('a handler says more by a JobError', () => {
-  it('it is no use: the job is failed at once', async () => {
+describe('a JobError', () => {
+  it('with `retry: false` fails the job at once', async () => {
     const [id] = await bench.create({ name: 'gives-up' });
     expect((await bench.tick()).counts).toMatchObject({ dead: 1 });
     expect(await bench.job(id)).toMatchObject({
@@ -155,7 +161,7 @@ describe('a handler says more by a JobError', () => {
     });
   });
 
-  it('not before tomorrow', async () => {
+  it('with `afterSeconds` delays the retry', async () => {
     const [id] = await bench.create({ name: 'waits-a-day' });
     await bench.tick();
     const waiting = await bench.job(id);
@@ -178,21 +184,21 @@ describe('an error of a handler', () => {
       expect((fields as { err: Error }).err.stack).toContain('ends.test.ts');
   });
 
-  it('is not logged where it is a JobError', async () => {
+  it('is not logged if it is a JobError', async () => {
     await bench.create({ name: 'gives-up' });
     await bench.tick();
     expect(bench.logged).toEqual([]);
   });
 });
 
-describe('an error with a kind of Punctual’s own', () => {
-  it.each<[what: string, changes: object, lastError: string]>([
+describe('an error with one of Punctual’s kinds', () => {
+  it.each<[name: string, changes: object, lastError: string]>([
     ['an object for a message', { message: { code: 7 } }, 'Error: {"code":7}'],
     ['a number for a message', { message: 42 }, 'Error: 42'],
-    ['a list for a message', { message: ['a'] }, 'Error: ["a"]'],
+    ['an array for a message', { message: ['a'] }, 'Error: ["a"]'],
     ['no message', { message: undefined }, 'Error'],
-    ['no name either', { message: '', name: ['Odd'] }, 'Odd'],
-  ])('and %s counts as its kind says', async (_what, changes, lastError) => {
+    ['an array for a name and no message', { message: '', name: ['Odd'] }, 'Odd'],
+  ])('and %s is judged by its kind', async (_name, changes, lastError) => {
     bench = jobBench(database, {
       refused: throwing(Object.assign(new Error(), { kind: 'rejected' }, changes)),
     });
@@ -201,7 +207,7 @@ describe('an error with a kind of Punctual’s own', () => {
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1, last_error: lastError });
   });
 
-  it('and a message that throws counts as its kind says', async () => {
+  it('and a message that throws is judged by its kind', async () => {
     const error = Object.defineProperty(Object.assign(new Error(), { kind: 'rejected' }), 'message', {
       get: () => {
         throw new Error('not for you');
@@ -221,12 +227,12 @@ describe('an error with a kind of Punctual’s own', () => {
 describe('a job whose handler is removed while it waits', () => {
   const { throws: _gone, ...rest } = handlers;
 
-  it('waits for a deployment that has it, and says so', async () => {
+  it('waits for a deployment that has it, and its row says so', async () => {
     const startedAt = bench.clock.now();
     const { bad, good } = await amongGoodOnes('returns-null');
     const { 'returns-null': _removed, ...without } = handlers;
     expect((await bench.tick({}, without)).counts).toMatchObject({ done: 11, retried: 1 });
-    await expectAllWell(good, startedAt);
+    await expectAllDone(good, startedAt);
     const waiting = await bench.job(bad);
     expect(waiting).toMatchObject({ status: 'pending', attempts: 1 });
     expect(waiting.last_error).toMatch(/^this deployment has no job "returns-null"; it has good, throws, /);
@@ -236,7 +242,7 @@ describe('a job whose handler is removed while it waits', () => {
     expect(await bench.job(bad)).toMatchObject({ status: 'done', attempts: 2 });
   });
 
-  it('is failed after its attempts, with that reason, and can be run again when it is back', async () => {
+  it('is failed after its attempts, with that reason', async () => {
     const [id] = await bench.create({ name: 'throws', max_attempts: 2 });
     await bench.runOut('default', rest);
     const failed = await bench.job(id);
@@ -245,7 +251,7 @@ describe('a job whose handler is removed while it waits', () => {
   });
 });
 
-describe('a job whose payload does not fit any more', () => {
+describe('a job whose payload no longer fits', () => {
   it('is failed at once, with the reason', async () => {
     const startedAt = bench.clock.now();
     const { bad, good } = await amongGoodOnes('returns-null');
@@ -254,25 +260,25 @@ describe('a job whose payload does not fit any more', () => {
     const failed = await bench.job(bad);
     expect(failed).toMatchObject({ status: 'failed', attempts: 1 });
     expect(failed.last_error).toMatch(/^the payload does not fit its schema: payload\.to: /);
-    await expectAllWell(good, startedAt);
+    await expectAllDone(good, startedAt);
   });
 });
 
 describe('the timeout of a job', () => {
-  it.each<[what: string, job: object, seconds: number]>([
+  it.each<[name: string, job: object, seconds: number]>([
     ['its own', { timeout_seconds: 3 }, 3],
-    ['else its handler’s', {}, 6],
-  ])('is %s', async (_what, asked, seconds) => {
+    ['its handler’s if it has none', {}, 6],
+  ])('is %s', async (_name, settings, seconds) => {
     const hangs = defineJob({ payload, timeoutSeconds: 6, run: () => new Promise(() => {}) });
     bench = jobBench(database, { ...handlers, hangs });
-    const [id] = await bench.create({ name: 'hangs', ...asked });
+    const [id] = await bench.create({ name: 'hangs', ...settings });
     const startedAt = bench.clock.now();
     await bench.tick();
     expect((await bench.job(id)).last_error).toBe(`no answer within ${seconds * 1_000} ms`);
     expect(bench.clock.now() - startedAt).toBeLessThan(seconds * 1_000 + 1_000);
   });
 
-  it('is never longer than its queue’s, whatever the handler says', async () => {
+  it('is never longer than its queue’s, even if the handler allows more', async () => {
     const hangs = defineJob({ payload, timeoutSeconds: 30, run: () => new Promise(() => {}) });
     bench = jobBench(database, { ...handlers, hangs });
     const [id] = await bench.create({ name: 'hangs' });
@@ -280,7 +286,7 @@ describe('the timeout of a job', () => {
     expect((await bench.job(id)).last_error).toBe('no answer within 15000 ms');
   });
 
-  it('is its handler’s for a plain insert, too, and for one that was created when the handler gave more', async () => {
+  it('is its handler’s for a plain insert, and for a job created when the handler allowed more', async () => {
     const stops = defineJob({
       payload,
       timeoutSeconds: 2,
@@ -327,23 +333,27 @@ describe('the timeout of a job', () => {
 });
 
 describe('the attempts of a job', () => {
-  it.each<[what: string, job: object, attempts: number]>([
+  it.each<[name: string, job: object, attempts: number]>([
     ['its own', { max_attempts: 3 }, 3],
-    ['else its handler’s', {}, 7],
-  ])('are %s', async (_what, asked, attempts) => {
+    ['its handler’s if it has none', {}, 7],
+  ])('are %s', async (_name, settings, attempts) => {
     const fails = defineJob({ payload, maxAttempts: 7, run: () => Promise.reject(new Error('no')) });
     bench = jobBench(database, { fails });
-    const [id] = await bench.create({ name: 'fails', ...asked });
+    const [id] = await bench.create({ name: 'fails', ...settings });
     await bench.runOut();
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts });
   });
 
-  it.each<[what: string, run: () => unknown, lastError: RegExp]>([
+  it.each<[name: string, run: () => unknown, lastError: RegExp]>([
     ['throws', () => Promise.reject(new Error('no')), /^no$/],
-    ['wants to wait', throwing(new JobError('later', { afterSeconds: 5 })).run as () => unknown, /^later$/],
+    [
+      'asks for a delay',
+      throwing(new JobError('later', { afterSeconds: 5 })).run as () => unknown,
+      /^later$/,
+    ],
   ])(
-    'are its handler’s for a plain insert that %s, and for one that was created with more',
-    async (_what, run, lastError) => {
+    'are its handler’s for a plain insert that %s, and for a job that was created with more',
+    async (_name, run, lastError) => {
       bench = jobBench(database, { fails: defineJob({ payload, maxAttempts: 2, run }) });
       await database.sql(
         `insert into punctual.jobs (name, run_at, max_attempts) values ('fails', $1, null), ('fails', $1, 20)`,
@@ -358,7 +368,7 @@ describe('the attempts of a job', () => {
     },
   );
 
-  it('cannot be asked to be more than its handler’s', async () => {
+  it('cannot exceed its handler’s', async () => {
     bench = jobBench(database, { twice: defineJob({ payload, maxAttempts: 2, run: () => null }) });
     const message = 'is 3; twice allows at most 2 attempts';
     await expect(bench.create({ name: 'twice', max_attempts: 3 })).rejects.toMatchObject({
@@ -366,7 +376,7 @@ describe('the attempts of a job', () => {
     });
   });
 
-  it('are not used up by a limit on the rate, which costs none', async () => {
+  it('are not used up by a rate limit', async () => {
     const error = Object.assign(new Error('slow down'), { kind: 'rate_limited', retryAfterSeconds: 60 });
     bench = jobBench(database, {
       limited: defineJob({ payload, maxAttempts: 1, run: () => Promise.reject(error) }),
@@ -378,7 +388,7 @@ describe('the attempts of a job', () => {
 });
 
 describe('progress', () => {
-  it('can be seen while the job runs, and stays', async () => {
+  it('is visible while the job runs, and is kept', async () => {
     const seen: unknown[] = [];
     const counts = defineJob({
       payload,
@@ -397,7 +407,7 @@ describe('progress', () => {
     expect(await bench.job(id)).toMatchObject({ status: 'done', progress: { step: 5 } });
   });
 
-  it('of more than 4 KB, or of no JSON, is left out with a word in the log', async () => {
+  it('of more than 4 KB, or that is not JSON, is dropped and logged', async () => {
     const talks = defineJob({
       payload,
       async run(_payload, { progress }) {
@@ -424,7 +434,7 @@ describe('progress', () => {
 });
 
 describe('a payload of null', () => {
-  it('is kept as it is, and given to a handler that takes it', async () => {
+  it('is stored as null, and is passed to a handler that accepts it', async () => {
     const given: unknown[] = [];
     const takes = defineJob({ payload: z.null(), run: (none) => void given.push(none) });
     bench = jobBench(database, { takes });
@@ -438,7 +448,7 @@ describe('a payload of null', () => {
 });
 
 describe('a job that expires', () => {
-  it('is not run after that', async () => {
+  it('does not run after its expiry', async () => {
     const [id] = await bench.create({
       name: 'throws',
       expires_at: new Date(bench.clock.now() + 1_000).toISOString(),
@@ -453,8 +463,8 @@ describe('a job that expires', () => {
   });
 });
 
-describe('a handler that takes its whole function with it', () => {
-  it('is failed after its attempts; its neighbours count the attempts that it cost them, and are done', async () => {
+describe('a job that kills its function', () => {
+  it('is failed after its attempts, and its neighbours lose attempts to it and are done', async () => {
     const started = new Map<string, number>();
     const fine = defineJob({
       payload,
@@ -477,11 +487,11 @@ describe('a handler that takes its whole function with it', () => {
     );
     expect(await bench.tickUntilKilled()).toBe('killed');
     const afterwards = await Promise.all(neighbours.map((id) => bench.job(id)));
-    const taken = afterwards.filter(({ attempts }) => attempts === 1);
-    expect(taken.length).toBeGreaterThan(started.size);
-    expect(taken.every(({ status }) => status === 'running')).toBe(true);
+    const claimed = afterwards.filter(({ attempts }) => attempts === 1);
+    expect(claimed.length).toBeGreaterThan(started.size);
+    expect(claimed.every(({ status }) => status === 'running')).toBe(true);
 
-    // A scheduler that calls every minute, for four hours.
+    // The scheduler calls every minute for four hours.
     let killed = 1;
     for (let minute = 0; minute < 240; minute++) {
       bench.clock.skip(60_000);

@@ -3,19 +3,19 @@ import { silentLog } from '../../lib/engine/ports/log.ts';
 import { registry } from '../../lib/jobs/registry.ts';
 import { runJob } from '../../lib/jobs/run-job.ts';
 
-const told: unknown[] = [];
+const reported: unknown[] = [];
 const context = (changes: { attempt?: number; signal?: AbortSignal } = {}) => ({
   attempt: 1,
   signal: AbortSignal.timeout(10_000),
   log: silentLog,
-  progress: (value: unknown) => void told.push(value),
+  progress: (value: unknown) => void reported.push(value),
   ...changes,
 });
 const run = (name: string, payload: object, changes = {}) =>
   runJob(registry, { id: '7', name, payload }, context(changes));
 
-describe('the jobs that come along', () => {
-  it('count-words counts', async () => {
+describe('the bundled jobs', () => {
+  it('count-words counts words, characters and lines', async () => {
     expect(await run('count-words', { text: "Ann's well-known\nüber-café 42!" })).toEqual({
       kind: 'done',
       result: { result: { words: 4, characters: 30, lines: 2 } },
@@ -23,20 +23,20 @@ describe('the jobs that come along', () => {
     expect(await run('count-words', { text: '' })).toMatchObject({ result: { result: { words: 0 } } });
   });
 
-  it('nap takes its time, and says how far it is', async () => {
-    told.length = 0;
+  it('nap waits, and reports its progress', async () => {
+    reported.length = 0;
     expect(await run('nap', { seconds: 0.01 })).toEqual({
       kind: 'done',
       result: { result: { slept: 0.01 } },
     });
-    expect(told).toEqual([{ slept: 0, of: 0.01 }]);
+    expect(reported).toEqual([{ slept: 0, of: 0.01 }]);
   });
 
-  it('nap stops when it is told to', async () => {
+  it('nap stops when its signal fires', async () => {
     await expect(run('nap', { seconds: 600 }, { signal: AbortSignal.timeout(20) })).rejects.toThrow();
   });
 
-  it('fail-first fails as often as it is told to', async () => {
+  it('fail-first fails as often as its payload says', async () => {
     await expect(run('fail-first', { times: 1 })).rejects.toThrow('failed on purpose');
     expect(await run('fail-first', { times: 1 }, { attempt: 2 })).toEqual({
       kind: 'done',

@@ -10,26 +10,26 @@ function nested(levels: number): unknown {
   return value;
 }
 
-describe('what is kept as JSON', () => {
-  it.each<[what: string, value: unknown, kept: unknown]>([
+describe('keepJson', () => {
+  it.each<[name: string, value: unknown, kept: unknown]>([
     ['null', null, null],
-    ['a text with marks of JSON in it', '[[{"\\"}]', '[[{"\\"}]'],
+    ['a string with JSON syntax in it', '[[{"\\"}]', '[[{"\\"}]'],
     ['an object', { a: [1, 'b', true, null] }, { a: [1, 'b', true, null] }],
-    ['a date, as its text', new Date(0), '1970-01-01T00:00:00.000Z'],
-    ['what JSON has no word for, left out', { a: undefined, b: () => 1 }, {}],
-    ['64 levels', nested(64), nested(64)],
-  ])('%s', (_what, value, kept) => {
+    ['a date, as a string', new Date(0), '1970-01-01T00:00:00.000Z'],
+    ['an object without its undefined and its function', { a: undefined, b: () => 1 }, {}],
+    ['64 levels of nesting', nested(64), nested(64)],
+  ])('keeps %s', (_name, value, kept) => {
     expect(keepJson(value, 65_536)).toEqual({ kept });
   });
 
-  it.each<[what: string, value: unknown, fault: RegExp]>([
-    ['a circle', circular, /^is not JSON: .*circular/],
+  it.each<[name: string, value: unknown, fault: RegExp]>([
+    ['a circular object', circular, /^is not JSON: .*circular/],
     ['a bigint', 1n, /^is not JSON: .*BigInt/],
     ['a function', () => 1, /^is not JSON: its type is function$/],
-    ['nothing', undefined, /^is not JSON: its type is undefined$/],
-    ['what throws', { toJSON: () => Promise.reject.call(null) }, /^is not JSON: /],
+    ['undefined', undefined, /^is not JSON: its type is undefined$/],
+    ['an object whose toJSON throws', { toJSON: () => Promise.reject.call(null) }, /^is not JSON: /],
     [
-      'what throws nothing',
+      'an object whose toJSON throws null',
       {
         toJSON() {
           throw null;
@@ -37,11 +37,11 @@ describe('what is kept as JSON', () => {
       },
       /^is not JSON: it cannot be written$/,
     ],
-    ['65 levels', nested(65), /^is nested more than 64 levels deep$/],
-    ['more levels than anything bears', nested(100_000), /^is /],
+    ['65 levels of nesting', nested(65), /^is nested more than 64 levels deep$/],
+    ['100,000 levels of nesting', nested(100_000), /^is /],
     ['5 MB', 'x'.repeat(5 * 1024 * 1024), /^is 5242882 bytes of JSON; the limit is 65536 bytes$/],
-    ['a text that is short only in characters', 'ü'.repeat(40_000), /^is 80002 bytes of JSON/],
-  ])('not %s', (_what, value, fault) => {
+    ['a string that is too long only in bytes', 'ü'.repeat(40_000), /^is 80002 bytes of JSON/],
+  ])('refuses %s', (_name, value, fault) => {
     expect(keepJson(value, 65_536)).toEqual({ fault: expect.stringMatching(fault) });
   });
 });

@@ -18,15 +18,15 @@ const addFile = (file: string, content = 'export default {};') =>
 const registryFile = () => path.join(folder, 'registry.ts');
 
 describe('the registry of jobs', () => {
-  it('is what the folder says (if not: node scripts/list-jobs.mjs)', () => {
+  it('matches the folder (if not, run node scripts/list-jobs.mjs)', () => {
     expect(readFileSync('lib/jobs/registry.ts', 'utf8')).toBe(renderRegistry());
   });
 
-  it('has the jobs that come along', () => {
+  it('has the bundled jobs', () => {
     expect(Object.keys(registry)).toEqual(expect.arrayContaining(['count-words', 'fail-first', 'nap']));
   });
 
-  it('gets a job by a file, and loses it with the file', () => {
+  it('gains a job with its file, and loses it with the file', () => {
     addFile('delete.ts');
     addFile('send-2-receipts.ts');
     expect(listJobs(folder)).toBe(true);
@@ -39,7 +39,7 @@ describe('the registry of jobs', () => {
     expect(readFileSync(registryFile(), 'utf8')).not.toContain('delete');
   });
 
-  it('gets a job while a development server runs, as soon as its file holds something', async () => {
+  it('gains a job while a development server runs, as soon as its file is not empty', async () => {
     listJobs(folder);
     const end = watchJobs(folder);
     try {
@@ -54,7 +54,7 @@ describe('the registry of jobs', () => {
     }
   });
 
-  it('is written only where it differs', () => {
+  it('is written only if it differs', () => {
     addFile('nap.ts');
     expect(listJobs(folder)).toBe(true);
     const { mtimeMs } = statSync(registryFile());
@@ -63,7 +63,7 @@ describe('the registry of jobs', () => {
   });
 
   it.each(['Nap.ts', 'take_nap.ts', '2-naps.ts', 'nap.test.ts', 'nap.js', 'nap-.ts'])(
-    'refuses %s, which names no job',
+    'refuses %s, which is not a job’s name',
     (file) => {
       addFile(file);
       expect(() => listJobs(folder)).toThrow(`lib/jobs/handlers/${file}: rename the file to the job's name`);

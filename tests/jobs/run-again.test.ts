@@ -8,9 +8,9 @@ import { openTestDatabase, type TestDatabase } from '../support/test-database.ts
 
 let database: TestDatabase;
 let bench: ReturnType<typeof jobBench>;
-/** The attempts that were made, as [job, attempt], and how many of them ran side by side at most. */
+/** The attempts that ran, as [job, attempt], and how many of them ran side by side. */
 let ran: [id: string, attempt: number][];
-let atOnce: { now: number; most: number };
+let atOnce: { now: number; highest: number };
 
 const handlers = {
   ...registry,
@@ -28,20 +28,20 @@ const handlers = {
       return new Promise(() => {});
     },
   }),
-  /** Fails until it is told to succeed. */
+  /** Fails until `isMended`. */
   fragile: defineJob({
     payload: z.object({}),
     maxAttempts: 1,
     async run(_payload, { jobId, attempt }) {
       ran.push([jobId, attempt]);
-      atOnce.most = Math.max(atOnce.most, ++atOnce.now);
+      atOnce.highest = Math.max(atOnce.highest, ++atOnce.now);
       await bench.sleep(100);
       atOnce.now--;
-      if (!mended) throw new Error('broken');
+      if (!isMended) throw new Error('broken');
     },
   }),
 };
-let mended: boolean;
+let isMended: boolean;
 
 beforeAll(async () => {
   database = await openTestDatabase();
@@ -50,72 +50,72 @@ afterAll(() => database.close());
 beforeEach(async () => {
   await database.reset();
   bench = jobBench(database, handlers);
-  mended = false;
+  isMended = false;
   ran = [];
-  atOnce = { now: 0, most: 0 };
+  atOnce = { now: 0, highest: 0 };
 });
 
-/** Failed ones in each of these queues. */
+/** Creates a failed job in each of these queues. */
 async function createFailed(...queues: string[]): Promise<string[]> {
   const ids = await bench.create(...queues.map((queue) => ({ name: 'fragile', queue })));
   for (const queue of new Set(queues)) await bench.runOut(queue);
   for (const id of ids) expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1 });
   bench.clock.skip(60_000);
   ran = [];
-  atOnce = { now: 0, most: 0 };
+  atOnce = { now: 0, highest: 0 };
   return ids;
 }
 
-const again = { state: 'dead', limit: null } as const;
+const redrive = { state: 'dead', limit: null } as const;
 
-describe('running failed jobs again', () => {
-  it('runs each once, also one that fails again in the call, and counts the attempt', async () => {
+describe('redriving failed jobs', () => {
+  it('runs each job once, even one that fails again in the call, and counts the attempt', async () => {
     const ids = await createFailed('default', 'default', 'default');
-    await bench.run(again);
+    await bench.run(redrive);
     expect(ran.map(([id]) => id).sort()).toEqual(ids);
     for (const id of ids) {
       expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2, last_error: 'broken' });
     }
 
     bench.clock.skip(60_000);
-    mended = true;
+    isMended = true;
     ran = [];
-    await bench.run(again);
+    await bench.run(redrive);
     expect(ran).toEqual(ids.map((id) => [id, 3]));
     for (const id of ids) {
       expect(await bench.job(id)).toMatchObject({ status: 'done', attempts: 3, last_error: null });
     }
     ran = [];
-    expect(await bench.run(again)).toEqual({ reports: [], left: [] });
+    expect(await bench.run(redrive)).toEqual({ reports: [], left: [] });
     expect(ran).toEqual([]);
   });
 
-  it('comes to more of them than a tick’s batch limit', async () => {
+  it('runs more jobs than a tick’s batch limit', async () => {
     await createFailed(...Array.from({ length: 100 }, () => 'default'));
-    mended = true;
-    await bench.run(again);
+    isMended = true;
+    await bench.run(redrive);
     expect(ran).toHaveLength(100);
   });
 
-  it('comes to the queues one after the other, the longest failed first, and each in its own way', async () => {
+  it('runs the queues one after the other, the longest failed first, each with its own settings', async () => {
     await createFailed('emails');
     await createFailed('blocking', 'blocking', 'blocking');
-    const ran = await bench.run(again);
+    const ran = await bench.run(redrive);
     expect(ran.reports.map(({ partition, counts }) => [partition, counts.claimed])).toEqual([
       ['emails', 1],
       ['blocking', 3],
     ]);
-    expect(atOnce.most).toBe(1);
+    expect(atOnce.highest).toBe(1);
   });
 
-  it('stops at the limit, over all queues', async () => {
+  it('stops at the limit across all queues', async () => {
     await createFailed('emails', 'emails');
     await createFailed('default', 'default');
-    await bench.run({ ...again, limit: 3 });
+    await bench.run({ ...redrive, limit: 3 });
     expect(ran).toHaveLength(3);
   });
 
-  it('names the queues that there was no time for', async () => {
+  it('names the queues for which there was no time', async () => {
     const slow = defineJob({
       payload: z.object({}),
       maxAttempts: 1,
@@ -128,11 +128,11 @@ describe('running failed jobs again', () => {
     await createFailed(...Array.from({ length: 30 }, () => 'emails'));
     await createFailed('default');
     const startedAt = bench.clock.now();
-    expect(await bench.run(again)).toMatchObject({ left: ['default'] });
+    expect(await bench.run(redrive)).toMatchObject({ left: ['default'] });
     expect(bench.clock.now() - startedAt).toBeLessThan(60_000);
   });
 
-  it('comes to a queue whose jobs fit into what is left, though others may have longer ones', async () => {
+  it('runs a queue whose jobs fit into the rest of the time, even if others have longer ones', async () => {
     const slow = defineJob({
       payload: z.object({}),
       maxAttempts: 1,
@@ -144,30 +144,30 @@ describe('running failed jobs again', () => {
     bench = jobBench(database, { fragile: slow });
     await createFailed(...Array.from({ length: 10 }, () => 'emails'));
     await createFailed('default');
-    // Two rounds of 14 s: 17 s are left of 45.
-    expect(await bench.run(again)).toMatchObject({
+    // Two rounds of 14 s leave 17 s of 45 s.
+    expect(await bench.run(redrive)).toMatchObject({
       reports: [{ partition: 'emails' }, { partition: 'default', counts: { done: 1 } }],
       left: [],
     });
   });
 
-  it('gives a job that failed before its last attempt exactly one more', async () => {
+  it('gives a job that failed before its last attempt exactly one more attempt', async () => {
     const [id] = await bench.create({ name: 'gives-up-at-first' });
     await bench.tick();
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 1 });
     bench.clock.skip(60_000);
-    await bench.run(again);
+    await bench.run(redrive);
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2, last_error: 'not yet' });
     bench.clock.skip(3_600_000);
     await bench.tick();
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2 });
   });
 
-  it('gives one more also where the function dies with it', async () => {
+  it('gives one more attempt even if the function dies with it', async () => {
     const [id] = await bench.create({ name: 'kills-later' });
     await bench.tick();
     bench.clock.skip(60_000);
-    expect(await bench.runUntilKilled(again)).toBe('killed');
+    expect(await bench.runUntilKilled(redrive)).toBe('killed');
     bench.clock.skip(91_000);
     await bench.tick();
     expect(await bench.job(id)).toMatchObject({
@@ -177,64 +177,64 @@ describe('running failed jobs again', () => {
     });
   });
 
-  it('leaves out those that have expired, and forgets nobody’s time to expire', async () => {
+  it('skips expired jobs, and keeps each job’s expiry', async () => {
     const expires_at = new Date(bench.clock.now() + 3_600_000).toISOString();
     const ids = await bench.create({ name: 'fragile', expires_at }, { name: 'fragile' });
     await bench.tick();
     bench.clock.skip(60_000);
     ran = [];
-    await bench.run(again);
+    await bench.run(redrive);
     expect(ran.map(([id]) => id).sort()).toEqual(ids);
     expect(new Date((await bench.job(ids[0])).expires_at).toISOString()).toBe(expires_at);
     bench.clock.skip(3_600_000);
     ran = [];
-    await bench.run(again);
+    await bench.run(redrive);
     expect(ran.map(([id]) => id)).toEqual([ids[1]]);
   });
 
-  it('runs each once for a slot that is delivered twice', async () => {
+  it('runs each job once for a slot that is delivered twice', async () => {
     await createFailed('default', 'default');
     const slot = bench.clock.date().toISOString();
-    await bench.run(again, { slot });
+    await bench.run(redrive, { slot });
     bench.clock.skip(3_000);
-    await bench.run(again, { slot });
+    await bench.run(redrive, { slot });
     expect(ran).toHaveLength(2);
-    await bench.run(again, { slot: bench.clock.date().toISOString() });
+    await bench.run(redrive, { slot: bench.clock.date().toISOString() });
     expect(ran).toHaveLength(4);
   });
 
-  it('finds a queue whose failed jobs all have no time', async () => {
-    mended = true;
+  it('finds a queue whose failed jobs all lack finished_at', async () => {
+    isMended = true;
     const [id] = await bench.create({ name: 'fragile', queue: 'emails' });
     await database.sql(`update punctual.jobs set status = 'failed'`);
     await database.sql('update punctual.jobs set finished_at = null');
-    await bench.run(again);
+    await bench.run(redrive);
     expect(ran).toEqual([[id, 1]]);
   });
 
-  it('is not done by an ordinary tick', async () => {
+  it('does not happen in an ordinary tick', async () => {
     await createFailed('default');
     await bench.tick();
     await bench.run({ limit: 1_000 });
     expect(ran).toEqual([]);
   });
 
-  it('leaves fail-first its true number of attempts', async () => {
+  it('counts every attempt of fail-first', async () => {
     const [id] = await bench.create({ name: 'fail-first', payload: { times: 3 }, max_attempts: 2 });
     await bench.runOut();
     expect(await bench.job(id)).toMatchObject({ status: 'failed', attempts: 2 });
     for (const status of ['failed', 'done']) {
       bench.clock.skip(60_000);
-      await bench.run(again);
+      await bench.run(redrive);
       expect(await bench.job(id)).toMatchObject({ status });
     }
     expect(await bench.job(id)).toMatchObject({ attempts: 4, result: { attempt: 4 } });
   });
 });
 
-describe('running pending jobs because somebody asks', () => {
-  it('runs one, the oldest due, unless a limit is given', async () => {
-    mended = true;
+describe('running pending jobs on request', () => {
+  it('runs the one that is due longest, unless a limit is given', async () => {
+    isMended = true;
     const at = (seconds: number) => new Date(bench.clock.now() + seconds * 1_000).toISOString();
     const [later, first, , tomorrow] = await bench.create(
       { name: 'fragile', run_at: at(-10) },
@@ -252,7 +252,7 @@ describe('running pending jobs because somebody asks', () => {
   });
 
   it('shares the limit between the queues', async () => {
-    mended = true;
+    isMended = true;
     await bench.create(
       ...['default', 'default', 'emails', 'emails'].map((queue) => ({ name: 'fragile', queue })),
     );
@@ -260,11 +260,11 @@ describe('running pending jobs because somebody asks', () => {
     expect(ran).toHaveLength(3);
   });
 
-  it('knows no queue that there is not', async () => {
+  it('rejects an unknown queue', async () => {
     await expect(bench.run({ queue: 'emails' })).rejects.toThrow('there is no queue of jobs named "emails"');
   });
 
-  it('says of a queue that is paused that it is', async () => {
+  it('reports that a queue is paused', async () => {
     await bench.create({ name: 'fragile' });
     await database.sql(
       `update punctual.partitions set paused_at = '2026-01-01Z' where queue = 'jobs' and partition = 'default'`,
@@ -273,8 +273,8 @@ describe('running pending jobs because somebody asks', () => {
     expect(ran).toEqual([]);
   });
 
-  it('goes on to the other queues where the settings of one do not fit, and then says so', async () => {
-    mended = true;
+  it('runs the other queues if the settings of one do not fit, and then rejects', async () => {
+    isMended = true;
     await bench.create({ name: 'fragile', queue: 'a' }, { name: 'fragile', queue: 'b' });
     await database.sql(
       `update punctual.partitions set timeout_seconds = 50 where queue = 'jobs' and partition = 'a'`,
@@ -285,9 +285,9 @@ describe('running pending jobs because somebody asks', () => {
 });
 
 describe('the queue blocking', () => {
-  it('runs one job at a time, in order, and waits for one that is tried again', async () => {
+  it('runs one job at a time, in order, and waits for one that is retried', async () => {
     const twice = { name: 'fail-first', payload: { times: 1 }, queue: 'blocking' };
-    mended = true;
+    isMended = true;
     const fragile = { name: 'fragile', queue: 'blocking' };
     const [head, ...rest] = await bench.create(twice, fragile, fragile, fragile);
     await bench.tick({ partition: 'blocking' });
@@ -296,6 +296,6 @@ describe('the queue blocking', () => {
     await bench.runOut('blocking');
     expect(await bench.job(head)).toMatchObject({ status: 'done', attempts: 2 });
     expect(ran.map(([id]) => id)).toEqual(rest);
-    expect(atOnce.most).toBe(1);
+    expect(atOnce.highest).toBe(1);
   });
 });

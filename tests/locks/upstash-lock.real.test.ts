@@ -18,7 +18,7 @@ beforeEach(async () => {
   logged = [];
 });
 
-/** Real time, and as much more as `skip` says. */
+/** Real time, which `skip` moves forward. */
 function movableClock(): Clock & { skip(ms: number): void } {
   let skipped = 0;
   return {
@@ -48,7 +48,7 @@ async function take(lock: OverlapLock, key: string, lifetimeMs = 5_000): Promise
 
 const ttl = async (key: string) => Number(await door.redis('pttl', `punctual:lock:${key}`));
 
-test('of many contenders one acquires, and after its release the next', async () => {
+test('one of 20 contenders acquires the lock, and another can after its release', async () => {
   const attempts = await Promise.all(
     Array.from({ length: 20 }, () => lockOn().acquire('dm_queue/main', 5_000)),
   );
@@ -59,29 +59,29 @@ test('of many contenders one acquires, and after its release the next', async ()
   await take(lockOn(), 'dm_queue/main');
 });
 
-test('another key is another lock', async () => {
+test('different keys are different locks', async () => {
   await take(lockOn(), 'monitors/eu');
   await take(lockOn(), 'monitors/us');
 });
 
-test('an idle tick, which lets the lock run out, costs exactly one command', async () => {
+test('an idle tick costs one Redis command, because it lets the lock expire', async () => {
   await take(lockOn(), 'k');
   expect(door.commands()).toEqual([['set', 'punctual:lock:k', expect.any(String), 'nx', 'px', 5_000]]);
 });
 
-test('a lock that is not extended runs out by itself', async () => {
+test('a lock that is not extended expires', async () => {
   await take(lockOn(), 'k', 60.4);
   expect(await ttl('k')).toBeLessThanOrEqual(61);
   await expect.poll(() => lockOn().acquire('k', 5_000)).toMatchObject({ state: 'acquired' });
 });
 
-test('an extension counts the lifetime from now', async () => {
+test('an extension counts the new lifetime from now', async () => {
   const held = await take(lockOn(), 'k', 1_000);
   expect(await held.extend(60_000)).toBe(true);
   expect(await ttl('k')).toBeGreaterThan(50_000);
 });
 
-test('after a loss it neither extends nor deletes what is now someone else’s', async () => {
+test('a holder that lost the lock neither extends nor deletes the next holder’s', async () => {
   const late = await take(lockOn(), 'k');
   await door.redis('del', 'punctual:lock:k');
   expect(await late.extend(60_000)).toBe(false);
@@ -98,23 +98,26 @@ test.each<[DoorMode, RegExp]>([
   ['answer lost', /no answer within 200 ms/],
   ['fails', /refused: ERR internal/],
   ['down', /not reachable/],
-])('when Redis %s, it is unavailable in time, by one command, and nothing throws', async (mode, reason) => {
-  const lock = lockOn({ timeoutMs: 200 });
-  const held = await take(lock, 'held');
-  door.resetCommands();
-  door.mode = mode;
-  const start = performance.now();
-  expect(await lock.acquire('k', 5_000)).toEqual({
-    state: 'unavailable',
-    reason: expect.stringMatching(reason),
-  });
-  expect(performance.now() - start).toBeLessThan(400);
-  expect(door.commands()).toHaveLength(1);
-  expect(await held.extend(60_000)).toBe(false);
-  await held.release();
-});
+])(
+  'if Redis is in the mode "%s", the lock is unavailable within 400 ms after one command, and nothing throws',
+  async (mode, reason) => {
+    const lock = lockOn({ timeoutMs: 200 });
+    const held = await take(lock, 'held');
+    door.resetCommands();
+    door.mode = mode;
+    const start = performance.now();
+    expect(await lock.acquire('k', 5_000)).toEqual({
+      state: 'unavailable',
+      reason: expect.stringMatching(reason),
+    });
+    expect(performance.now() - start).toBeLessThan(400);
+    expect(door.commands()).toHaveLength(1);
+    expect(await held.extend(60_000)).toBe(false);
+    await held.release();
+  },
+);
 
-test('a lock that was set without our hearing of it blocks for its short lifetime and no longer', async () => {
+test('a lock whose response was lost blocks for its short lifetime and no longer', async () => {
   door.mode = 'answer lost';
   expect(await lockOn({ timeoutMs: 100 }).acquire('k', 300)).toMatchObject({ state: 'unavailable' });
   door.mode = 'ok';
@@ -122,7 +125,7 @@ test('a lock that was set without our hearing of it blocks for its short lifetim
   await expect.poll(() => lockOn().acquire('k', 5_000)).toMatchObject({ state: 'acquired' });
 });
 
-test('after three failures in a row it is not asked for 30 s, then again', async () => {
+test('after three failures in a row the lock sends no command for 30 s, then tries once', async () => {
   const clock = movableClock();
   const lock = lockOn({ clock });
   const states = async (times: number) => {
@@ -134,7 +137,7 @@ test('after three failures in a row it is not asked for 30 s, then again', async
     door.mode = 'fails';
     await states(2);
     door.mode = 'ok';
-    expect(await states(1)).toEqual(['acquired']); // a success between: no longer in a row
+    expect(await states(1)).toEqual(['acquired']); // a success in between: not in a row
     await door.redis('flushall');
   }
   door.mode = 'fails';
@@ -148,14 +151,14 @@ test('after three failures in a row it is not asked for 30 s, then again', async
   clock.skip(30_000);
   door.mode = 'fails';
   expect(await states(2)).toEqual(['unavailable', 'unavailable']);
-  expect(door.commands()).toHaveLength(1); // one more failure, and it is left alone again
+  expect(door.commands()).toHaveLength(1); // one more failure, and it pauses again
 
   clock.skip(30_000);
   door.mode = 'ok';
   expect(await states(1)).toEqual(['acquired']);
 });
 
-test('a wrong token, a wrong address and a server that is gone are unavailable, and told without secrets', async () => {
+test('a wrong token, a malformed address or an unreachable server makes the lock unavailable, without secrets in logs or reasons', async () => {
   const wrongToken = await lockOn({ token: 'secret-token-1' }).acquire('k', 5_000);
   expect(wrongToken).toEqual({ state: 'unavailable', reason: expect.stringContaining('WRONGPASS') });
   const malformed = await lockOn({ url: 'secret-host.example' }).acquire('k', 5_000);

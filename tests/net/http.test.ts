@@ -13,7 +13,7 @@ const post = (url: string, more: Partial<HttpRequest> = {}) =>
 
 async function failure(call: Promise<unknown>): Promise<ProviderError> {
   const error = await call.then(
-    () => new Error('The call went well.'),
+    () => new Error('The call succeeded.'),
     (thrown: unknown) => thrown,
   );
   if (!(error instanceof ProviderError)) throw error;
@@ -35,12 +35,12 @@ function selfSigned(): { key: string; cert: string } {
   return { key: pem, cert: pem.slice(pem.indexOf('-----BEGIN CERTIFICATE')) };
 }
 
-describe('an answer', () => {
-  it('is given with its status, headers, text and JSON', async () => {
+describe('a response', () => {
+  it('is returned with its status, headers, text and JSON', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(201, '{"a":[1]}', { 'x-id': '7' })));
-    const answer = await post(url);
-    expect(answer).toMatchObject({ status: 201, body: { a: [1] }, text: '{"a":[1]}' });
-    expect(answer.headers.get('x-id')).toBe('7');
+    const response = await post(url);
+    expect(response).toMatchObject({ status: 201, body: { a: [1] }, text: '{"a":[1]}' });
+    expect(response.headers.get('x-id')).toBe('7');
   });
 
   it('that is not JSON has a null body and its text', async () => {
@@ -48,7 +48,7 @@ describe('an answer', () => {
     expect(await post(url)).toMatchObject({ body: null, text: '<html>' });
   });
 
-  it('comes over a connection of its own, which a sleeping function cannot find dead', async () => {
+  it('comes over a new connection, because a kept one may be dead after a function was suspended', async () => {
     let raw = '';
     const url = await net.answering((socket, sent) => {
       raw = sent;
@@ -59,22 +59,22 @@ describe('an answer', () => {
   });
 });
 
-describe('nothing was sent', () => {
-  it('when the port refuses the connection', async () => {
+describe('request() throws not_sent', () => {
+  it('if the port refuses the connection', async () => {
     const error = await failure(post(await refusedUrl()));
     expect(error).toMatchObject({ kind: 'not_sent', code: 'ECONNREFUSED', status: null, provider: 'acme' });
   });
 
-  it('when every address of a name refuses it', async () => {
+  it('if every address of a name refuses the connection', async () => {
     const { port } = new URL(await refusedUrl());
     expect(await failure(post(`http://localhost:${port}`))).toMatchObject({ kind: 'not_sent' });
   });
 
-  it('when the name does not exist', async () => {
+  it('if the name does not exist', async () => {
     expect(await failure(post('http://nobody.invalid'))).toMatchObject({ kind: 'not_sent' });
   });
 
-  it.skipIf(!hasOpenssl && !process.env.CI)('when the certificate is not to be trusted', async () => {
+  it.skipIf(!hasOpenssl && !process.env.CI)('if the certificate is not trusted', async () => {
     let reached = false;
     const server = createServer(selfSigned(), () => {
       reached = true;
@@ -86,7 +86,7 @@ describe('nothing was sent', () => {
     expect(reached).toBe(false);
   });
 
-  it('when the signal was aborted before the call', async () => {
+  it('if the signal was aborted before the call', async () => {
     let called = false;
     const url = await net.serve(() => {
       called = true;
@@ -96,7 +96,7 @@ describe('nothing was sent', () => {
     expect(called).toBe(false);
   });
 
-  it('when the address is not one, or a header cannot be one, and neither shows in the message', async () => {
+  it('if the URL or a header is invalid, and hides both from the message', async () => {
     const secret = 'key-of-the\nhouse';
     const withHeader = await failure(post('http://127.0.0.1', { headers: { 'x-api-key': secret } }));
     expect(withHeader).toMatchObject({ kind: 'not_sent', code: 'invalid_request' });
@@ -109,39 +109,39 @@ describe('nothing was sent', () => {
   });
 });
 
-describe('the effect is uncertain', () => {
-  it('when the connection is reset after the request', async () => {
+describe('request() throws uncertain', () => {
+  it('if the connection is reset after the request', async () => {
     const url = await net.answering((socket) => socket.resetAndDestroy());
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', status: null, code: 'ECONNRESET' });
   });
 
-  it('when the connection closes without an answer', async () => {
+  it('if the connection closes without a response', async () => {
     const url = await net.answering((socket) => socket.destroy());
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', code: 'UND_ERR_SOCKET' });
   });
 
-  it('when the connection closes as soon as it was made, since the request may be on its way', async () => {
+  it('if the connection closes as soon as it opens, because the request may be on its way', async () => {
     const url = await net.serve((socket) => socket.destroy());
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain' });
   });
 
-  it('when what comes back is not HTTP', async () => {
+  it('if the response is not HTTP', async () => {
     const url = await net.answering((socket) => socket.end('220 smtp.example ESMTP\r\n\r\n'));
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain' });
   });
 
-  it('when the provider hangs and the signal fires', async () => {
+  it('if the provider hangs and the signal fires', async () => {
     const url = await net.answering(() => {});
     const error = await failure(post(url, { signal: AbortSignal.timeout(50) }));
     expect(error).toMatchObject({ kind: 'uncertain', code: 'aborted' });
   });
 
-  it('when the provider hangs and the time is over', async () => {
+  it('if the provider hangs and the timeout passes', async () => {
     const url = await net.answering(() => {});
     expect(await failure(post(url, { timeoutMs: 50 }))).toMatchObject({ kind: 'uncertain', code: 'timeout' });
   });
 
-  it('when the body trickles until the signal fires', async () => {
+  it('if the body trickles until the signal fires', async () => {
     const url = await net.answering((socket) => {
       socket.write('HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n');
       const timer = setInterval(() => socket.write('a'), 10);
@@ -151,33 +151,33 @@ describe('the effect is uncertain', () => {
     expect(error).toMatchObject({ kind: 'uncertain', code: 'aborted', status: 200 });
   });
 
-  it('when the body is cut', async () => {
+  it('if the body is cut off', async () => {
     const url = await net.answering((socket) =>
       socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"id":'),
     );
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', code: 'answer_cut', status: 200 });
   });
 
-  it('when a refusal is cut before it says what it is', async () => {
+  it('if a refusal is cut off before it gives its reason', async () => {
     const url = await net.answering((socket) =>
       socket.end('HTTP/1.1 422 No\r\ncontent-length: 100\r\n\r\n{"type":'),
     );
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', status: 422 });
   });
 
-  it('when the answer is larger than 1 MB', async () => {
+  it('if the response is larger than 1 MB', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(200, 'x'.repeat(1024 * 1024 + 1))));
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', code: 'answer_too_long' });
   });
 
-  it.each([408, 500, 502, 503, 504])('when the status is %d', async (status) => {
+  it.each([408, 500, 502, 503, 504])('if the status is %d', async (status) => {
     const url = await net.answering((socket) => socket.end(httpAnswer(status, 'sorry')));
     expect(await failure(post(url))).toMatchObject({ kind: 'uncertain', status });
   });
 });
 
-describe('the provider refused', () => {
-  it.each([301, 307, 400, 404, 409, 422])('when the status is %d', async (status) => {
+describe('request() throws', () => {
+  it.each([301, 307, 400, 404, 409, 422])('rejected if the status is %d', async (status) => {
     let calls = 0;
     const url = await net.answering((socket) => {
       calls += 1;
@@ -191,12 +191,12 @@ describe('the provider refused', () => {
     [401, 'account'],
     [403, 'account'],
     [402, 'provider'],
-  ])('the %s, whatever the row, at %d', async (status, scope) => {
+  ])('account_refused if the status is %s, with the scope %s', async (status, scope) => {
     const url = await net.answering((socket) => socket.end(httpAnswer(status, '{}')));
     expect(await failure(post(url))).toMatchObject({ kind: 'account_refused', status, scope });
   });
 
-  it('the account, at 401, also when the rest of the answer is cut', async () => {
+  it('account_refused if the status is 401, even if the body is cut off', async () => {
     const cut = await net.answering((socket) => socket.end('HTTP/1.1 401 No\r\ncontent-length: 9\r\n\r\n'));
     const readError = () => null;
     const error = await failure(post(cut, { readError }));
@@ -204,7 +204,7 @@ describe('the provider refused', () => {
   });
 
   it.each([302, 400, 401, 403, 404, 405, 410, 421, 451])(
-    'everything, at %d that is not in its own form: something else answered',
+    'account_refused for the whole provider if a %d is not in its format, because another server responded',
     async (status) => {
       const html = { 'content-type': 'text/html' };
       const url = await net.answering((socket) => socket.end(httpAnswer(status, '<html>', html)));
@@ -224,23 +224,23 @@ describe('the provider refused', () => {
     [413, 'rejected'],
     [414, 'rejected'],
     [431, 'rejected'],
-  ])('at %d that is not in its own form, no more than the status says: %s', async (status, kind) => {
+  ])('by the status alone if a %d is not in its format: %s', async (status, kind) => {
     const url = await net.answering((socket) => socket.end(httpAnswer(status, '<html>')));
     expect(await failure(post(url, { readError: () => null }))).toMatchObject({ kind, status });
   });
 
-  it('with the first 500 characters of an answer that nobody reads, where it refuses the row', async () => {
+  it('rejected with the first 500 characters of the body if there is no readError', async () => {
     const text = `no such plan s3cret-key ${'x'.repeat(600)}`;
     const url = await net.answering((socket) => socket.end(httpAnswer(422, text)));
     const { message } = await failure(post(url, { headers: { authorization: 'Bearer s3cret-key' } }));
     expect(message).toMatch(/^acme answered 422: no such plan \*\*\* x+$/);
     expect(message).toHaveLength('acme answered 422: '.length + 500);
-    // Of others the status says enough.
-    const away = await net.answering((socket) => socket.end(httpAnswer(500, text)));
-    expect((await failure(post(away))).message).toBe('acme answered 500');
+    // For other kinds the status is enough.
+    const failing = await net.answering((socket) => socket.end(httpAnswer(500, text)));
+    expect((await failure(post(failing))).message).toBe('acme answered 500');
   });
 
-  it('with its own code and words, in which our key is blotted out', async () => {
+  it('rejected with the provider’s code and text, and masks our key in them', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(400, 'Malformed token s3cret-key\0!')));
     const headers = { authorization: 'Bearer s3cret-key' };
     const error = await failure(
@@ -251,7 +251,7 @@ describe('the provider refused', () => {
   });
 });
 
-describe('the rate is limited', () => {
+describe('request() throws rate_limited', () => {
   const now = () => Date.parse('2026-11-22T10:00:00Z');
   it.each([
     ['seconds', '7', 7],
@@ -259,31 +259,31 @@ describe('the rate is limited', () => {
     ['a date that has passed', 'Sun, 22 Nov 2026 09:00:00 GMT', 0],
     ['nonsense', 'soon', null],
     ['a thousand years', '31536000000', 604_800],
-  ])('at 429, with a retry-after given as %s', async (_, header, seconds) => {
+  ])('if the status is 429, with the Retry-After given as %s', async (_label, header, seconds) => {
     const url = await net.answering((socket) => socket.end(httpAnswer(429, '', { 'retry-after': header })));
     const error = await failure(post(url, { now }));
     expect(error).toMatchObject({ kind: 'rate_limited', status: 429, retryAfterSeconds: seconds });
   });
 
-  it('for the whole account and no time that is known, where the provider says nothing more', async () => {
+  it('for the whole account and without a delay if the provider says nothing more', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(429, '')));
     expect(await failure(post(url))).toMatchObject({ scope: 'account', retryAfterSeconds: null });
   });
 
-  it('for as long, and for whom, the provider’s own words say', async () => {
+  it('with the delay and the scope that the provider’s error names', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(422, '')));
     const readError = () => ({ kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 60 }) as const;
     const error = await failure(post(url, { readError }));
     expect(error).toMatchObject({ kind: 'rate_limited', scope: 'pair', retryAfterSeconds: 60 });
   });
 
-  it('for as long as the header says, whatever the words say', async () => {
+  it('with the delay of the header, even if the provider’s error names another', async () => {
     const url = await net.answering((socket) => socket.end(httpAnswer(429, '', { 'retry-after': '7' })));
     const error = await failure(post(url, { readError: () => ({ retryAfterSeconds: 60 }) }));
     expect(error).toMatchObject({ retryAfterSeconds: 7 });
   });
 
-  it('and without a retry-after no wait is made up', () => {
+  it('and invents no delay without a Retry-After', () => {
     expect(retryAfterSeconds(null, now())).toBeNull();
     expect(retryAfterSeconds(' ', now())).toBeNull();
   });

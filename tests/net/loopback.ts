@@ -1,15 +1,15 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
-/** Servers of one test file; `closeAll` belongs into `afterEach`. */
+/** The servers of one test file. Call `closeAll` in `afterEach`. */
 export interface Loopback {
-  /** Listens on a free port and hands every connection to `onSocket`; answers its address. */
+  /** Listens on a free port and passes each connection to `onSocket`. Returns the URL. */
   serve(onSocket: (socket: Socket) => void): Promise<string>;
-  /** Reads what a request brings, up to the end of its body, then calls `answer` with it, once. */
+  /** Reads a request up to the end of its body, then calls `answer` with it, once per connection. */
   answering(answer: (socket: Socket, raw: string) => void): Promise<string>;
   closeAll(): Promise<void>;
 }
 
-/** Plain sockets on 127.0.0.1, so that a test decides on every byte and every reset. */
+/** Opens plain sockets on 127.0.0.1, so that a test controls every byte and every reset. */
 export function loopback(): Loopback {
   const closers: (() => Promise<void>)[] = [];
   const serve: Loopback['serve'] = async (onSocket) => {
@@ -49,7 +49,7 @@ export function loopback(): Loopback {
   };
 }
 
-/** An HTTP answer as it goes over the wire; the connection closes after it. */
+/** Returns an HTTP response as it goes over the wire. Its headers announce that the connection closes. */
 export function httpAnswer(status: number, body: string, headers: Record<string, string> = {}): string {
   const lines = { 'content-length': String(Buffer.byteLength(body)), connection: 'close', ...headers };
   const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);

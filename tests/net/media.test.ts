@@ -7,8 +7,8 @@ const { serve, closeAll } = sites();
 afterEach(closeAll);
 
 const png = { 'content-type': 'image/png' };
-/** Answers with a status, headers and a body, whatever is asked. */
-const says = (status: number, headers: Record<string, string>, body: string | Buffer = 'x') =>
+/** Serves a status, headers and a body for any request. */
+const serveReply = (status: number, headers: Record<string, string>, body: string | Buffer = 'x') =>
   serve((_request, response) => void response.writeHead(status, headers).end(body));
 
 const never = new AbortController().signal;
@@ -16,7 +16,7 @@ const fetchFrom = (urls: string[], allowed: string[], signal = never) =>
   fetchMedia(urls, addressGuard(allowed), signal);
 
 describe('media', () => {
-  it('are downloaded byte by byte, in their order', async () => {
+  it('are downloaded byte for byte, in their order', async () => {
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
     const { host } = await serve((request, response) => {
       const late = request.url === '/first';
@@ -35,22 +35,22 @@ describe('media', () => {
     expect(Buffer.from(media[1]?.bytes ?? []).toString()).toBe('film');
   });
 
-  it('are none where there are no addresses', async () => {
+  it('are none if there are no URLs', async () => {
     expect(await fetchFrom([], [])).toEqual([]);
   });
 
-  it('are found through three redirects, relative ones too', async () => {
-    const { host, asked } = await serve((request, response) => {
+  it('are fetched through three redirects, relative ones too', async () => {
+    const { host, requests } = await serve((request, response) => {
       const step = Number(request.url?.slice(1));
       if (step === 3) response.writeHead(200, png).end('x');
       else response.writeHead([301, 302, 307][step] ?? 308, { location: `./${step + 1}` }).end();
     });
     expect(await fetchFrom([`http://${host}/0`], [host])).toHaveLength(1);
-    expect(asked.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3']);
+    expect(requests.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3']);
   });
 
-  it('are refused after more redirects, with a reason that keeps the query for itself', async () => {
-    const { host, asked } = await serve((_request, response) =>
+  it('are refused after more than three redirects, with an error that hides the query', async () => {
+    const { host, requests } = await serve((_request, response) =>
       response.writeHead(302, { location: '/again?secret=1' }).end(),
     );
     const fetching = fetchFrom([`http://${host}/0`], [host]);
@@ -58,21 +58,21 @@ describe('media', () => {
       kind: 'rejected',
       message: `media 1 (${host}/again) redirects more than 3 times`,
     });
-    expect(asked).toHaveLength(4);
+    expect(requests).toHaveLength(4);
   });
 });
 
 describe('media at a private address', () => {
   it.each(['http://127.0.0.1:PORT/a.png', 'http://localhost:PORT/a.png', 'http://2130706433:PORT/a.png'])(
-    '%s are refused, and nobody is asked',
+    '(%s) are refused, and no request is sent',
     async (address) => {
-      const { port, asked } = await says(200, png);
+      const { port, requests } = await serveReply(200, png);
       const fetching = fetchFrom([address.replace('PORT', String(port))], []);
       await expect(fetching).rejects.toMatchObject({
         kind: 'rejected',
         message: expect.stringMatching(/not a public address/),
       });
-      expect(asked).toEqual([]);
+      expect(requests).toEqual([]);
     },
   );
 
@@ -82,54 +82,54 @@ describe('media at a private address', () => {
     'http://[::ffff:127.0.0.1]:PORT/',
     'http://u:p@HOST/',
     'file:///etc/passwd',
-  ])('are refused when a redirect leads to %s', async (address) => {
-    const inside = await says(200, png);
+  ])('are refused if a redirect leads to %s', async (address) => {
+    const inside = await serveReply(200, png);
     const location = address.replace('PORT', String(inside.port)).replace('HOST', inside.host);
-    const outside = await says(302, { location });
+    const outside = await serveReply(302, { location });
     const fetching = fetchFrom([`http://${outside.host}/a.png`], [outside.host]);
     await expect(fetching).rejects.toMatchObject({ kind: 'rejected', provider: 'media' });
-    expect(inside.asked).toEqual([]);
+    expect(inside.requests).toEqual([]);
   });
 
-  it('are fetched where the host is an exception, by its name as well', async () => {
-    const { port } = await says(200, png);
+  it('are fetched if the host is an exception, also by its name', async () => {
+    const { port } = await serveReply(200, png);
     expect(await fetchFrom([`http://localhost:${port}/a.png`], [`localhost:${port}`])).toHaveLength(1);
   });
 });
 
-describe('what becomes of media', () => {
-  it.each<[what: string, status: number, headers: Record<string, string>, kind: string]>([
-    ['that are not there', 404, png, 'rejected'],
+describe('a download of media', () => {
+  it.each<[label: string, status: number, headers: Record<string, string>, kind: string]>([
+    ['that do not exist', 404, png, 'rejected'],
     ['that are gone', 410, png, 'rejected'],
-    ['that are not ours to see', 403, png, 'rejected'],
-    ['that are nothing', 204, {}, 'rejected'],
-    ['that are redirected to nowhere', 302, {}, 'rejected'],
+    ['that we may not read', 403, png, 'rejected'],
+    ['that have no content', 204, {}, 'rejected'],
+    ['that redirect nowhere', 302, {}, 'rejected'],
     ['of another type', 200, { 'content-type': 'text/html' }, 'rejected'],
-    ['of a type that hides another header', 200, { 'content-type': 'image/"x' }, 'rejected'],
-    ['of no type', 200, {}, 'rejected'],
-    ['that come packed', 200, { ...png, 'content-encoding': 'gzip' }, 'rejected'],
-    ['of a server that fails', 500, png, 'not_sent'],
-    ['of a gateway that fails', 502, png, 'not_sent'],
-    ['of a server that is asked too often', 429, png, 'not_sent'],
-    ['of a server that is too slow', 408, png, 'not_sent'],
-  ])('%s: %d', async (_what, status, headers, kind) => {
-    const { host } = await says(status, headers, status === 204 ? '' : 'x');
+    ['with a type that hides another header', 200, { 'content-type': 'image/"x' }, 'rejected'],
+    ['without a type', 200, {}, 'rejected'],
+    ['that are compressed', 200, { ...png, 'content-encoding': 'gzip' }, 'rejected'],
+    ['on a server that fails', 500, png, 'not_sent'],
+    ['behind a gateway that fails', 502, png, 'not_sent'],
+    ['on a server that limits the rate', 429, png, 'not_sent'],
+    ['on a server that is too slow', 408, png, 'not_sent'],
+  ])('%s fails with the kind that fits the status %d', async (_label, status, headers, kind) => {
+    const { host } = await serveReply(status, headers, status === 204 ? '' : 'x');
     await expect(fetchFrom([`http://${host}/a`], [host])).rejects.toMatchObject({ kind, provider: 'media' });
   });
 
-  it('is told with how long to wait, where the server says it', async () => {
-    const { host } = await says(503, { ...png, 'retry-after': '7' });
+  it('fails with the delay of the server’s Retry-After', async () => {
+    const { host } = await serveReply(503, { ...png, 'retry-after': '7' });
     await expect(fetchFrom([`http://${host}/a`], [host])).rejects.toMatchObject({ retryAfterSeconds: 7 });
   });
 
-  it('is rejected where they are empty, or no address at all', async () => {
-    const { host } = await says(200, png, '');
+  it('is rejected if the media are empty or the URL is invalid', async () => {
+    const { host } = await serveReply(200, png, '');
     await expect(fetchFrom([`http://${host}/a`], [host])).rejects.toMatchObject({ kind: 'rejected' });
     await expect(fetchFrom(['nonsense'], [])).rejects.toMatchObject({ kind: 'rejected' });
   });
 
-  it('is not sent where the connection fails, or is cut', async () => {
-    const gone = await says(200, png);
+  it('is not_sent if the connection fails or is cut', async () => {
+    const gone = await serveReply(200, png);
     await closeAll();
     await expect(fetchFrom([`http://${gone.host}/a`], [gone.host])).rejects.toMatchObject({
       kind: 'not_sent',
@@ -141,11 +141,11 @@ describe('what becomes of media', () => {
     await expect(fetchFrom([`http://${cut.host}/a`], [cut.host])).rejects.toMatchObject({ kind: 'not_sent' });
   });
 
-  it.each(['before its answer', 'within its answer'])(
-    'is not sent where the signal fires %s',
+  it.each(['before the response', 'during the response'])(
+    'is not_sent if the signal fires %s',
     async (when) => {
       const { host } = await serve((_request, response) => {
-        if (when === 'within its answer') response.writeHead(200, png).write('x');
+        if (when === 'during the response') response.writeHead(200, png).write('x');
       });
       const fetching = fetchFrom([`http://${host}/a`], [host], AbortSignal.timeout(60));
       await expect(fetching).rejects.toMatchObject({
@@ -155,11 +155,11 @@ describe('what becomes of media', () => {
     },
   );
 
-  it.each(['said before', 'found out'])('is rejected where one is larger than 10 MB, %s', async (how) => {
+  it.each(['as declared', 'as received'])('is rejected if one is larger than 10 MB, %s', async (size) => {
     const { host } = await serve((_request, response) => {
       const length = { 'content-length': String(mediaLimits.bytesEach + 1) };
-      response.writeHead(200, how === 'said before' ? { ...png, ...length } : png);
-      if (how === 'said before') response.flushHeaders();
+      response.writeHead(200, size === 'as declared' ? { ...png, ...length } : png);
+      if (size === 'as declared') response.flushHeaders();
       else response.end(Buffer.alloc(mediaLimits.bytesEach + 1));
     });
     const fetching = fetchFrom([`http://${host}/a`], [host]);
@@ -169,8 +169,8 @@ describe('what becomes of media', () => {
     });
   });
 
-  it('is rejected where they are larger than 30 MB in all, and accepted up to that', async () => {
-    const { host } = await says(200, png, Buffer.alloc(mediaLimits.bytesEach));
+  it('is rejected if they are larger than 30 MB in all, and accepted up to that', async () => {
+    const { host } = await serveReply(200, png, Buffer.alloc(mediaLimits.bytesEach));
     const urls = (count: number) => Array.from({ length: count }, (_, place) => `http://${host}/${place}`);
     expect(await fetchFrom(urls(3), [host])).toHaveLength(3);
     await expect(fetchFrom(urls(4), [host])).rejects.toMatchObject({

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { multipart } from '../../lib/net/multipart.ts';
 
-it('a form arrives to the byte, texts and files', async () => {
+it('multipart() delivers texts and files byte for byte', async () => {
   const bytes = new Uint8Array(Array.from({ length: 512 }, (_, byte) => byte % 256));
   const { contentType, body } = multipart({ text: 'a\r\nb\nc\r --x-- 👋', left_out: undefined }, [
     { field: 'attachments', fileName: 'media-1.png', contentType: 'image/png', bytes },

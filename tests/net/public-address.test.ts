@@ -2,7 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { describe, expect, it } from 'vitest';
 import { addressGuard, isPublicAddress, PRIVATE_ADDRESS } from '../../lib/net/public-address.ts';
 
-describe('an address that a user gave', () => {
+describe('a URL from a user', () => {
   it.each([
     'http://127.0.0.1/',
     'http://127.1.2.3/',
@@ -74,9 +74,9 @@ describe('an address that a user gave', () => {
     'http://[2606:4700::1111]/',
     'http://[2a00:1450::1]/',
     'http://[64:ff9b::8.8.8.8]/',
-    // Names are judged by what they resolve to.
+    // A name is judged by the addresses that it resolves to.
     'http://metadata.google.internal/',
-  ])('%s is not refused by itself', (address) => {
+  ])('%s is not refused before its name is resolved', (address) => {
     expect(addressGuard().faultOf(new URL(address))).toBeNull();
   });
 
@@ -91,7 +91,7 @@ describe('an address that a user gave', () => {
     ['Media.Internal', 'http://media.internal/', true],
     ['127.0.0.1', 'http://a:b@127.0.0.1/', false],
     ['127.0.0.1', 'ftp://127.0.0.1/', false],
-  ])('with the exception %s: %s %s', (exception, address, allowed) => {
+  ])('with the exception %s, %s is allowed: %s', (exception, address, allowed) => {
     expect(addressGuard([exception]).faultOf(new URL(address)) === null).toBe(allowed);
   });
 });
@@ -106,27 +106,27 @@ describe('a name', () => {
     });
 
   it.each([[{ all: true }], [{}], [{ family: 4 }]])(
-    'that means this machine is not resolved: %j',
+    'of this machine is not resolved with the options %j',
     async (options) => {
       await expect(lookUp('http://localhost/', options)).rejects.toMatchObject({ code: PRIVATE_ADDRESS });
     },
   );
 
-  it('that means this machine is resolved where it is an exception', async () => {
+  it('of this machine is resolved if it is an exception', async () => {
     expect(await lookUp('http://localhost:4321/', { family: 4 }, ['localhost:4321'])).toBe('127.0.0.1');
     await expect(lookUp('http://localhost:99/', {}, ['localhost:4321'])).rejects.toMatchObject({
       code: PRIVATE_ADDRESS,
     });
   });
 
-  it('of a public address is resolved to it, in either form', async () => {
+  it('that is a public address resolves to it, in either form', async () => {
     expect(await lookUp('http://8.8.8.8/', {})).toBe('8.8.8.8');
     expect(await lookUp('http://8.8.8.8/', { all: true })).toEqual([{ address: '8.8.8.8', family: 4 }]);
   });
 });
 
 it.each(['', 'localhost', '8.8.8', '8.8.8.8.8', 'fe80::1%lo', '::ffff:8.8.8.8'])(
-  '%j is no public address',
+  '%j is not a public address',
   (text) => {
     expect(isPublicAddress(text)).toBe(false);
   },

@@ -7,7 +7,7 @@ import { sites } from '../support/sites.ts';
 
 const { serve, closeAll } = sites();
 
-/** As another check's work does. */
+/** Blocks the process, as the work of another check does. */
 function keepBusy(ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until);
@@ -19,25 +19,25 @@ const waitFor = (signal: AbortSignal) =>
   });
 const never = new AbortController().signal;
 
-it('ends what waits at its time where the process has time', async () => {
+it('withinFairly() ends waiting work at its time if the process is idle', async () => {
   const tookMs = await withinFairly(never, 200, waitFor);
   expect(tookMs).toBeGreaterThan(190);
 });
 
-it('gives back the time that the process was busy', async () => {
+it('withinFairly() extends the time by as long as the process was busy', async () => {
   const waited = withinFairly(never, 200, waitFor);
   await sleep(1);
   keepBusy(150);
   expect(await waited).toBeGreaterThan(300);
 });
 
-it('gives back no more than twice its time', async () => {
+it('withinFairly() extends the time by at most twice its length', async () => {
   const waited = withinFairly(never, 50, waitFor);
   let hasEnded = false;
   void waited.then(() => {
     hasEnded = true;
   });
-  // Never idle: without the limit each turn would give back its own time for ever. The bound is for that case.
+  // The process is never idle. Without the limit, each turn would extend the time forever, so this loop ends after 10 s.
   const until = performance.now() + 10_000;
   while (!hasEnded && performance.now() < until) {
     keepBusy(20);
@@ -46,7 +46,7 @@ it('gives back no more than twice its time', async () => {
   expect(hasEnded).toBe(true);
 });
 
-it('ends with the signal, and with the work', async () => {
+it('withinFairly() ends with the signal and with the work', async () => {
   const outer = new AbortController();
   const waited = withinFairly(outer.signal, 60_000, waitFor);
   outer.abort();
@@ -54,7 +54,7 @@ it('ends with the signal, and with the work', async () => {
   expect(await withinFairly(never, 60_000, async () => 'done')).toBe('done');
 });
 
-it('a site that has answered in time is up, though the process had no time to read it', async () => {
+it('a check counts a site that responded in time as up, even if the process was too busy to read the response', async () => {
   const { host } = await serve((_request, response) => response.end('fine'));
   const check = httpCheck(
     {

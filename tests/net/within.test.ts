@@ -7,11 +7,11 @@ const whenAborted = (signal: AbortSignal) =>
     signal.addEventListener('abort', () => resolve('aborted'), { once: true }),
   );
 
-it('fires after its time, though nobody holds the signal but the work', async () => {
+it('the signal fires after its time, even if only the work holds it', async () => {
   expect(await within(never, 20, whenAborted)).toBe('aborted');
 });
 
-it('fires with the signal that it is given, at once where that has fired', async () => {
+it('the signal fires with the given signal, at once if that has fired already', async () => {
   const outer = new AbortController();
   const ended = within(outer.signal, null, whenAborted);
   outer.abort();
@@ -19,7 +19,7 @@ it('fires with the signal that it is given, at once where that has fired', async
   expect(await within(AbortSignal.abort(), null, async (signal) => signal.aborted)).toBe(true);
 });
 
-it('fires when the work has ended, well or not, so that nothing of it goes on', async () => {
+it('the signal fires when the work has succeeded or failed, so that nothing of it goes on', async () => {
   let kept: AbortSignal | undefined;
   const work = async (signal: AbortSignal) => {
     kept = signal;

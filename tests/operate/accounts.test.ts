@@ -17,16 +17,17 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const ask = (method: string, headers = withKey, body?: string) =>
+const accountsRequest = (method: string, headers = withKey, body?: string) =>
   apiRequest(method, '/api/accounts', headers, body);
-const save = (body: unknown, headers = withKey) => POST(ask('POST', headers, JSON.stringify(body)));
+const save = (body: unknown, headers = withKey) =>
+  POST(accountsRequest('POST', headers, JSON.stringify(body)));
 
 async function saved(body: unknown) {
   const response = await save(body);
-  const answer = await response.json();
-  expect(answer.error).toBeUndefined();
+  const result = await response.json();
+  expect(result.error).toBeUndefined();
   expect(response.status).toBe(200);
-  return answer.account;
+  return result.account;
 }
 
 async function refusedFields(body: unknown): Promise<string[]> {
@@ -34,12 +35,12 @@ async function refusedFields(body: unknown): Promise<string[]> {
   const { error } = await response.json();
   expect({ status: response.status, kind: error?.kind }).toEqual({ status: 422, kind: 'invalid' });
   expect(await stored()).toEqual([]);
-  // A field may be wrong in two ways.
+  // A field may have two errors.
   return [...new Set<string>(error.errors.map(({ field }: { field: string }) => field))];
 }
 
 async function list() {
-  const response = await GET(ask('GET'));
+  const response = await GET(accountsRequest('GET'));
   expect(response.status).toBe(200);
   return (await response.json()).accounts;
 }
@@ -53,7 +54,7 @@ const ann = (changes: object = {}) => ({
 const stored = () => database.sql('select * from punctual.accounts');
 
 describe('POST /api/accounts', () => {
-  it('adds an account, with 30 messages a day in UTC unless it says otherwise', async () => {
+  it('adds an account, by default with 30 messages a day in UTC', async () => {
     expect(await saved(ann())).toEqual({
       id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       provider: 'unipile',
@@ -80,7 +81,7 @@ describe('POST /api/accounts', () => {
     });
   });
 
-  it('changes the account that the provider knows by the same id, and keeps what is not named', async () => {
+  it('changes the account with the same provider id, and keeps the fields that are not sent', async () => {
     const first = await saved(ann({ time_zone: 'Asia/Tokyo', daily_limit: 5 }));
     expect(await saved(ann({ name: 'Ann B.' }))).toEqual({ ...first, name: 'Ann B.' });
     expect(await saved(ann({ daily_limit: 7 }))).toEqual({ ...first, daily_limit: 7 });
@@ -98,14 +99,14 @@ describe('POST /api/accounts', () => {
     queues: { dm_queue: { daily_limit: 20, hours: { sat: ['10:00-11:00'] } }, posts: { daily_limit: 2 } },
   };
 
-  it('keeps every setting of the pace, and answers it', async () => {
+  it('stores every setting of the pace, and returns it', async () => {
     const account = await saved(ann(paced));
     expect(account).toMatchObject(paced);
     expect(await list()).toEqual([account]);
     expect(await saved(ann({ name: 'Ann B.' }))).toEqual({ ...account, name: 'Ann B.' });
   });
 
-  it('switches off what is null', async () => {
+  it('switches off a setting that is null', async () => {
     await saved(ann(paced));
     const off = { hourly_limit: null, gap_seconds: null, hours: null, ramp_started_on: null };
     expect(await saved(ann({ ...off, gap_jitter_seconds: null }))).toMatchObject({
@@ -116,7 +117,7 @@ describe('POST /api/accounts', () => {
     });
   });
 
-  it('leaves a queue to what the account has, setting by setting', async () => {
+  it('lets a queue inherit from the account, setting by setting', async () => {
     const own = { daily_limit: 20, hourly_limit: 2, gap_seconds: 5, gap_jitter_seconds: 1 };
     await saved(ann({ queues: { dm_queue: own } }));
     expect(await saved(ann({ queues: { dm_queue: { hourly_limit: null, gap_seconds: 7 } } }))).toMatchObject({
@@ -128,12 +129,12 @@ describe('POST /api/accounts', () => {
     });
   });
 
-  it('knows 0 from null', async () => {
+  it('distinguishes 0 from null', async () => {
     const zero = { gap_seconds: 0, gap_jitter_seconds: 0, queues: { dm_queue: { daily_limit: 0 } } };
     expect(await saved(ann(zero))).toMatchObject(zero);
   });
 
-  it('pauses an account, and lets it go on', async () => {
+  it('pauses an account and resumes it', async () => {
     const pause = { paused_until: '2030-01-01T09:00:00+02:00', paused_reason: 'asked to' };
     const account = await saved(ann(pause));
     expect(account.paused_reason).toBe('asked to');
@@ -144,7 +145,7 @@ describe('POST /api/accounts', () => {
     });
   });
 
-  it('leaves a pause as it is', async () => {
+  it('keeps a pause if other fields change', async () => {
     await saved(ann());
     await database.sql(
       `update punctual.accounts set paused_until = '2030-01-01T00:00:00Z', paused_reason = 'asked to'`,
@@ -152,19 +153,19 @@ describe('POST /api/accounts', () => {
     expect(await saved(ann({ name: 'Ann B.' }))).toMatchObject({ paused_reason: 'asked to' });
   });
 
-  it('keeps accounts of two providers apart, whatever their ids', async () => {
+  it('keeps accounts of two providers apart, even with the same id', async () => {
     const one = await saved(ann());
     const two = await saved(ann({ provider: 'whatsapp_cloud' }));
     expect(two.id).not.toBe(one.id);
   });
 
-  it('makes one account of two identical calls at once', async () => {
+  it('creates one account from two identical calls at once', async () => {
     const [one, two] = await Promise.all([saved(ann()), saved(ann())]);
     expect(one.id).toBe(two.id);
   });
 
-  const wrong: [what: string, changes: object, fields: string[]][] = [
-    ['a provider that nobody speaks', { provider: 'telex' }, ['provider']],
+  const wrong: [label: string, changes: object, fields: string[]][] = [
+    ['an unknown provider', { provider: 'telex' }, ['provider']],
     ['no id', { provider_account_id: undefined }, ['provider_account_id']],
     ['an empty id', { provider_account_id: '' }, ['provider_account_id']],
     ['an id that is a number', { provider_account_id: 100200300 }, ['provider_account_id']],
@@ -175,36 +176,36 @@ describe('POST /api/accounts', () => {
     ['a time zone that does not exist', { time_zone: 'Europe/Atlantis' }, ['time_zone']],
     ['an empty time zone', { time_zone: '' }, ['time_zone']],
     ['a time zone that is null', { time_zone: null }, ['time_zone']],
-    ['SQL for a time zone', { time_zone: "UTC'; drop table x; --" }, ['time_zone']],
+    ['SQL as a time zone', { time_zone: "UTC'; drop table x; --" }, ['time_zone']],
     ['a limit below 0', { daily_limit: -1 }, ['daily_limit']],
-    ['half a message a day', { daily_limit: 1.5 }, ['daily_limit']],
-    ['a limit beyond a hundred thousand', { daily_limit: 100_001 }, ['daily_limit']],
-    ['a limit that is a text', { daily_limit: '30' }, ['daily_limit']],
+    ['a limit of half a message a day', { daily_limit: 1.5 }, ['daily_limit']],
+    ['a limit above 100,000', { daily_limit: 100_001 }, ['daily_limit']],
+    ['a limit that is a string', { daily_limit: '30' }, ['daily_limit']],
     ['a limit that is null', { daily_limit: null }, ['daily_limit']],
-    ['no message an hour', { hourly_limit: 0 }, ['hourly_limit']],
-    ['more than a thousand an hour', { hourly_limit: 1_001 }, ['hourly_limit']],
+    ['an hourly limit of 0', { hourly_limit: 0 }, ['hourly_limit']],
+    ['an hourly limit above 1,000', { hourly_limit: 1_001 }, ['hourly_limit']],
     ['a gap below 0', { gap_seconds: -1 }, ['gap_seconds']],
     ['a gap of more than a day', { gap_seconds: 86_401 }, ['gap_seconds']],
     ['a jitter of half a second', { gap_jitter_seconds: 0.5 }, ['gap_jitter_seconds']],
-    ['a day that no week has', { hours: { monday: ['09:00-17:00'] } }, ['hours.monday', 'hours']],
-    ['hours that are a text', { hours: '09:00-17:00' }, ['hours']],
+    ['an unknown day', { hours: { monday: ['09:00-17:00'] } }, ['hours.monday', 'hours']],
+    ['hours that are a string', { hours: '09:00-17:00' }, ['hours']],
     ['hours past midnight', { hours: { mon: ['22:00-02:00'] } }, ['hours.mon.0']],
     ['hours that overlap', { hours: { mon: ['09:00-12:00', '11:00-13:00'] } }, ['hours.mon']],
-    ['a week without an hour', { hours: {} }, ['hours']],
-    ['a ramp from no day', { ramp_started_on: 'tomorrow' }, ['ramp_started_on']],
+    ['a week without hours', { hours: {} }, ['hours']],
+    ['a ramp from no date', { ramp_started_on: 'tomorrow' }, ['ramp_started_on']],
     ['a ramp from an instant', { ramp_started_on: '2026-12-01T00:00:00Z' }, ['ramp_started_on']],
     ['a ramp from the 30th of February', { ramp_started_on: '2026-02-30' }, ['ramp_started_on']],
     ['a ramp from the year 0', { ramp_started_on: '0000-01-01' }, ['ramp_started_on']],
     ['a ramp of no days', { ramp_days: 0 }, ['ramp_days']],
     ['a ramp of more than a year', { ramp_days: 366 }, ['ramp_days']],
-    ['a ramp from nothing', { ramp_from_percent: 0 }, ['ramp_from_percent']],
-    ['a ramp from more than all', { ramp_from_percent: 101 }, ['ramp_from_percent']],
-    ['a pause until no instant', { paused_until: '2030-01-01' }, ['paused_until']],
+    ['a ramp from 0 percent', { ramp_from_percent: 0 }, ['ramp_from_percent']],
+    ['a ramp from 101 percent', { ramp_from_percent: 101 }, ['ramp_from_percent']],
+    ['a pause until a date without a time', { paused_until: '2030-01-01' }, ['paused_until']],
     ['NUL in the reason for a pause', { paused_reason: '\0' }, ['paused_reason']],
-    ['a queue that there is not', { queues: { letters: {} } }, ['queues']],
-    ['a queue that has no accounts', { queues: { jobs: { daily_limit: 3 } } }, ['queues']],
+    ['an unknown queue', { queues: { letters: {} } }, ['queues']],
+    ['a queue without accounts', { queues: { jobs: { daily_limit: 3 } } }, ['queues']],
     [
-      'a setting that no queue has of its own',
+      'a setting that a queue cannot have',
       { queues: { dm_queue: { ramp_days: 3 } } },
       ['queues.dm_queue.ramp_days'],
     ],
@@ -215,17 +216,17 @@ describe('POST /api/accounts', () => {
     ],
     ['an unknown field', { hourly: 3 }, ['hourly']],
   ];
-  it.each(wrong)('refuses %s, by field', async (_what, changes, fields) => {
+  it.each(wrong)('refuses %s and names the field', async (_label, changes, fields) => {
     expect(await refusedFields(ann(changes))).toEqual(fields);
   });
 
-  it.each([null, [], [ann()], 'Ann', 7])('refuses %j, which is no account', async (value) => {
+  it.each([null, [], [ann()], 'Ann', 7])('refuses %j, which is not an account', async (value) => {
     expect(await refusedFields(value)).toEqual(['']);
   });
 
-  it('answers every name of a time zone with yes or no, never with a 5xx', async () => {
-    // Node and Postgres do not know the same names; these are where they differ.
-    const doubtful = [
+  it('accepts or refuses every name of a time zone, and never answers 5xx', async () => {
+    // Node and Postgres disagree about these names.
+    const disputed = [
       'EST5EDT',
       'GMT0',
       'AET',
@@ -236,18 +237,18 @@ describe('POST /api/accounts', () => {
       'Factory',
       'europe/BERLIN',
     ];
-    const wrongly: object[] = [];
+    const failures: object[] = [];
     const known = Intl.supportedValuesOf('timeZone').filter((_name, n) => n % 10 === 0);
-    for (const time_zone of [...known, ...doubtful]) {
+    for (const time_zone of [...known, ...disputed]) {
       const response = await save(ann({ time_zone }));
       if (response.status === 200) expect((await response.json()).account.time_zone).toBe(time_zone);
-      else if (response.status !== 422) wrongly.push({ time_zone, status: response.status });
+      else if (response.status !== 422) failures.push({ time_zone, status: response.status });
     }
-    expect(wrongly).toEqual([]);
+    expect(failures).toEqual([]);
   });
 
-  it('answers 400 to what is no JSON', async () => {
-    const response = await POST(ask('POST', withKey, '{'));
+  it('answers 400 to a body that is not JSON', async () => {
+    const response = await POST(accountsRequest('POST', withKey, '{'));
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { kind: 'invalid_json' } });
   });
@@ -261,7 +262,7 @@ describe('GET /api/accounts', () => {
     expect(await list()).toEqual([bob, carol]);
   });
 
-  it('tells of a pause and its reason', async () => {
+  it('shows a pause and its reason', async () => {
     await saved(ann());
     await database.sql(`update punctual.accounts set paused_until = 'infinity', paused_reason = 'asked to'`);
     expect(await list()).toMatchObject([{ paused_until: 'infinity', paused_reason: 'asked to' }]);

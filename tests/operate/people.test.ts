@@ -35,7 +35,7 @@ const forget = (body: unknown, headers = withKey) =>
   answered(POST(apiRequest('POST', '/api/people/forget', headers, JSON.stringify(body))));
 
 describe('POST /api/people/forget', () => {
-  it('deletes what is known of a person, and says how much; again there is nothing', async () => {
+  it('deletes the data of a person and reports how much, and finds nothing the second time', async () => {
     const id = await sql.addDm(account, { recipient: 'ACoEve', chat_id: null, body: 'Potoroo' });
     expect(await forget({ recipient: 'ACoEve', account_id: account })).toEqual({
       status: 200,
@@ -46,11 +46,11 @@ describe('POST /api/people/forget', () => {
     expect(await forget({ recipient: 'ACoEve' })).toMatchObject({ body: { deleted: { messages: 0 } } });
   });
 
-  it('is a conflict as long as a message may have been sent, and names it', async () => {
+  it('answers 409 while a message may have been sent, and names it', async () => {
     const { id } = await sql.addUnknown(account, { chat_id: 'chat-eve' });
-    const told = await forget({ chat_id: 'chat-eve' });
-    expect(told).toMatchObject({ status: 409, body: { error: { kind: 'conflict' } } });
-    expect(told.body.error.message).toContain(`perhaps sent: ${id} (try again once they are resolved`);
+    const response = await forget({ chat_id: 'chat-eve' });
+    expect(response).toMatchObject({ status: 409, body: { error: { kind: 'conflict' } } });
+    expect(response.body.error.message).toContain(`perhaps sent: ${id} (try again once they are resolved`);
   });
 
   it.each([
@@ -59,11 +59,11 @@ describe('POST /api/people/forget', () => {
     [{ recipient: '' }, 'recipient'],
     [{ recipient: 'x', number: '1' }, 'number'],
   ])('refuses %j', async (body, field) => {
-    const told = await forget(body);
-    expect([told.status, told.body.error.errors[0].field]).toEqual([422, field]);
+    const response = await forget(body);
+    expect([response.status, response.body.error.errors[0].field]).toEqual([422, field]);
   });
 
-  it('is for those with the key, and of accounts that there are', async () => {
+  it('refuses a caller without the key, and an account that does not exist', async () => {
     expect((await forget({ recipient: 'x' }, bearer('guess'))).status).toBe(401);
     expect((await forget({ recipient: 'x', account_id: crypto.randomUUID() })).status).toBe(404);
   });

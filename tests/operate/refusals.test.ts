@@ -22,7 +22,7 @@ async function end(body: unknown, headers = withKey) {
   return { status: response.status, ...(await response.json()) };
 }
 
-/** An account that its provider has refused twice. */
+/** Adds an account that its provider has refused twice. */
 async function addRefused(): Promise<string> {
   const [{ id }] = await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, paused_until, paused_reason)
@@ -38,7 +38,7 @@ async function addRefused(): Promise<string> {
 const paused = () => database.sql('select paused_until, paused_reason from punctual.accounts');
 
 describe('POST /api/refusals/end', () => {
-  it('ends the pause of an account that was refused, and only once', async () => {
+  it('ends the pause of a refused account, and only once', async () => {
     const account = await addRefused();
     expect(await end({ provider: 'unipile', account })).toEqual({
       status: 200,
@@ -68,7 +68,7 @@ describe('POST /api/refusals/end', () => {
     await database.sql('delete from punctual.providers');
   });
 
-  it('says what to send instead of what it does not take', async () => {
+  it('says which field to send instead of an invalid one', async () => {
     const field = async (body: object) => (await end(body)).error.errors;
     expect(await field({})).toEqual([
       { field: 'provider', message: 'name the provider, for example "unipile" or "whatsapp_cloud"' },
@@ -81,7 +81,7 @@ describe('POST /api/refusals/end', () => {
     ]);
   });
 
-  it('takes no other account, provider or field for it, and lets nobody in without the key', async () => {
+  it('refuses any other account, provider or field, and a call without the key', async () => {
     const account = await addRefused();
     expect(await end({ provider: 'whatsapp_cloud', account })).toMatchObject({ status: 404 });
     expect(await end({ provider: 'unipile', account: crypto.randomUUID() })).toMatchObject({ status: 404 });

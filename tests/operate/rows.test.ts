@@ -20,14 +20,14 @@ const WORDS = {
 };
 
 let database: TestDatabase;
-let by: ReturnType<typeof exchanges>;
+let sql: ReturnType<typeof exchanges>;
 
 beforeAll(async () => {
   database = await openServedDatabase({}, { own: true });
 });
 afterAll(() => database.close());
 
-/** A table of a person's own, with its own words and uuids for its keys, that was made a queue. */
+/** Makes a queue of a user's own table, with its own status words and uuids as keys. */
 beforeEach(async () => {
   stubSecrets();
   await database.reset();
@@ -40,14 +40,14 @@ beforeEach(async () => {
     `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once', p_words => $1)`,
     [WORDS],
   );
-  by = exchanges(database);
-  by.setNow(new Date().toISOString());
+  sql = exchanges(database);
+  sql.setNow(new Date().toISOString());
 });
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-function ask(queue: string, query: string, headers = withKey): Promise<Response> {
+function list(queue: string, query: string, headers = withKey): Promise<Response> {
   const request = apiRequest('GET', `/api/queues/${queue}/rows${query}`, headers);
   return LIST(request, { params: Promise.resolve({ queue }) });
 }
@@ -63,13 +63,13 @@ function resolve(queue: string, id: string, body: unknown, headers = withKey): P
   return POST(request, { params: Promise.resolve({ queue, id }) });
 }
 
-async function told(response: Promise<Response>) {
-  const answer = await response;
-  return { http: answer.status, ...(await answer.json()) };
+async function readResponse(pending: Promise<Response>) {
+  const response = await pending;
+  return { http: response.status, ...(await response.json()) };
 }
 
 async function rows(query: string): Promise<ListedRow[]> {
-  const { http, rows } = await told(ask('trials', query));
+  const { http, rows } = await readResponse(list('trials', query));
   expect(http).toBe(200);
   return rows.map((row: unknown) => listedRowSchema.parse(row));
 }
@@ -82,10 +82,10 @@ async function addTrial(email = 'bob@example.test'): Promise<string> {
   return id;
 }
 
-/** A trial whose attempt ended without anybody knowing how. */
-async function addUnclear(): Promise<string> {
+/** Adds a trial whose attempt ended as unknown. */
+async function addUnknown(): Promise<string> {
   const id = await addTrial();
-  const tick = by.tick({ queue: 'trials' });
+  const tick = sql.tick({ queue: 'trials' });
   const { claimId } = await tick.claim();
   await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'no answer in time' }]);
   await tick.close();
@@ -96,7 +96,7 @@ const statusOf = async (id: string) =>
   (await database.sql('select status from app.trials where id = $1', [id]))[0].status;
 
 describe('GET /api/queues/:queue/rows', () => {
-  it('lists the rows of a person’s own queue, by its own word or by the state', async () => {
+  it('lists the rows of a user’s own queue, by its own word or by the state', async () => {
     const id = await addTrial();
     for (const status of ['todo', 'pending']) {
       expect(await rows(`?status=${status}`)).toMatchObject([
@@ -107,41 +107,41 @@ describe('GET /api/queues/:queue/rows', () => {
       expect(await rows(`?status=${status}`)).toEqual([]);
   });
 
-  it('lists the unknown rows also of a queue that knows no provider to ask', async () => {
+  it('lists the unknown rows of a queue that has no checks, too', async () => {
     await database.sql(
       `insert into punctual.jobs (name, status, attempts, finished_at, last_error) values ('nap', 'unknown', 1, now(), 'gone')`,
     );
-    const { http, rows } = await told(ask('jobs', '?status=unknown'));
+    const { http, rows } = await readResponse(list('jobs', '?status=unknown'));
     expect([http, rows]).toMatchObject([200, [{ status: 'unknown', reconcile: null, row: { name: 'nap' } }]]);
   });
 
-  it('lists as many as are asked for', async () => {
+  it('lists as many rows as the limit says, up to 200', async () => {
     for (let n = 0; n < 3; n++) await addTrial();
     expect(await rows('?status=todo&limit=2')).toHaveLength(2);
-    expect(await told(ask('trials', '?status=todo&limit=201'))).toMatchObject({
+    expect(await readResponse(list('trials', '?status=todo&limit=201'))).toMatchObject({
       http: 400,
       error: { kind: 'invalid', errors: [{ field: 'limit' }] },
     });
   });
 
-  it('refuses the cursor of another state’s list, or of another queue’s, and says what to send', async () => {
+  it('refuses the cursor of another state or queue, and says which one to send', async () => {
     for (let n = 0; n < 3; n++) await addTrial();
-    const { next } = await told(ask('trials', '?status=todo&limit=2'));
+    const { next } = await readResponse(list('trials', '?status=todo&limit=2'));
     expect(await rows(`?status=todo&limit=2&cursor=${next}`)).toHaveLength(1);
     for (const [queue, status] of [
       ['trials', 'finished'],
       ['trials', 'doing'],
       ['dm_queue', 'pending'],
     ] as const)
-      expect(await told(ask(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
+      expect(await readResponse(list(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
         http: 400,
         error: {
           errors: [{ field: 'cursor', message: expect.stringContaining('with the same filters') }],
         },
       });
-    const [list] = JSON.parse(Buffer.from(next, 'base64url').toString());
-    const madeUp = Buffer.from(JSON.stringify([list, 'x', 'y'])).toString('base64url');
-    expect(await told(ask('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
+    const [listName] = JSON.parse(Buffer.from(next, 'base64url').toString());
+    const madeUp = Buffer.from(JSON.stringify([listName, 'x', 'y'])).toString('base64url');
+    expect(await readResponse(list('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
   });
 
   it.each([
@@ -149,17 +149,17 @@ describe('GET /api/queues/:queue/rows', () => {
     ['?status=', 'the status is missing'],
     ['?status=sent', 'there is no status "sent"'],
     ['?status=Todo', 'there is no status "Todo"'],
-  ])('answers 400 to %j: %s, and names the words', async (query, what) => {
-    const { http, error } = await told(ask('trials', query));
+  ])('answers 400 to %j: %s, and names the valid words', async (query, reason) => {
+    const { http, error } = await readResponse(list('trials', query));
     expect([http, error.kind, error.errors[0].field]).toEqual([400, 'invalid', 'status']);
-    expect(error.errors[0].message).toContain(what);
+    expect(error.errors[0].message).toContain(reason);
     for (const word of Object.values(WORDS)) expect(error.errors[0].message).toContain(word);
   });
 
   it.each(['gone', 'Trials', '', 'app.trials', 'trials;', '__proto__'])(
     'answers 404 to the queue %j',
     async (queue) => {
-      const { http, error } = await told(ask(queue, '?status=pending'));
+      const { http, error } = await readResponse(list(queue, '?status=pending'));
       expect([http, error.kind]).toEqual([404, 'not_found']);
       expect(error.message).toContain(`"${queue}"`);
     },
@@ -167,11 +167,11 @@ describe('GET /api/queues/:queue/rows', () => {
 });
 
 describe('GET /api/queues/:queue/rows/:id/why', () => {
-  it('says where a row of a person’s own queue stands, in its own words', async () => {
+  it('explains a row of a user’s own queue, in its own words', async () => {
     const id = await addTrial();
-    const { http, ...answer } = await told(why('trials', id));
+    const { http, ...body } = await readResponse(why('trials', id));
     expect(http).toBe(200);
-    expect(explanationSchema.parse(answer)).toMatchObject({
+    expect(explanationSchema.parse(body)).toMatchObject({
       queue: 'trials',
       id,
       status: 'todo',
@@ -181,15 +181,15 @@ describe('GET /api/queues/:queue/rows/:id/why', () => {
     });
   });
 
-  it('answers 404 where there is no such row, and to what is no id of this queue', async () => {
+  it('answers 404 if the row does not exist or the id does not fit the queue', async () => {
     for (const id of [crypto.randomUUID(), '1', 'x', '', ' ', 'a/b', '%00', 'x'.repeat(101)]) {
-      const { http, error } = await told(why('trials', id));
+      const { http, error } = await readResponse(why('trials', id));
       expect([http, error.kind]).toEqual([404, 'not_found']);
       expect(error.message).toContain(id);
     }
     for (const id of [crypto.randomUUID(), '0x1', '1_0', '1e3', '+1', '99999999999999999999'])
-      expect(await told(why('dm_queue', id))).toMatchObject({ http: 404 });
-    expect(await told(why('gone', '1'))).toMatchObject({ http: 404, error: { kind: 'not_found' } });
+      expect(await readResponse(why('dm_queue', id))).toMatchObject({ http: 404 });
+    expect(await readResponse(why('gone', '1'))).toMatchObject({ http: 404, error: { kind: 'not_found' } });
   });
 });
 
@@ -201,9 +201,9 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     ['gave up', 'gave up'],
     ['dead', 'gave up'],
     ['dropped', 'dropped'],
-  ])('takes “%s” for a row of which nobody knows, which is %s then', async (decision, word) => {
-    const id = await addUnclear();
-    expect(await told(resolve('trials', id, { decision, attempt: 1 }))).toEqual({
+  ])('accepts “%s” for an unknown row, which becomes “%s”', async (decision, word) => {
+    const id = await addUnknown();
+    expect(await readResponse(resolve('trials', id, { decision, attempt: 1 }))).toEqual({
       http: 200,
       id,
       status: word,
@@ -211,42 +211,42 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     expect(await statusOf(id)).toBe(word);
   });
 
-  it('takes back a row that has not begun', async () => {
+  it('cancels a row that has not started', async () => {
     const id = await addTrial();
-    expect(await told(resolve('trials', id, { decision: 'cancelled' }))).toEqual({
+    expect(await readResponse(resolve('trials', id, { decision: 'cancelled' }))).toEqual({
       http: 200,
       id,
       status: 'dropped',
     });
   });
 
-  it('answers 409 with what the row is, where there is nothing to decide', async () => {
+  it('answers 409 with the row’s status if there is nothing to decide', async () => {
     const id = await addTrial();
-    expect(await told(resolve('trials', id, { decision: 'finished' }))).toMatchObject({
+    expect(await readResponse(resolve('trials', id, { decision: 'finished' }))).toMatchObject({
       http: 409,
       error: { kind: 'conflict', message: expect.stringContaining('todo') },
     });
-    const other = await addUnclear();
-    expect(await told(resolve('trials', other, { decision: 'finished', attempt: 2 }))).toMatchObject({
+    const other = await addUnknown();
+    expect(await readResponse(resolve('trials', other, { decision: 'finished', attempt: 2 }))).toMatchObject({
       http: 409,
     });
     expect(await statusOf(other)).toBe('unclear');
   });
 
-  it('says with its 409 how a row that was given up is done again', async () => {
-    const id = await addUnclear();
+  it('answers 409 with the statement that retries a dead row', async () => {
+    const id = await addUnknown();
     await resolve('trials', id, { decision: 'gave up' });
-    const { http, error } = await told(resolve('trials', id, { decision: 'todo' }));
+    const { http, error } = await readResponse(resolve('trials', id, { decision: 'todo' }));
     expect([http, error.kind]).toEqual([409, 'conflict']);
     const [, statement] = /^the row is gave up \(To retry it, run: (update .+)\)$/.exec(error.message) ?? [];
     await database.sql(statement ?? 'none is named');
-    by.setNow(new Date().toISOString());
-    expect((await by.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
+    sql.setNow(new Date().toISOString());
+    expect((await sql.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
   });
 
-  it('names the enrolment that sends a failed message of a sequence again', async () => {
-    const talk = conversations(database, by);
-    const account = await by.addAccount();
+  it('names the enrolment to resume for a failed message of a sequence', async () => {
+    const talk = conversations(database, sql);
+    const account = await sql.addAccount();
     const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), [
       { account_id: account, recipient: 'ann' },
     ]);
@@ -257,28 +257,28 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
       ['dm_queue', String(id)],
       ['enrolments', enrolment],
     ] as const)
-      expect((await told(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
+      expect((await readResponse(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
         `POST /api/enrolments/${enrolment}/resume`,
       );
   });
 
-  it.each<[what: string, body: unknown, field: string]>([
+  it.each<[label: string, body: unknown, field: string]>([
     ['no decision', {}, 'decision'],
     ['an attempt that no row can have', { decision: 'finished', attempt: 2_147_483_648 }, 'attempt'],
-    ['a word of another queue’s', { decision: 'sent' }, 'decision'],
-    ['the word for what it is', { decision: 'unclear' }, 'decision'],
+    ['a word of another queue', { decision: 'sent' }, 'decision'],
+    ['the word for its present status', { decision: 'unclear' }, 'decision'],
     ['an unknown field', { decision: 'finished', by: 'eve' }, 'by'],
-    ['a note that cannot be kept', { decision: 'finished', note: '\0' }, 'note'],
-  ])('refuses %s, by field', async (_what, body, field) => {
-    const id = await addUnclear();
-    expect(await told(resolve('trials', id, body))).toMatchObject({
+    ['a note that cannot be stored', { decision: 'finished', note: '\0' }, 'note'],
+  ])('refuses %s and names the field', async (_label, body, field) => {
+    const id = await addUnknown();
+    expect(await readResponse(resolve('trials', id, body))).toMatchObject({
       http: 422,
       error: { kind: 'invalid', errors: [{ field }] },
     });
     expect(await statusOf(id)).toBe('unclear');
   });
 
-  it('answers 404 where there is no such row or queue', async () => {
+  it('answers 404 if the row or the queue does not exist', async () => {
     for (const [queue, id] of [
       ['trials', crypto.randomUUID()],
       ['trials', '1'],
@@ -286,12 +286,12 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
       ['gone', '1'],
       ['Gone!', '1'],
     ] as const)
-      expect(await told(resolve(queue, id, { decision: 'done' }))).toMatchObject({ http: 404 });
+      expect(await readResponse(resolve(queue, id, { decision: 'done' }))).toMatchObject({ http: 404 });
   });
 });
 
-describe('what the database refuses', () => {
-  it('is known by its code, since the error may be of another bundle’s class', () => {
+describe('a refusal of the database', () => {
+  it('is recognised by its code, because the error may be of another bundle’s class', () => {
     const error = (code: string) => Object.assign(new Error('said no'), { code });
     expect(toHttpError(error('PT404'))).toMatchObject({ status: 404, message: 'said no' });
     expect(toHttpError(error('PT409'))).toMatchObject({ status: 409, message: 'said no' });
@@ -304,28 +304,28 @@ describe('what the database refuses', () => {
   });
 });
 
-describe('who may', () => {
-  it('look, is who has the key or the cookie, and who reaches an open dashboard in development', async () => {
+describe('a caller may', () => {
+  it('read with the key or the cookie, and without either on an open dashboard in development', async () => {
     const id = await addTrial();
-    const looks = async (headers: Record<string, string>) => [
-      (await ask('trials', '?status=todo', headers)).status,
+    const read = async (headers: Record<string, string>) => [
+      (await list('trials', '?status=todo', headers)).status,
       (await why('trials', id, headers)).status,
     ];
-    expect(await looks(withKey)).toEqual([200, 200]);
-    expect(await looks(cookie())).toEqual([200, 200]);
-    expect(await looks({ authorization: 'Bearer guess' })).toEqual([401, 401]);
+    expect(await read(withKey)).toEqual([200, 200]);
+    expect(await read(cookie())).toEqual([200, 200]);
+    expect(await read({ authorization: 'Bearer guess' })).toEqual([401, 401]);
     vi.stubEnv('DASHBOARD_PASSWORD', '');
-    expect(await looks({})).toEqual([200, 200]);
+    expect(await read({})).toEqual([200, 200]);
     vi.stubEnv('NODE_ENV', 'production');
-    expect(await looks({})).toEqual([401, 401]);
+    expect(await read({})).toEqual([401, 401]);
   });
 
-  it('decide, is who has the key, or the cookie on a page of ours', async () => {
-    const id = await addUnclear();
-    const decides = async (headers: Record<string, string>) =>
+  it('decide with the cookie only on our own pages, and not without credentials', async () => {
+    const id = await addUnknown();
+    const decide = async (headers: Record<string, string>) =>
       (await resolve('trials', id, { decision: 'finished' }, headers)).status;
-    expect(await decides({})).toBe(401);
-    expect(await decides({ ...cookie(), origin: 'http://evil.test' })).toBe(403);
-    expect(await decides({ ...cookie(), origin: 'http://app.test' })).toBe(200);
+    expect(await decide({})).toBe(401);
+    expect(await decide({ ...cookie(), origin: 'http://evil.test' })).toBe(403);
+    expect(await decide({ ...cookie(), origin: 'http://app.test' })).toBe(200);
   });
 });

@@ -17,21 +17,21 @@ import {
 
 const withSecret = bearer(CRON_SECRET);
 let directory: string;
-/** What was run. */
-let ran: string[];
-/** Within how many milliseconds. */
+/** The SQL that ran. */
+let statements: string[];
+/** The time limits of the SQL, in milliseconds. */
 let limits: unknown[];
 
 beforeEach(() => {
   directory = realpathSync(mkdtempSync(path.join(tmpdir(), 'punctual-sql-')));
-  ran = [];
+  statements = [];
   limits = [];
   stubSecrets();
   for (const name of ['SUPABASE_URL', 'SUPABASE_SECRET_KEY', 'SUPABASE_SERVICE_ROLE_KEY', 'STORE', 'VERCEL'])
     vi.stubEnv(name, '');
   vi.stubEnv('PUNCTUAL_DATA', directory);
   const sql: RunSql = async (text, limitMs) => {
-    ran.push(text);
+    statements.push(text);
     limits.push(limitMs);
     if (text === 'oops')
       throw new SqlError('syntax error', { code: '42601', position: '1', hint: 'Mind it.' });
@@ -45,24 +45,24 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-const ask = (body: object, headers = withSecret) =>
+const post = (body: object, headers = withSecret) =>
   answered(POST(apiRequest('POST', '/api/sql', headers, JSON.stringify(body))));
 
 describe('POST /api/sql', () => {
-  it('runs SQL on the database that this process has', async () => {
-    expect(await ask({ sql: 'select 1 as a', directory })).toEqual({
+  it('runs SQL on the database of this process', async () => {
+    expect(await post({ sql: 'select 1 as a', directory })).toEqual({
       status: 200,
       body: { results: [{ command: 'SELECT', rowCount: 1, columns: ['a'], rows: [['1']] }] },
     });
   });
 
-  it('gives the SQL 30 s, since the app answers nobody else meanwhile', async () => {
-    await ask({ sql: 'select 1', directory });
+  it('limits the SQL to 30 s, because the app serves nobody else meanwhile', async () => {
+    await post({ sql: 'select 1', directory });
     expect(limits).toEqual([30_000]);
   });
 
-  it('says what Postgres said', async () => {
-    expect(await ask({ sql: 'oops', directory })).toEqual({
+  it('returns the error of Postgres', async () => {
+    expect(await post({ sql: 'oops', directory })).toEqual({
       status: 422,
       body: {
         error: { kind: 'sql', message: 'syntax error', code: '42601', position: '1', hint: 'Mind it.' },
@@ -70,33 +70,33 @@ describe('POST /api/sql', () => {
     });
   });
 
-  it.each<[what: string, variables: Record<string, string>]>([
+  it.each<[label: string, variables: Record<string, string>]>([
     ['in a production build', { NODE_ENV: 'production', STORE: 'embedded' }],
     ['on Vercel', { VERCEL: '1' }],
-    ['on Vercel, whatever else is said', { VERCEL: '1', PUNCTUAL_DEMO: '1', STORE: 'embedded' }],
+    ['on Vercel, whatever else is set', { VERCEL: '1', PUNCTUAL_DEMO: '1', STORE: 'embedded' }],
     ['on a Supabase project', { SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SECRET_KEY: 'sb_secret_1' }],
-  ])('is not there %s', async (_what, variables) => {
+  ])('answers 404 %s', async (_label, variables) => {
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
-    expect((await ask({ sql: 'select 1', directory })).status).toBe(404);
-    expect(ran).toEqual([]);
+    expect((await post({ sql: 'select 1', directory })).status).toBe(404);
+    expect(statements).toEqual([]);
   });
 
-  it('takes CRON_SECRET and nothing else, and is closed where there is none', async () => {
-    expect((await ask({ sql: 'select 1', directory }, {})).status).toBe(401);
-    expect((await ask({ sql: 'select 1', directory }, withKey)).status).toBe(401);
+  it('takes only CRON_SECRET, and answers 503 while it is not set', async () => {
+    expect((await post({ sql: 'select 1', directory }, {})).status).toBe(401);
+    expect((await post({ sql: 'select 1', directory }, withKey)).status).toBe(401);
     vi.stubEnv('CRON_SECRET', '');
-    expect((await ask({ sql: 'select 1', directory }, bearer(''))).status).toBe(503);
-    expect(ran).toEqual([]);
+    expect((await post({ sql: 'select 1', directory }, bearer(''))).status).toBe(503);
+    expect(statements).toEqual([]);
   });
 
-  it('runs nothing that is meant for another database', async () => {
-    const { status, body } = await ask({
+  it('runs no SQL that is meant for another database', async () => {
+    const { status, body } = await post({
       sql: 'drop schema punctual cascade',
       directory: `${directory}-other`,
     });
     expect([status, body.error.kind]).toEqual([409, 'other_database']);
     expect(body.error.message).toContain(directory);
-    expect((await ask({ sql: 'select 1' })).status).toBe(422);
-    expect(ran).toEqual([]);
+    expect((await post({ sql: 'select 1' })).status).toBe(422);
+    expect(statements).toEqual([]);
   });
 });

@@ -10,16 +10,16 @@ import { httpAnswer, loopback } from '../net/loopback.ts';
 const net = loopback();
 afterEach(() => net.closeAll());
 
-const answering = (status: number, body: object) =>
+const responding = (status: number, body: object) =>
   net.answering((socket) => socket.end(httpAnswer(status, JSON.stringify(body))));
 
 async function failureOfUnipile(status: number, body: object, version: 'v1' | 'v2' = 'v1') {
-  const client = unipile({ version, dsn: await answering(status, body), apiKey: 'a key' });
+  const client = unipile({ version, dsn: await responding(status, body), apiKey: 'a key' });
   return client.sendMessage({ accountId: 'acc_a', chatId: 'c', text: 'x' }).catch((error: unknown) => error);
 }
 
 async function failureOfWhatsapp(status: number, body: object) {
-  const baseUrl = await answering(status, body);
+  const baseUrl = await responding(status, body);
   const client = whatsappCloud({ accessToken: 'a token', apiVersion: 'v23.0', baseUrl });
   const message = { phoneNumberId: '1', to: '+49151', reference: 'r', text: 'x' };
   return client.sendText(message).catch((error: unknown) => error);
@@ -28,11 +28,11 @@ async function failureOfWhatsapp(status: number, body: object) {
 const named = <Code>(codes: ReadonlyMap<Code, ErrorReading>) =>
   [...codes].map(([code, { kind, scope }]) => [code, kind, scope ?? 'account'] as const);
 
-describe('each of Unipile’s types', () => {
-  it.each(named(unipileCodes))('%s is %s for the %s', async (type, kind, scope) => {
+describe('a Unipile error type', () => {
+  it.each(named(unipileCodes))('%s means %s for the %s', async (type, kind, scope) => {
     for (const status of [400, 403, 422])
       expect(await failureOfUnipile(status, { status, type })).toMatchObject({ kind, scope, code: type });
-    // It may have acted all the same.
+    // A 500 may have had its effect all the same.
     expect(await failureOfUnipile(500, { status: 500, type })).toMatchObject({ kind: 'uncertain' });
   });
 
@@ -43,11 +43,11 @@ describe('each of Unipile’s types', () => {
     ['errors/missing_credentials', 'account_refused', 'provider'],
     ['errors/resource_not_found', 'rejected', undefined],
     ['errors/limit_exceeded', 'rate_limited', 'account'],
-  ])('%s is in the table, as %s', (type, kind, scope) => {
+  ])('%s is listed as %s', (type, kind, scope) => {
     expect(unipileCodes.get(type)).toMatchObject({ kind, ...(scope && { scope }) });
   });
 
-  it('that is not in the table is told by its status', async () => {
+  it('that is not listed is judged by its status', async () => {
     const type = 'errors/something_new';
     expect(await failureOfUnipile(403, { type })).toMatchObject({
       kind: 'account_refused',
@@ -62,7 +62,7 @@ describe('each of Unipile’s types', () => {
   });
 
   it.each([{}, { type: 'about:blank' }, { statusCode: 404, message: 'Cannot POST /api/v1' }, []])(
-    'not being there (%j), something else than its API answered',
+    'that is missing (%j) means that something other than the API responded',
     async (body) => {
       const refused = { kind: 'account_refused', scope: 'provider', code: 'foreign_answer' };
       expect(await failureOfUnipile(404, body)).toMatchObject(refused);
@@ -70,8 +70,8 @@ describe('each of Unipile’s types', () => {
   );
 });
 
-describe('each of the types of Unipile’s v2', () => {
-  it.each(named(unipileV2Codes))('%s is %s for the %s', async (type, kind, scope) => {
+describe('a Unipile v2 error type', () => {
+  it.each(named(unipileV2Codes))('%s means %s for the %s', async (type, kind, scope) => {
     for (const status of [400, 409, 422])
       expect(await failureOfUnipile(status, { status, type }, 'v2')).toMatchObject({
         kind,
@@ -86,14 +86,14 @@ describe('each of the types of Unipile’s v2', () => {
     ['api/missing_authorization', 'account_refused', 'provider'],
     ['provider/unprocessable_entity', 'rejected', undefined],
     ['api/conflict', 'uncertain', undefined],
-  ])('%s is in the table, as %s', (type, kind, scope) => {
+  ])('%s is listed as %s', (type, kind, scope) => {
     expect(unipileV2Codes.get(type)).toMatchObject({ kind, ...(scope && { scope }) });
   });
 
   it.each(['api/resource_not_found', 'api/invalid_parameters', 'provider/resource_not_found'])(
     '%s for an account id of v1 refuses the account, and says what to correct',
     async (type) => {
-      const dsn = await answering(404, { type, title: 'Not found' });
+      const dsn = await responding(404, { type, title: 'Not found' });
       const client = unipile({ version: 'v2', dsn, apiKey: 'a key' });
       const accountId = 'dfXlh46vQYCsMbVarumWlg';
       for (const call of [
@@ -113,7 +113,7 @@ describe('each of the types of Unipile’s v2', () => {
   it.each([
     ['api/too_many_requests', 17],
     ['provider/too_many_requests', null],
-  ])('%s, with a header that says 17 s, waits for %j', async (type, retryAfterSeconds) => {
+  ])('%s with a `retry-after` of 17 s gives a wait of %j', async (type, retryAfterSeconds) => {
     const headers = { 'retry-after': '17' };
     const dsn = await net.answering((socket) =>
       socket.end(httpAnswer(429, JSON.stringify({ type }), headers)),
@@ -130,14 +130,14 @@ describe('each of the types of Unipile’s v2', () => {
   it.each([
     ['v1', 'provider/resource_not_found'],
     ['v2', 'errors/resource_not_found'],
-  ] as const)('are not those of the other version: %s says nothing by %s', async (version, type) => {
+  ] as const)('is read in its own version only: %s does not know %s', async (version, type) => {
     const refused = { kind: 'account_refused', scope: 'provider', code: 'foreign_answer' };
     expect(await failureOfUnipile(404, { type }, version)).toMatchObject(refused);
   });
 });
 
-describe('each of WhatsApp’s codes', () => {
-  it.each(named(whatsappCodes))('%d is %s for the %s, whatever the status', async (code, kind, scope) => {
+describe('a WhatsApp error code', () => {
+  it.each(named(whatsappCodes))('%d means %s for the %s, whatever the status', async (code, kind, scope) => {
     for (const status of [400, 403, 500])
       expect(await failureOfWhatsapp(status, { error: { code } })).toMatchObject({ kind, scope, code });
   });
@@ -153,11 +153,11 @@ describe('each of WhatsApp’s codes', () => {
     [131026, 'rejected', undefined],
     [131051, 'rejected', undefined],
     [130429, 'rate_limited', undefined],
-  ])('%d is in the table, as %s', (code, kind, scope) => {
+  ])('%d is listed as %s', (code, kind, scope) => {
     expect(whatsappCodes.get(code)).toMatchObject({ kind, ...(scope && { scope }) });
   });
 
-  it('100 is of the message, and with subcode 33 of a number that is not there', async () => {
+  it('100 refuses the message, and with subcode 33 the account, whose number does not exist', async () => {
     const wrong = { error: { code: 100, message: '(#100) Invalid parameter' } };
     expect(await failureOfWhatsapp(400, wrong)).toMatchObject({ kind: 'rejected', code: 100 });
     const gone = { error: { code: 100, error_subcode: 33, message: 'Unsupported post request' } };
@@ -169,7 +169,7 @@ describe('each of WhatsApp’s codes', () => {
   });
 
   it.each([{}, { error: 'no' }, { error: { message: 'no code' } }])(
-    'not being there (%j), something else than its API answered',
+    'that is missing (%j) means that something other than the API responded',
     async (body) => {
       expect(await failureOfWhatsapp(400, body)).toMatchObject({
         kind: 'account_refused',

@@ -25,19 +25,19 @@ const page = readFileSync(new URL('../../docs/your-own-table.md', import.meta.ur
 
 const servers = loopback();
 let database: TestDatabase;
-/** Where the questions go, and what came there: the path says how it answers. */
+/** The server that receives the questions. The path selects its response. */
 let questionUrl: string;
 let deadUrl: string;
-let asked: { to: string; question: string }[];
+let questions: { to: string; question: string }[];
 
 beforeAll(async () => {
   database = await openTestDatabase({ own: true });
 });
 afterAll(() => database.close());
 beforeEach(async () => {
-  asked = [];
+  questions = [];
   questionUrl = await servers.answering((socket, raw) => {
-    asked.push(JSON.parse(raw.slice(raw.indexOf('\r\n\r\n'))));
+    questions.push(JSON.parse(raw.slice(raw.indexOf('\r\n\r\n'))));
     const path = raw.split(' ')[1];
     if (path === '/cut') socket.destroy();
     else if (path === '/gone') socket.end(httpAnswer(410, ''));
@@ -54,7 +54,7 @@ beforeEach(async () => {
 });
 afterEach(() => servers.closeAll());
 
-/** As a migration runs: all statements, or none. */
+/** Runs all statements of a migration, or none. */
 async function migrate(sql: string): Promise<void> {
   await database.sql('begin');
   try {
@@ -66,7 +66,7 @@ async function migrate(sql: string): Promise<void> {
   }
 }
 
-/** A trial that is due a second before `now`, unless said; answers its id. */
+/** Adds a trial that by default fell due a second before `now`. Returns its id. */
 async function addTrial(path: string, columns: Record<string, unknown> = {}, now = Date.now()) {
   const trial = {
     email: `${crypto.randomUUID()}@example.com`,
@@ -89,7 +89,7 @@ async function trial(id: string) {
 
 const instant = (at: string) => new Date(at).toISOString();
 
-describe('a table of a person’s own, by its one file, one migration and one route', () => {
+describe('a queue of your own, from one file, one migration and one route', () => {
   beforeEach(async () => {
     vi.stubEnv('CRON_SECRET', SECRET);
     vi.stubEnv('CRON_SECRET_PREVIOUS', '');
@@ -108,7 +108,7 @@ describe('a table of a person’s own, by its one file, one migration and one ro
       new Request('http://app.test/api/cron/free-trials', { headers: { authorization: `Bearer ${token}` } }),
     );
 
-  it('whose table was dropped says so, and what to do', async () => {
+  it('reports that its table was dropped, and says what to do', async () => {
     await migrate(fixture('existing-table.sql'));
     await migrate(fixture('migration.sql'));
     await database.sql('drop table public.free_trials');
@@ -125,7 +125,7 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     ]);
   });
 
-  it('goes from the migration to the settled row, in its own words', async () => {
+  it('goes from the migration to settled rows, with its own status words', async () => {
     await migrate(fixture('existing-table.sql'));
     const own = { company: 'Acme', seats: 7, tags: '{"from": "fair"}' };
     const first = await addTrial('/ok', own);
@@ -139,7 +139,7 @@ describe('a table of a person’s own, by its one file, one migration and one ro
       { status: 'finished' },
       { status: 'stopped' },
       { status: 'gave_up', next_question_scheduled_for: null },
-      // Of the program before Punctual, which died in the middle.
+      // Left by the program before Punctual, which died while it asked.
       { status: 'asking' },
     ]) {
       asleep.push(await addTrial('/ok', columns));
@@ -151,7 +151,7 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     for (const [index, { row }] of before.entries()) expect(after[index].row).toMatchObject(row);
 
     expect((await call(GET, 'a guess')).status).toBe(401);
-    expect(asked).toEqual([]);
+    expect(questions).toEqual([]);
     const response = await call(GET, SECRET);
     expect(response.status).toBe(200);
     const report = await response.json();
@@ -164,9 +164,13 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     });
 
     const due = new Map(before.map(({ row }) => [row.id, Date.parse(row.next_question_scheduled_for)]));
-    const again = await trial(first);
-    expect(again).toMatchObject({ status: 'active', last_question: 'how_is_it_going', finished_at: null });
-    expect(Date.parse(again.next_question_scheduled_for)).toBe((due.get(first) ?? 0) + 86_400_000);
+    const rescheduled = await trial(first);
+    expect(rescheduled).toMatchObject({
+      status: 'active',
+      last_question: 'how_is_it_going',
+      finished_at: null,
+    });
+    expect(Date.parse(rescheduled.next_question_scheduled_for)).toBe((due.get(first) ?? 0) + 86_400_000);
     expect(await trial(last)).toMatchObject({
       status: 'finished',
       last_question: 'will_you_stay',
@@ -179,21 +183,21 @@ describe('a table of a person’s own, by its one file, one migration and one ro
       last_error: 'questions answered 410',
     });
     expect(await trial(cut)).toMatchObject({ status: 'unclear', last_question: null });
-    expect(asked.map(({ question }) => question).sort()).toEqual([
+    expect(questions.map(({ question }) => question).sort()).toEqual([
       'how_is_it_going',
       'how_is_it_going',
       'how_is_it_going',
       'will_you_stay',
     ]);
 
-    // Of its own columns it wrote the state, the due time and the result; the trigger wrote `updated_at`, as on any update.
+    // Of the table's own columns, Punctual wrote the status, the due time and the result. The table's trigger wrote `updated_at`.
     const ours = ['status', 'next_question_scheduled_for', 'last_question', 'updated_at'];
     const settled = await database.sql('select to_jsonb(t) as row from public.free_trials t order by id');
     for (const [index, { row }] of before.entries()) {
       const kept = Object.entries(row).filter(([name]) => asleep.includes(row.id) || !ours.includes(name));
       expect(settled[index].row).toMatchObject(Object.fromEntries(kept));
     }
-    expect(Date.parse(again.updated_at)).toBeGreaterThan(
+    expect(Date.parse(rescheduled.updated_at)).toBeGreaterThan(
       Date.parse(before.find(({ row }) => row.id === first)?.row.updated_at),
     );
 
@@ -223,7 +227,7 @@ describe('a table of a person’s own, by its one file, one migration and one ro
       counts: { claimed: 0 },
     });
 
-    // Where nobody can be asked what became of it, an operator decides.
+    // The queue has no `reconcile`, so an operator decides.
     const { items } = (await database.rpc('list_rows', { p_queue: 'free_trials', p_state: 'unknown' })) as {
       items: { id: string; status: string }[];
     };
@@ -234,18 +238,18 @@ describe('a table of a person’s own, by its one file, one migration and one ro
     expect(await trial(cut)).toMatchObject({ status: 'finished' });
   });
 
-  it('has a route whose limit its timeout fits into', () => {
+  it('has a timeout that fits into the limit of its route', () => {
     expect(maxDuration * 1_000 - 15_000).toBeGreaterThanOrEqual(freeTrials.timeoutMs);
   });
 });
 
-describe('add_queue on it', () => {
+describe('add_queue on an existing table', () => {
   const add = () => database.sql(splitStatements(fixture('migration.sql'))[0]?.text ?? '');
 
-  it('answers what it added and what anon may do, and switches no row-level security on', async () => {
+  it('returns the columns that it added and the rights of anon, and does not enable row-level security', async () => {
     await migrate(fixture('existing-table.sql'));
-    const [{ add_queue: answer }] = await add();
-    expect(answer).toEqual({
+    const [{ add_queue: result }] = await add();
+    expect(result).toEqual({
       queue: 'free_trials',
       table: 'public.free_trials',
       added: [
@@ -274,18 +278,18 @@ describe('add_queue on it', () => {
     expect(table.relrowsecurity).toBe(false);
   });
 
-  it('leaves row-level security as it is where it is on', async () => {
+  it('keeps row-level security enabled', async () => {
     await migrate(fixture('existing-table.sql'));
     await database.sql('alter table public.free_trials enable row level security');
     await database.sql(`create policy nobody on public.free_trials using (false)`);
-    const [{ add_queue: answer }] = await add();
-    expect(answer).toMatchObject({ row_level_security: true, anon: ['select', 'insert'] });
+    const [{ add_queue: result }] = await add();
+    expect(result).toMatchObject({ row_level_security: true, anon: ['select', 'insert'] });
     expect(await database.sql('select polname from pg_policy')).toEqual([{ polname: 'nobody' }]);
     await addTrial('/ok', {}, Date.parse('2026-03-02T12:00:00Z'));
     expect(await ticking().tick()).toMatchObject({ counts: { again: 1 } });
   });
 
-  it('changes nothing of the table but by adding to it', async () => {
+  it('only adds to the table', async () => {
     await migrate(fixture('existing-table.sql'));
     type Shape = { columns: object; indexes: string[]; constraints: string[]; triggers: string[] };
     const before = (await tableShape(database, 'public.free_trials')) as Shape;
@@ -297,7 +301,7 @@ describe('add_queue on it', () => {
     expect(after.triggers).toEqual(expect.arrayContaining(before.triggers));
   });
 
-  it('done again changes nothing, and keeps what operators set', async () => {
+  it('changes nothing when it is called again, and keeps the operators’ settings', async () => {
     await migrate(fixture('existing-table.sql'));
     await addTrial('/ok');
     await add();
@@ -308,17 +312,17 @@ describe('add_queue on it', () => {
     await database.sql(`update punctual.partitions set concurrency = 2 where queue = 'free_trials'`);
     const before = [await tableShape(database, 'public.free_trials'), await registryShape(database)];
     const rows = await database.sql('select * from public.free_trials');
-    const [{ add_queue: answer }] = await add();
-    expect(answer).toMatchObject({ added: [], notes: [] });
+    const [{ add_queue: result }] = await add();
+    expect(result).toMatchObject({ added: [], notes: [] });
     expect([await tableShape(database, 'public.free_trials'), await registryShape(database)]).toEqual(before);
     expect(await database.sql('select * from public.free_trials')).toEqual(rows);
   });
 });
 
-/** Ticks of it under a virtual clock; the questions themselves go over real HTTP. */
+/** Ticks of the queue under a virtual clock. The questions go over real HTTP. */
 function ticking() {
   const clock = new VirtualClock();
-  const asking = {
+  const queue = {
     ...freeTrials,
     perform: (...call: Parameters<typeof freeTrials.perform>) =>
       clock.busy(Promise.resolve(freeTrials.perform(...call))),
@@ -330,7 +334,7 @@ function ticking() {
     tick: () =>
       clock.run(
         tick(
-          asking,
+          queue,
           { store, clock, log: silentLog, random: () => 0.5, newId, lock: null },
           { deps: null, limitMs: 60_000, scheduler: 'test' },
         ),
@@ -358,13 +362,13 @@ describe.each([
     bench = ticking();
   });
 
-  it('is asked a question a day on its own hour, however late the ticks are, until there is none left', async () => {
+  it('gets a question a day at its own hour, however late the ticks are, until none is left', async () => {
     const id = await addTrial('/ok', { next_question_scheduled_for: '2026-03-02T09:30:00Z' });
     expect(await bench.tick()).toMatchObject({ counts: { again: 1 } });
     expect(instant((await trial(id)).next_question_scheduled_for)).toBe('2026-03-03T09:30:00.000Z');
     bench.clock.skip(Date.parse('2026-03-03T09:29:59Z') - bench.clock.now());
     expect(await bench.tick()).toMatchObject({ outcome: 'idle' });
-    // Nobody ticked for two days: what was missed is not made up for.
+    // No tick ran for two days. Missed runs are skipped.
     bench.clock.skip(Date.parse('2026-03-05T18:00:00Z') - bench.clock.now());
     expect(await bench.tick()).toMatchObject({ counts: { again: 1 } });
     const row = await trial(id);
@@ -373,14 +377,14 @@ describe.each([
     bench.clock.skip(86_400_000);
     expect(await bench.tick()).toMatchObject({ counts: { done: 1 } });
     expect(await trial(id)).toMatchObject({ status: 'finished', last_question: 'will_you_stay' });
-    expect(asked.map(({ question }) => question)).toEqual([
+    expect(questions.map(({ question }) => question)).toEqual([
       'how_is_it_going',
       'what_is_missing',
       'will_you_stay',
     ]);
   });
 
-  it('that cannot be reached is tried again later and later, and then given up', async () => {
+  it('that cannot be reached is retried with growing delays, and is then dead', async () => {
     const id = await addTrial(deadUrl, {}, start);
     const waits: number[] = [];
     for (let attempt = 1; attempt < 5; attempt++) {
@@ -402,7 +406,7 @@ describe.each([
     expect(instant((await trial(id)).next_question_scheduled_for)).toBe('2026-03-02T11:59:59.000Z');
   });
 
-  it('whose asking was too fast waits as long as it was told to, at no cost', async () => {
+  it('that is rate-limited waits as long as the server asks, and no attempt counts', async () => {
     const id = await addTrial('/slower', {}, start);
     expect(await bench.tick()).toMatchObject({ counts: { retried: 1 } });
     const row = await trial(id);
@@ -410,7 +414,7 @@ describe.each([
     expect(Date.parse(row.next_attempt_at) - bench.clock.now()).toBeGreaterThan(119_000);
   });
 
-  it('whose answer was lost is unclear, and is never asked the same again by itself', async () => {
+  it('whose response was lost becomes unclear, and runs again only by an operator’s decision', async () => {
     const id = await addTrial('/cut', {}, start);
     expect(await bench.tick()).toMatchObject({ counts: { unknown: 1 } });
     const waits = await database.rpc('explain_row', {
@@ -423,8 +427,8 @@ describe.each([
       await bench.tick();
     }
     expect(await trial(id)).toMatchObject({ status: 'unclear', attempts: 1 });
-    expect(asked).toHaveLength(1);
-    // Its queue has no reconcile.
+    expect(questions).toHaveLength(1);
+    // The queue has no `reconcile`.
     expect(waits).toMatchObject({
       waits: [{ kind: 'operator' }],
       reconcile: { waits_for_operator: true },
@@ -437,7 +441,7 @@ describe.each([
     expect(await bench.tick()).toMatchObject({ counts: { again: 1 } });
   });
 
-  it('whose tick died while it was asked is unclear', async () => {
+  it('whose tick died while it ran becomes unclear', async () => {
     const id = await addTrial('/ok', {}, start);
     await exchanges(database).tick({ queue: 'free_trials' }).claim();
     expect(await trial(id)).toMatchObject({ status: 'asking', attempts: 1 });
@@ -448,10 +452,10 @@ describe.each([
       last_error: 'the tick died while this row was running',
       reconcile: expect.objectContaining({ waits_for_operator: true }),
     });
-    expect(asked).toEqual([]);
+    expect(questions).toEqual([]);
   });
 
-  it('that does not fit the file is tried again, and its neighbours do not notice', async () => {
+  it('that does not fit the schema is retried, and affects no other trial', async () => {
     const wrong = await addTrial('/ok', { email: 'nobody' }, start);
     const odd = await addTrial('/ok', { last_question: 'how_old_are_you' }, start);
     const right = await addTrial('/ok', {}, start);
@@ -463,16 +467,16 @@ describe.each([
     });
     expect((await trial(odd)).last_error).toContain('nobody knows the question how_old_are_you');
     expect(await trial(right)).toMatchObject({ status: 'active', last_question: 'how_is_it_going' });
-    expect(asked).toHaveLength(1);
+    expect(questions).toHaveLength(1);
     await database.sql(`update public.free_trials set email = 'somebody@example.com' where id = $1`, [wrong]);
     expect(await bench.tick()).toMatchObject({ counts: { claimed: 0 } });
     const [, redrive = ''] = /```sql\n(update public\.free_trials [^`]*last_error[^`]*)```/.exec(page) ?? [];
     await database.sql(redrive);
     expect(await bench.tick()).toMatchObject({ counts: { claimed: 1, again: 1 } });
-    expect(asked).toHaveLength(2);
+    expect(questions).toHaveLength(2);
   });
 
-  it('in any state but the one that waits is left alone', async () => {
+  it('is left alone in any status but the pending one', async () => {
     const others = [...words.filter((word) => word !== 'active'), ...(change ? ['draft'] : [])];
     for (const status of others) await addTrial('/ok', { status }, start);
     expect(await bench.tick()).toMatchObject({ outcome: 'idle' });
@@ -482,7 +486,7 @@ describe.each([
   });
 });
 
-describe('any list of words that a column may take', () => {
+describe('any list of words that a status column allows', () => {
   const pool = [
     ...['pending', 'running', 'done', 'dead', 'unknown', 'cancelled', 'active', 'Done', 'in progress'],
     ...[`won't`, '100%', '%I $1', 'a\\b', 'äöü 👋', '"quoted"', 'null', '$$', 'x'.repeat(40)],
@@ -491,10 +495,10 @@ describe('any list of words that a column may take', () => {
   const literal = (word: string) => `'${word.replaceAll(`'`, `''`)}'`;
   const lists: Record<string, (taken: string[]) => string[]> = {
     check: (taken) => [`create table public.free_trials (COLUMNS, status text check (status in (${taken})))`],
-    'check of two': (taken) => [
+    'two checks': (taken) => [
       `create table public.free_trials (COLUMNS, status text check (status = any (array[${taken}])) check (length(status) > 0))`,
     ],
-    'check of what is not': (taken) => [
+    'negated check': (taken) => [
       `create table public.free_trials (COLUMNS, status varchar(50) check (not (status <> all (array[${taken}]))))`,
     ],
     enum: (taken) => [
@@ -517,23 +521,26 @@ describe('any list of words that a column may take', () => {
       { weight: 3, arbitrary: fc.constant<number[]>([]) },
       { weight: 2, arbitrary: fc.subarray<number>([0, 1, 2, 3, 4, 5]) },
     ),
-    /** Which states the call says nothing of. */
-    unsaid: fc.oneof(
+    /** The states that the call does not map to a word. */
+    unmapped: fc.oneof(
       { weight: 3, arbitrary: fc.constant<string[]>([]) },
       { weight: 1, arbitrary: fc.subarray(states) },
     ),
     delivery: fc.constantFrom('at-most-once', 'at-least-once'),
   });
 
-  it('is accepted exactly if it has the six words, which are distinct; what is refused is as it was before', async () => {
+  it('is accepted exactly if it has the six words and they are distinct, and a refusal changes nothing', async () => {
     const seen = { accepted: 0, refused: 0 };
-    const property = fc.asyncProperty(world, async ({ kind, chosen, more, missing, unsaid, delivery }) => {
-      const said = Object.fromEntries(
-        states.map((state, i) => [state, chosen[i] ?? '']).filter(([state]) => !unsaid.includes(state ?? '')),
+    const property = fc.asyncProperty(world, async ({ kind, chosen, more, missing, unmapped, delivery }) => {
+      const mapped = Object.fromEntries(
+        states
+          .map((state, i) => [state, chosen[i] ?? ''])
+          .filter(([state]) => !unmapped.includes(state ?? '')),
       );
-      const wanted = states.map((state) => said[state] ?? state);
+      const wanted = states.map((state) => mapped[state] ?? state);
       const taken = [...new Set([...chosen.filter((_, i) => !missing.includes(i)), ...more, 'other'])];
-      const sound = new Set(wanted).size === 6 && wanted.every((word) => word !== '' && taken.includes(word));
+      const isValid =
+        new Set(wanted).size === 6 && wanted.every((word) => word !== '' && taken.includes(word));
 
       await database.sql(`delete from punctual.queues where name = 'free_trials'`);
       await database.sql('drop table if exists public.free_trials cascade');
@@ -546,9 +553,9 @@ describe('any list of words that a column may take', () => {
       const before = [await tableShape(database, 'public.free_trials'), await registryShape(database)];
       const call = database.sql(
         `select punctual.add_queue('free_trials', 'public.free_trials', 'due', $1, $2::jsonb)`,
-        [delivery, JSON.stringify(said)],
+        [delivery, JSON.stringify(mapped)],
       );
-      if (!sound) {
+      if (!isValid) {
         seen.refused++;
         await expect(call).rejects.toMatchObject({
           code: '22023',
@@ -584,14 +591,14 @@ describe('any list of words that a column may take', () => {
 
 describe('docs/your-own-table.md', () => {
   it.each(['existing-table.sql', 'migration.sql', 'free-trials.ts', 'route.ts'])(
-    'has the whole of %s',
+    'contains %s in full',
     (file) => {
       const text = fixture(file).replace(`'./free-trials.ts'`, `'@/lib/queues/free-trials.ts'`);
       expect(page).toContain(`\n${text}\`\`\``);
     },
   );
 
-  it('has a table of four words that becomes a queue of the rows in one of them, whose ids come as numbers', async () => {
+  it('shows a table with four status words and numeric ids that becomes a queue of the rows in one status', async () => {
     const section = /### Four words and a check([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
     const [table = '', migration = ''] = [...section.matchAll(/```sql\n([\s\S]*?)```/g)].map(
       ([, sql]) => sql,
@@ -608,7 +615,7 @@ describe('docs/your-own-table.md', () => {
     }
   });
 
-  it('says how to make it a plain table again: nothing of the queue is left, and the rows stay', async () => {
+  it('says how to remove the queue, which leaves nothing of it and keeps the rows', async () => {
     const [, removal = ''] = /## Making it a plain table again[\s\S]*?```sql\n([\s\S]*?)```/.exec(page) ?? [];
     await migrate(fixture('existing-table.sql'));
     await addTrial('/ok');
@@ -627,7 +634,7 @@ describe('docs/your-own-table.md', () => {
     expect(
       (await database.sql('select status from public.free_trials order by status')).map((r) => r.status),
     ).toEqual(['active', 'gave_up']);
-    // And it may become one again.
+    // The table can become a queue again.
     await migrate(fixture('migration.sql'));
     expect(
       await database.sql(`select from pg_indexes where indexname like 'punctual_free_trials_%'`),

@@ -16,7 +16,7 @@ afterAll(() => stack?.stop());
 beforeEach(async () => {
   await stack.sql(`delete from punctual.queues where name = 'tasks'`);
   await makeTasks({ sql: stack.sql, rpc: async () => null, reset: async () => {}, close: async () => {} });
-  // Every tick is let in: what keeps two rows from running is the partition's own limit.
+  // Every tick is admitted, so only the partition's max_running keeps rows apart.
   await stack.sql(`update punctual.queues set max_ticks = 100, batch_limit = null, concurrency = 10, backoff_base_seconds = 1, lease_seconds = 90
     where name = 'tasks'`);
 });
@@ -50,10 +50,10 @@ function tasks(
   };
 }
 
-/** Eight schedulers at once, each calling tick after tick, until nothing is left in the line. */
+/** Runs eight schedulers at once, each one tick after the other, until the partition is empty. Returns how often it was watched. */
 async function drain(queue: Queue<z.infer<typeof row>, null, unknown>): Promise<number> {
   let over = false;
-  let looks = 0;
+  let reads = 0;
   const doubles: unknown[] = [];
   const watch = (async () => {
     while (!over) {
@@ -62,7 +62,7 @@ async function drain(queue: Queue<z.infer<typeof row>, null, unknown>): Promise<
           `select count(*) from app.tasks where lane = 'line' and status = 'running' having count(*) > 1`,
         )),
       );
-      looks++;
+      reads++;
     }
   })();
   await Promise.all(
@@ -80,10 +80,10 @@ async function drain(queue: Queue<z.infer<typeof row>, null, unknown>): Promise<
   over = true;
   await watch;
   expect(doubles).toEqual([]);
-  return looks;
+  return reads;
 }
 
-it('of two hundred rows eight ticks at once never run two, keep their order, and wait for a head that fails', async () => {
+it('eight ticks at once over 200 rows of a blocking partition never run two rows, keep their order, and wait for a failed head', async () => {
   await stack.sql(`insert into app.tasks (lane, due, max_attempts)
     select 'line', now() - interval '1 hour' + make_interval(secs => n), 2 from generate_series(1, 200) n`);
   const runs: Run[] = [];
@@ -92,9 +92,9 @@ it('of two hundred rows eight ticks at once never run two, keep their order, and
   const queue = tasks(runs, (id, attempt) =>
     id === hopeless || (failing.has(id) && attempt === 1) ? retry('not yet') : done(),
   );
-  const looks = await drain(queue);
+  const reads = await drain(queue);
 
-  // Each attempt ended before the next one of any row began, and no row began before the one before it was finished.
+  // Each attempt ended before the next one started, and no row started before the row before it was finished.
   const inTime = [...runs].sort((a, b) => a.startedAt - b.startedAt);
   for (const [n, run] of inTime.entries()) {
     if (n > 0) expect(run.startedAt).toBeGreaterThanOrEqual(inTime[n - 1]?.endedAt ?? 0);
@@ -109,10 +109,10 @@ it('of two hundred rows eight ticks at once never run two, keep their order, and
     { status: 'dead', n: 1 },
     { status: 'done', n: 199 },
   ]);
-  expect(looks).toBeGreaterThan(50);
+  expect(reads).toBeGreaterThan(50);
 }, 120_000);
 
-it('a tick that claims waits for one that is claiming, and counts what that one took', async () => {
+it('a claim in a limited partition waits for the claim under way and counts its rows', async () => {
   await stack.sql(
     `update punctual.partitions set max_running = 3 where queue = 'tasks' and partition = 'line'`,
   );
@@ -140,7 +140,7 @@ it('a tick that claims waits for one that is claiming, and counts what that one 
   await Promise.all([one.end(), other.end()]);
 });
 
-it('a claim takes the rows beside one that somebody is changing, and does not wait for it', async () => {
+it('a claim skips a locked row and does not wait for it', async () => {
   await stack.sql(`insert into app.tasks (lane, due) select 'a', now() from generate_series(1, 3)`);
   const [{ id }] = await stack.sql(`select min(id) as id from app.tasks where lane = 'a'`);
   const person = new Client({ connectionString: stack.databaseUrl });
@@ -149,7 +149,7 @@ it('a claim takes the rows beside one that somebody is changing, and does not wa
     await person.query('begin');
     await person.query(`update app.tasks set due = due where id = $1`, [id]);
     const tick = { id: crypto.randomUUID(), queue: 'tasks', partition: 'a', limit_seconds: 60 };
-    // One that waited would end by its lock_timeout, and fail.
+    // A claim that waited would fail by its lock_timeout.
     const [{ reply }] = await stack.sql('select punctual.exchange($1, p_want => 10) as reply', [
       JSON.stringify(tick),
     ]);

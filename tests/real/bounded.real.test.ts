@@ -29,20 +29,20 @@ afterEach(() => {
 
 const rpc = () => supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
 
-/** Slows the machine: one busy process for each of its cores, which it has besides for the other tests that run. */
+/** Slows the machine down with one busy process per core, besides the other tests that run. */
 function burn(): void {
   for (let n = 0; n < availableParallelism(); n++)
     burners.push(spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
 }
 
-/** Accounts that no trigger has seen, each with a due message. */
-async function addAccounts(many: number, hours: object | null): Promise<void> {
+/** Adds accounts without running triggers, each with a due message. */
+async function addAccounts(count: number, hours: object | null): Promise<void> {
   await stack.sql(
     `begin;
      set local session_replication_role = replica;
      insert into punctual.accounts (provider, provider_account_id, name, time_zone, hours)
      select 'unipile', 'account-' || n, 'A', 'Europe/Berlin', ${hours ? `'${JSON.stringify(hours)}'` : 'null'}
-       from generate_series(1, ${many}) n;
+       from generate_series(1, ${count}) n;
      commit;
      insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at)
      select id, 'linkedin', 'c', 'x', '${night}'::timestamptz - interval '1 hour' from punctual.accounts;
@@ -50,7 +50,7 @@ async function addAccounts(many: number, hours: object | null): Promise<void> {
   );
 }
 
-/** A tick that claims one row at a time and settles none, until the database closes it. Answers its calls. */
+/** Runs a tick that claims one row at a time and settles none, until the database closes it. Returns how many calls it took. */
 async function tickOnce(): Promise<number> {
   const id = crypto.randomUUID();
   const identity = {
@@ -86,10 +86,10 @@ async function tickOnce(): Promise<number> {
   }
 }
 
-it('ten thousand accounts that open after the clocks change are put where they belong, and no call takes too long', async () => {
+it('10,000 accounts whose hours open after the clocks change get the right ready_at, and no call exceeds its limit', async () => {
   await addAccounts(10_000, { sun: ['04:00-12:00'] });
   burn();
-  // Each call wakes a thousand accounts at least, or judges a hundred.
+  // Each call wakes at least 1,000 accounts or judges at least 100.
   expect(await tickOnce()).toBeLessThan(120);
   expect(
     await stack.sql(
@@ -98,7 +98,7 @@ it('ten thousand accounts that open after the clocks change are put where they b
   ).toEqual([{ ready_at: new Date('2026-03-29T02:00:00Z'), count: 10_000 }]);
 });
 
-it('twenty thousand accounts that nobody has seen are taken in and woken, and no call takes too long', async () => {
+it('20,000 accounts without rows in punctual.pace get them and wake, and no call exceeds its limit', async () => {
   await addAccounts(20_000, null);
   await stack.sql(`update punctual.queues set batch_limit = null, concurrency = 1 where name = 'dm_queue'`);
   burn();
@@ -120,8 +120,8 @@ it('twenty thousand accounts that nobody has seen are taken in and woken, and no
   expect.fail('not all accounts are awake');
 }, 300_000);
 
-it('eight thousand replies in one webhook are heard, and no call takes too long', async () => {
-  const many = 8_000;
+it('8,000 replies in one webhook end their enrolments, and no call exceeds its limit', async () => {
+  const count = 8_000;
   await stack.sql(
     `with account as (
        insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc', 'A') returning id),
@@ -133,11 +133,11 @@ it('eight thousand replies in one webhook are heard, and no call takes too long'
      insert into punctual.enrolments (sequence_id, version, account_id, channel, chat_id, recipient, time_zone, enrolled_at, next_step_at)
      select v.sequence_id, 1, a.id, 'linkedin', 'chat-' || n, 'person-' || n, 'UTC', '2026-01-01', '2026-09-01'
        from account a, version v, generate_series(1, $1::integer) n`,
-    [many],
+    [count],
   );
   await stack.sql('analyze punctual.enrolments');
   burn();
-  const receipts = Array.from({ length: many }, (_, n) => ({
+  const receipts = Array.from({ length: count }, (_, n) => ({
     kind: 'message' as const,
     status: 'received' as const,
     message_id: `m${n}`,
@@ -146,13 +146,13 @@ it('eight thousand replies in one webhook are heard, and no call takes too long'
     body: 'hi',
     said_at: night,
   }));
-  expect(await receiveReceipts(rpc(), 'unipile', receipts)).toEqual({ received: many, new: many });
+  expect(await receiveReceipts(rpc(), 'unipile', receipts)).toEqual({ received: count, new: count });
   expect(await stack.sql(`select phase, count(*)::integer from punctual.enrolments group by 1`)).toEqual([
-    { phase: 'replied', count: many },
+    { phase: 'replied', count },
   ]);
 });
 
-it('receipts that take longer than a statement may are written some at a time', async () => {
+it('receipts that exceed the statement timeout are written in parts', async () => {
   await stack.sql(
     `create function public.receive_slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return new; end $$;
      create trigger receive_slowly before insert on punctual.receipts for each row execute function public.receive_slowly()`,
@@ -174,7 +174,7 @@ it('receipts that take longer than a statement may are written some at a time', 
   }
 });
 
-it('outcomes that take longer than a statement may are written some at a time', async () => {
+it('outcomes that exceed the statement timeout are written in parts', async () => {
   await stack.sql(
     `create function public.follow_slowly(p_applied jsonb, p_now timestamptz) returns void language sql as
        $$ select pg_sleep(0.3 * jsonb_array_length(p_applied)) $$`,

@@ -29,7 +29,7 @@ beforeEach(async () => {
   stack.gateway.resetCalls();
 });
 
-it('an idle tick costs one call, with settled rows and rows of tomorrow in the table', async () => {
+it('an idle tick costs one call, even with settled rows and rows due tomorrow in the table', async () => {
   await bench.addDms(40);
   await stack.sql(`update punctual.dm_queue set status = 'sent', finished_at = now() where id <= 20`);
   await stack.sql(`update punctual.dm_queue set send_at = now() + interval '1 day' where id > 20`);
@@ -42,7 +42,7 @@ it('an idle tick costs one call, with settled rows and rows of tomorrow in the t
   expect(stack.gateway.calls()).toEqual(['rpc/exchange']);
 });
 
-it('a tick that sends 30 rows, five at a time, costs no more than twenty calls', async () => {
+it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () => {
   const sandbox = await startSandbox({ latencyMs: [300, 600] });
   try {
     await bench.addDms(30);
@@ -56,14 +56,14 @@ it('a tick that sends 30 rows, five at a time, costs no more than twenty calls',
     expect(sandbox.deliveries()).toHaveLength(30);
     expect(await bench.states()).toEqual({ sent: 30 });
     expect(calls).toBeLessThanOrEqual(20);
-    // Five slots are used: one after the other the rows would take 13 s.
+    // The five slots are used: one at a time, the rows would take 13 s.
     expect(report.usedMs).toBeLessThan(6_000);
   } finally {
     await sandbox.close();
   }
 });
 
-it('a small tick costs two calls: one that claims, one that settles and closes', async () => {
+it('a small tick costs two calls: one claims, the other settles and closes', async () => {
   await bench.addDms(3);
   const report = await stackTick(
     bench.queue(() => done()),
@@ -74,7 +74,7 @@ it('a small tick costs two calls: one that claims, one that settles and closes',
   expect(stack.gateway.calls()).toEqual(['rpc/exchange', 'rpc/exchange']);
 });
 
-it('an answer with 1,500 claimed rows arrives whole, past PostgREST’s 1,000', async () => {
+it('a response with 1,500 claimed rows arrives whole, beyond PostgREST’s limit of 1,000', async () => {
   await stack.sql('update punctual.queues set batch_limit = null');
   await bench.addDms(1_500);
   const tickId = crypto.randomUUID();
@@ -95,7 +95,7 @@ it('an answer with 1,500 claimed rows arrives whole, past PostgREST’s 1,000', 
   expect(new Set(rows.map((row) => row.id)).size).toBe(1_500);
   expect(await bench.states()).toEqual({ sending: 1_500 });
   expect(await stack.sql('select claimed from punctual.ticks')).toEqual([{ claimed: 1_500 }]);
-  // So does the same answer to the same call, sent again.
+  // The repeated call returns the same rows.
   expect((await exchange()).rows.map((row) => row.id).sort()).toEqual(rows.map((row) => row.id).sort());
 });
 

@@ -25,7 +25,7 @@ beforeEach(async () => {
   bench = tickBench({ ...stack, rpc, reset: async () => {}, close: stack.stop }, new Date().toISOString());
 });
 
-/** Where it is about noon now, so that no day ends while the test runs. */
+/** Returns a zone in which it is about noon, so that no day ends during the test. */
 function zoneAtNoon(): string {
   const east = 12 - new Date().getUTCHours();
   return `Etc/GMT${east < 0 ? '+' : '-'}${Math.abs(east)}`;
@@ -36,7 +36,7 @@ interface Delivered {
   at: number;
 }
 
-/** Eight ticks at once; answers what was delivered. */
+/** Runs eight ticks at once. Returns their deliveries. */
 async function eightTicks(perform?: () => Promise<void>): Promise<Delivered[]> {
   const delivered: Delivered[] = [];
   const queue = bench.queue(async (_row, { account }) => {
@@ -56,8 +56,8 @@ const countBy = (delivered: Delivered[]) => {
 };
 
 describe('eight ticks at once over 500 accounts with more rows than they may send', () => {
-  it('take each to its own daily or hourly cap, and none beyond it', async () => {
-    // Caps of 3 to 7 a day; every fifth account may send two an hour; every seventh has fewer rows than its cap.
+  it('take each to its own daily or hourly limit, and none beyond it', async () => {
+    // Daily limits of 3 to 7. Every fifth account may send two an hour, and every seventh has fewer rows than its limit.
     await bench.addDms(500 * 9, { accounts: 500 });
     await stack.sql(
       `update punctual.accounts set time_zone = $1, daily_limit = 3 + n % 5, hourly_limit = case when n % 5 = 0 then 2 end
@@ -79,7 +79,7 @@ describe('eight ticks at once over 500 accounts with more rows than they may sen
     const total = accounts.reduce((sum, { most }) => sum + most, 0);
     expect(await bench.states()).toMatchObject({ sent: total });
 
-    // A second round right after finds all of them where they have to wait.
+    // Right after that, every account has to wait.
     await stack.sql('truncate punctual.ticks');
     const again = await stackTick(
       bench.queue(() => done()),
@@ -89,7 +89,7 @@ describe('eight ticks at once over 500 accounts with more rows than they may sen
     expect(again).toMatchObject({ outcome: 'idle', counts: { claimed: 0 } });
   });
 
-  it('keep a gap between any two of one account, by the database’s own clock', async () => {
+  it('keep the gap between any two claims of one account, by the database’s clock', async () => {
     await bench.addDms(40 * 6, { accounts: 40 });
     await stack.sql('update punctual.accounts set gap_seconds = 1, gap_jitter_seconds = 1');
     const from = Date.now();
@@ -104,7 +104,7 @@ describe('eight ticks at once over 500 accounts with more rows than they may sen
     expect(Math.min(...seconds)).toBeGreaterThanOrEqual(1);
   });
 
-  it('obey a cap that is lowered while they run, from the next claim on', async () => {
+  it('obey a limit that is lowered while they run, from the next claim on', async () => {
     await bench.addDms(100 * 8, { accounts: 100 });
     await stack.sql('update punctual.accounts set time_zone = $1', [zoneAtNoon()]);
     let lowered: Promise<{ at: string }[]> | null = null;
@@ -117,7 +117,7 @@ describe('eight ticks at once over 500 accounts with more rows than they may sen
       if (++n === 150) lowered = lower();
       await lowered;
     });
-    // Accounts that were being changed are looked at again by the next ticks.
+    // The next ticks claim from accounts that were locked by the change.
     await eightTicks();
     const at = (await (lowered as Promise<{ at: string }[]> | null))?.[0]?.at;
     const rows = await stack.sql(

@@ -8,13 +8,13 @@ import { type Stack, startStack } from '../stack/start-stack.ts';
 import { tickBench } from '../support/tick-bench.ts';
 import { stackTick, type TickSettings } from './tick-process.ts';
 
-/** Longer than a lease and than a tick's limit: the database is told that it is so much later. */
+/** How much later the database is told that it is: longer than a lease and than a tick's limit. */
 const leaseMs = 120_000;
 
 let stack: Stack;
 let settings: TickSettings;
 let bench: ReturnType<typeof tickBench>;
-/** The bodies of the rows that were performed, in order of their ends. */
+/** The bodies of the performed rows, in the order in which they ended. */
 let performed: string[];
 
 beforeAll(async () => {
@@ -34,7 +34,7 @@ beforeEach(async () => {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A queue whose rows take `ms` each; `onEnd` is told how many were performed. */
+/** A queue whose rows take about `ms` each. `onEnd` gets the number of rows performed so far. */
 const queueOf = (ms: number, onEnd: (count: number) => void = () => {}, timeoutMs = 15_000) =>
   bench.queue(
     async (row) => {
@@ -46,7 +46,7 @@ const queueOf = (ms: number, onEnd: (count: number) => void = () => {}, timeoutM
     { timeoutMs },
   );
 
-/** What a tick threw, and after how long. */
+/** Returns the error that a tick throws, and after how many milliseconds. */
 async function failureOf(ticking: Promise<TickReport>): Promise<{ error: StoreError; ms: number }> {
   const began = performance.now();
   const error = await ticking.then(
@@ -65,7 +65,7 @@ const lastTick = async () =>
   (await stack.sql('select * from punctual.ticks order by started_at desc limit 1'))[0];
 
 describe('a database that dies in mid-tick', () => {
-  it('and stays away: the tick says so before its limit; the next is clean, and what was uncertain is unknown', async () => {
+  it('and stays away makes the tick end with an error before its limit; the next tick runs cleanly, and uncertain rows are unknown', async () => {
     await stack.sql('update punctual.queues set timeout_seconds = 2');
     await bench.addDms(30);
     let died: Promise<void> | null = null;
@@ -86,8 +86,8 @@ describe('a database that dies in mid-tick', () => {
     await stack.startPostgres();
     const sent = await bodiesOf('sent');
     const running = await bodiesOf('sending');
-    // Everything performed is written down or stands as running; no more than what ran at once is uncertain. An
-    // exchange may have been carried out with nobody left to hear of it.
+    // Every performed row is settled or still running, and at most the five rows that ran at once are uncertain. The database may have
+    // settled more than the tick knows, because a response was lost.
     expect([...sent, ...running]).toEqual(expect.arrayContaining(before));
     expect(before).toEqual(expect.arrayContaining(sent));
     expect(error.counts?.done).toBeLessThanOrEqual(sent.length);
@@ -111,7 +111,7 @@ describe('a database that dies in mid-tick', () => {
     ]);
   });
 
-  it('and returns within the tick: everything performed is settled, everything else is given back', async () => {
+  it('and returns within the tick lets the tick settle every performed row and release the others', async () => {
     await bench.addDms(30);
     let returned: Promise<void> | null = null;
     const ticking = stackTick(
@@ -136,22 +136,22 @@ describe('a database that dies in mid-tick', () => {
     ).toEqual(performed.length < 30 ? [{ attempts: 0 }] : []);
     expect(await lastTick()).toMatchObject({ outcome: 'ran', done: performed.length });
 
-    // The first tick closed, so the next one is admitted at once.
+    // The first tick is closed, so the next one is admitted at once.
     if (performed.length < 30) await stackTick(queueOf(20), null, settings);
     expect(await bench.states()).toEqual({ sent: 30 });
     expect(new Set(performed).size).toBe(30);
     expect(performed).toHaveLength(30);
-    // PostgREST drops the connections that broke; the tests after this one are about other faults.
+    // Makes PostgREST drop its broken connections, so that they do not disturb the next tests.
     await stack.startPostgres();
   });
 });
 
 type Place = 'first' | 'middle' | 'closing';
 
-/** Meets so many calls in a row with the fault, from the one at `place` of a tick over 12 rows on. */
+/** Applies the fault to `times` calls in a row, starting with the call at `place` of a tick over 12 rows. */
 function faultyFetch(place: Place, fault: GatewayFault, times: number): typeof fetch {
   let calls = 0;
-  let met = 0;
+  let failed = 0;
   return (input, init) => {
     calls++;
     const { p_close, p_outcomes } = JSON.parse(String(init?.body));
@@ -160,15 +160,15 @@ function faultyFetch(place: Place, fault: GatewayFault, times: number): typeof f
       middle: p_outcomes.done.length > 0 && !p_close,
       closing: performed.length === 12 && p_close,
     }[place];
-    if (met > 0 ? met < times : isHere) {
-      met++;
+    if (failed > 0 ? failed < times : isHere) {
+      failed++;
       stack.gateway.failNext(fault);
     }
     return fetch(input, init);
   };
 }
 
-describe('an exchange that goes wrong once', () => {
+describe('an exchange that fails once', () => {
   it.each<[GatewayFault, Place]>([
     ['answer lost', 'first'],
     ['answer lost', 'middle'],
@@ -178,7 +178,7 @@ describe('an exchange that goes wrong once', () => {
     ['not sent', 'closing'],
     ['hangs', 'middle'],
   ])(
-    '(%s, the %s one) is repeated: no row is lost, none is claimed or performed twice',
+    '(%s, the %s one) is repeated, and no row is lost, claimed twice or performed twice',
     async (fault, place) => {
       await bench.addDms(12);
       stack.gateway.resetCalls();
@@ -200,8 +200,8 @@ describe('an exchange that goes wrong once', () => {
   );
 });
 
-describe('an exchange that goes wrong twice', () => {
-  it('as the first: the tick says so, and the rows that it was given without knowing go back', async () => {
+describe('an exchange that fails twice', () => {
+  it('as the first makes the tick end with an error and release the rows whose claim it never saw', async () => {
     await bench.addDms(12);
     const { error } = await failureOf(
       stackTick(queueOf(60), null, settings, faultyFetch('first', 'answer lost', 2)),
@@ -217,7 +217,7 @@ describe('an exchange that goes wrong twice', () => {
     expect(performed).toHaveLength(12);
   });
 
-  it('in the middle: what is under way ends and is settled, what was claimed unheard goes back', async () => {
+  it('in the middle lets running rows end and be settled, and the rows whose claim the tick never saw are released', async () => {
     await bench.addDms(30);
     const { error } = await failureOf(
       stackTick(queueOf(60), null, settings, faultyFetch('middle', 'answer lost', 2)),
@@ -242,8 +242,8 @@ describe('an exchange that goes wrong twice', () => {
   });
 });
 
-describe('a database that takes calls and never answers again', () => {
-  it('makes the tick end before its limit, and the next one is clean', async () => {
+describe('a database that accepts calls and never responds again', () => {
+  it('makes the tick end before its limit, and the next one runs cleanly', async () => {
     await stack.sql('update punctual.queues set timeout_seconds = 2');
     await bench.addDms(12);
     const { error, ms } = await failureOf(

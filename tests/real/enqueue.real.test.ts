@@ -26,9 +26,9 @@ const dm = (body: string, idempotency_key: string) => ({
   idempotency_key,
 });
 
-it('two calls at once with one key and different messages: one is taken in, the other is refused, and neither gets the other’s row', async () => {
+it('of three calls at once with one key and different messages, one is accepted, and the others are refused and insert nothing', async () => {
   for (let n = 0; n < 20; n++) {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       ['one', 'two', 'three'].map((body) =>
         enqueueDms(rpc(), [dm(body, `key-${n}`), dm(`${body}, besides`, `${body}-${n}`)]).catch(
           (error: unknown) => {
@@ -38,18 +38,18 @@ it('two calls at once with one key and different messages: one is taken in, the 
         ),
       ),
     );
-    const taken = answers.filter((answer) => 'rows' in answer);
-    const refused = answers.filter((answer) => 'errors' in answer);
-    expect([taken.length, refused.length]).toEqual([1, 2]);
-    expect(taken[0]?.rows.map((row) => row.created)).toEqual([true, true]);
-    expect(refused.every((answer) => answer.errors[0]?.field === 'idempotency_key')).toBe(true);
+    const accepted = responses.filter((response) => 'rows' in response);
+    const refused = responses.filter((response) => 'errors' in response);
+    expect([accepted.length, refused.length]).toEqual([1, 2]);
+    expect(accepted[0]?.rows.map((row) => row.created)).toEqual([true, true]);
+    expect(refused.every((response) => response.errors[0]?.field === 'idempotency_key')).toBe(true);
     const [{ count }] = await stack.sql('select count(*)::integer as count from punctual.dm_queue');
-    // All or none: the refused calls left nothing of their other message.
+    // All or none: the refused calls did not insert their other message either.
     expect(count).toBe(2 * (n + 1));
   }
 });
 
-it('two calls at once with the same keys in opposite order: all are taken in once, and nobody waits for ever', async () => {
+it('two calls at once with the same keys in opposite order insert each row once and do not deadlock', async () => {
   const keys = Array.from({ length: 200 }, (_, n) => `order-${n}`);
   for (let n = 0; n < 5; n++) {
     const rows = keys.map((key) => dm(key, `${key}-${n}`));
@@ -62,14 +62,14 @@ it('two calls at once with the same keys in opposite order: all are taken in onc
   }
 });
 
-/** Another session, in a transaction of its own. */
+/** Opens another session in a transaction. */
 async function openSession(): Promise<Client> {
   const session = new Client({ connectionString: stack.databaseUrl });
   await session.connect();
   await session.query('begin');
   return session;
 }
-const untilItWaits = () =>
+const untilBlocked = () =>
   expect
     .poll(
       () =>
@@ -81,7 +81,7 @@ const untilItWaits = () =>
     .toHaveLength(1);
 const prune = 'select punctual.prune(1000, now() + $1::interval)';
 
-it('a call whose row is being pruned is answered with that row, and one whose spent key is due to go as well', async () => {
+it('a call gets its row even while the row, or later its spent key, is being pruned', async () => {
   const [{ id }] = await stack.sql(
     `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at, idempotency_key)
      values ($1, 'linkedin', 'c', 'once', 'sent', now(), 'pruned') returning id::text as id`,
@@ -90,19 +90,19 @@ it('a call whose row is being pruned is answered with that row, and one whose sp
   const session = await openSession();
   try {
     await session.query(prune, ['40 days']);
-    const answer = enqueueDms(rpc(), [dm('once', 'pruned')]);
-    await untilItWaits();
+    const repeated = enqueueDms(rpc(), [dm('once', 'pruned')]);
+    await untilBlocked();
     await session.query('commit');
-    expect(await answer).toEqual({ rows: [{ id, status: 'sent', created: false }] });
+    expect(await repeated).toEqual({ rows: [{ id, status: 'sent', created: false }] });
 
-    // The call has seen the spent key, and waits for somebody else's message with its other key.
+    // The call has read the spent key and waits for another session's message with its second key.
     await session.query('begin');
     await session.query(
       `insert into punctual.dm_queue (account_id, channel, chat_id, body, idempotency_key) values ($1, 'linkedin', 'c', 'other', 'z')`,
       [account_id],
     );
     const both = enqueueDms(rpc(), [dm('once', 'pruned'), dm('other', 'z')]);
-    await untilItWaits();
+    await untilBlocked();
     await stack.sql(prune, ['140 days']);
     await session.query('rollback');
     expect(await both).toMatchObject({ rows: [{ id, created: false }, { created: true }] });

@@ -22,7 +22,7 @@ beforeEach(async () => {
   await stack.sql(
     'truncate punctual.accounts, punctual.sequences, punctual.dm_queue, punctual.enrolments restart identity cascade',
   );
-  // Every tick is let in: the claims alone keep them apart.
+  // Every tick is admitted, so only the claims keep ticks apart.
   await stack.sql('update punctual.queues set max_ticks = 100, batch_limit = null, backoff_base_seconds = 1');
 });
 
@@ -35,7 +35,7 @@ interface Message {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** dm_queue, with a provider that keeps books of what it took, and fails now and then, for certain or not. */
+/** dm_queue with a provider that records its messages. Of its calls 10 % fail for certain and 5 % with an unknown outcome. */
 function messenger(sent: Message[]): Queue<Message, null, unknown> {
   return {
     name: 'dm_queue',
@@ -55,7 +55,7 @@ function messenger(sent: Message[]): Queue<Message, null, unknown> {
   };
 }
 
-it('goes step by step for everybody, with four ticks of either queue at once, replies, pauses and stops between them', async () => {
+it('everybody gets each step once and in order, with four ticks of each queue at once and replies, pauses and stops in between', async () => {
   const people = 240;
   const steps = [
     stepOf({ body: 'one {{n}}' }),
@@ -82,7 +82,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
 
   const sent: Message[] = [];
   const queue = messenger(sent);
-  // When we knew of it: after the call that told it was answered, by the database's clock.
+  // When each enrolment was known to be stopped: after the response to the call, by the database's clock.
   const overSince = new Map<string, number>();
   const databaseNow = async () =>
     Number((await stack.sql('select extract(epoch from clock_timestamp()) * 1000 as ms'))[0]?.ms);
@@ -94,9 +94,9 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
       await sleep(Math.random() * pauseMs);
     }
   };
-  const anyone = () => Math.floor(Math.random() * people);
-  const meddle = async () => {
-    const n = anyone();
+  const anyPerson = () => Math.floor(Math.random() * people);
+  const intervene = async () => {
+    const n = anyPerson();
     const id = ids[n] ?? '';
     const luck = Math.random();
     try {
@@ -108,7 +108,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
         await sleep(Math.random() * 60);
         await rpc('resume_enrolment', { p_id: id });
       } else {
-        const both = [n, anyone()].map((one) => ({
+        const both = [n, anyPerson()].map((one) => ({
           kind: 'message',
           status: 'received',
           message_id: crypto.randomUUID(),
@@ -120,7 +120,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
         await rpc('receive_receipts', { p_provider: 'unipile', p_receipts: both });
       }
     } catch (error) {
-      // It is over by now.
+      // PT409: the enrolment is already over.
       if ((error as { code?: string }).code !== 'PT409') throw error;
     }
   };
@@ -133,7 +133,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
   const done = Promise.all([
     ...Array.from({ length: 4 }, () => repeat(() => tick(enrolments, realTimePorts(rpc), options), 10)),
     ...Array.from({ length: 4 }, () => repeat(() => tick(queue, realTimePorts(rpc), options), 10)),
-    ...Array.from({ length: 3 }, () => repeat(meddle, 60)),
+    ...Array.from({ length: 3 }, () => repeat(intervene, 60)),
     repeat(settleUnknowns, 200),
   ]);
   const open = async () =>
@@ -159,7 +159,7 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
   )) as [{ deadlocks: unknown }];
   expect(Number(deadlocks)).toBe(0);
 
-  // Each step once and in order, by the provider's books.
+  // Each step went out once and in order, by the provider's record.
   const stepsOf = new Map<string, number[]>();
   for (const { enrolment_id, step } of sent) {
     const id = String(enrolment_id);
@@ -169,20 +169,22 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
     'select id::text, phase, sent_steps, account_id from punctual.enrolments order by id',
   );
   for (const { id, phase, sent_steps } of final) {
-    const taken = stepsOf.get(id) ?? [];
-    expect(taken, `steps of ${id}, ${phase}`).toEqual(Array.from({ length: sent_steps }, (_, n) => n + 1));
-    if (phase === 'completed') expect(taken).toHaveLength(4);
+    const sentSteps = stepsOf.get(id) ?? [];
+    expect(sentSteps, `steps of ${id}, ${phase}`).toEqual(
+      Array.from({ length: sent_steps }, (_, n) => n + 1),
+    );
+    if (phase === 'completed') expect(sentSteps).toHaveLength(4);
   }
   expect(new Set(final.map(({ phase }) => phase))).toEqual(new Set(['completed', 'replied', 'stopped']));
 
-  // Nothing was claimed of one that was known to have been stopped.
+  // No message was claimed after its enrolment was known to be stopped.
   const claims = await stack.sql(
     'select enrolment_id::text as id, extract(epoch from claimed_at) * 1000 as ms from punctual.dm_queue where claimed_at is not null',
   );
   const late = claims.filter(({ id, ms }) => Number(ms) > (overSince.get(id) ?? Number.POSITIVE_INFINITY));
   expect(late).toEqual([]);
   expect(overSince.size).toBeGreaterThan(5);
-  // Or had been answered by a reply that stops.
+  // Nor after a reply that stops it.
   const answered = await stack.sql(
     `select d.id from punctual.dm_queue d join punctual.enrolments e on e.id = d.enrolment_id and e.phase = 'replied'
       where d.claimed_at > e.finished_at + interval '1 second'`,
@@ -191,11 +193,11 @@ it('goes step by step for everybody, with four ticks of either queue at once, re
 }, 150_000);
 
 it.each([
-  ['takes others', 'commit', 2],
+  ['commits with other rows', 'commit', 2],
   ['is rolled back', 'rollback', 0],
 ] as const)(
-  'a message that a claim had in hand, which %s, is not claimed after its enrolment was stopped',
-  async (_how, end, taken) => {
+  'a message locked by a claim that %s is not claimed after its enrolment was stopped',
+  async (_how, end, claimed) => {
     const [{ id: sequence }, accounts] = [
       (await rpc('create_sequence', {
         p_sequence: { name: `held ${end}`, channel: 'linkedin', time_zone: null, steps: [stepOf({})] },
@@ -214,14 +216,14 @@ it.each([
     await claiming.connect();
     try {
       await claiming.query('begin');
-      const asked = {
+      const identity = {
         id: crypto.randomUUID(),
         queue: 'dm_queue',
         partition: 'main',
         limit_seconds: 60,
         providers: ['unipile'],
       };
-      const claim = await claiming.query('select punctual.exchange($1, p_want => 2) as reply', [asked]);
+      const claim = await claiming.query('select punctual.exchange($1, p_want => 2) as reply', [identity]);
       expect(claim.rows[0].reply.rows).toHaveLength(2);
       for (const { id } of rows) await rpc('stop_enrolment', { p_id: id });
       await claiming.query(end);
@@ -243,15 +245,15 @@ it.each([
       'select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1',
     );
     expect(Object.fromEntries(states.map(({ status, n }) => [status, n]))).toEqual({
-      cancelled: 5 - taken,
-      ...(taken > 0 && { sending: taken }),
+      cancelled: 5 - claimed,
+      ...(claimed > 0 && { sending: claimed }),
     });
     expect(await stack.sql('select * from punctual.held_rows')).toEqual([]);
   },
 );
 
 it.each(['the reply', 'the pair'])(
-  'a WhatsApp reply without the number stops the sequence, where the call with %s is under way when another tells the rest',
+  'a WhatsApp reply without the number stops the sequence even if the call with %s is uncommitted when the other arrives',
   async (first) => {
     const userId = `DE.${crypto.randomUUID().replaceAll('-', '')}`;
     const { id: sequence } = (await rpc('create_sequence', {
@@ -263,23 +265,29 @@ it.each(['the reply', 'the pair'])(
     const people = [{ account_id: account?.id, recipient: '+49 170 1' }];
     await rpc('enrol_people', { p_sequence_id: sequence, p_people: people });
 
-    const of = { provider_account_id: 'phone', user_id: userId };
-    const pair = { kind: 'status', status: 'sent', message_id: `pair ${userId}`, recipient: '491701', ...of };
-    const reply = { kind: 'message', status: 'received', message_id: userId, recipient: userId, ...of };
-    const told = first === 'the reply' ? [reply, pair] : [pair, reply];
-    const under = new Client({ connectionString: stack.databaseUrl });
-    await under.connect();
+    const common = { provider_account_id: 'phone', user_id: userId };
+    const pair = {
+      kind: 'status',
+      status: 'sent',
+      message_id: `pair ${userId}`,
+      recipient: '491701',
+      ...common,
+    };
+    const reply = { kind: 'message', status: 'received', message_id: userId, recipient: userId, ...common };
+    const receipts = first === 'the reply' ? [reply, pair] : [pair, reply];
+    const uncommitted = new Client({ connectionString: stack.databaseUrl });
+    await uncommitted.connect();
     try {
-      await under.query('begin');
-      await under.query(`select punctual.receive_receipts('whatsapp_cloud', $1)`, [
-        JSON.stringify([told[0]]),
+      await uncommitted.query('begin');
+      await uncommitted.query(`select punctual.receive_receipts('whatsapp_cloud', $1)`, [
+        JSON.stringify([receipts[0]]),
       ]);
-      const other = rpc('receive_receipts', { p_provider: 'whatsapp_cloud', p_receipts: [told[1]] });
+      const other = rpc('receive_receipts', { p_provider: 'whatsapp_cloud', p_receipts: [receipts[1]] });
       await sleep(300);
-      await under.query('commit');
+      await uncommitted.query('commit');
       await other;
     } finally {
-      await under.end();
+      await uncommitted.end();
     }
     expect(await stack.sql('select phase from punctual.enrolments')).toEqual([{ phase: 'replied' }]);
   },

@@ -9,7 +9,7 @@ interface SqlFunction {
   signature: string;
   settings: string[] | null;
   isTrigger: boolean;
-  /** The arguments that a caller gives, by name. */
+  /** The names of the arguments that a caller passes. */
   names: string[];
   types: string[];
 }
@@ -37,7 +37,7 @@ const ownersOnly = [
   'make_functions',
   'drop_functions',
 ];
-/** Tables that hold tokens, or say where these are sent. */
+/** Tables that hold tokens or the addresses they are sent to. */
 const ownersTables = ['queue_workers', 'queue_worker_tokens'];
 
 let stack: Stack;
@@ -59,9 +59,9 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.stop());
 
-const strangers = () => ({ anon: stack.anonKey, authenticated: stack.authenticatedKey });
+const otherRoles = () => ({ anon: stack.anonKey, authenticated: stack.authenticatedKey });
 
-/** Something of the type, so that a call gets as far as it is let. */
+/** Returns a value of the type, so that a call gets as far as the rights allow. */
 function plausible(type: string): unknown {
   if (type === 'jsonb') return {};
   if (type === 'uuid') return crypto.randomUUID();
@@ -74,11 +74,11 @@ function plausible(type: string): unknown {
 
 async function call(fn: SqlFunction, key: string | null) {
   const args = Object.fromEntries(fn.names.map((name, index) => [name, plausible(fn.types[index] ?? '')]));
-  return ask('POST', `rpc/${fn.name}`, key, args);
+  return request('POST', `rpc/${fn.name}`, key, args);
 }
 
-async function ask(method: string, path: string, key: string | null, body?: object) {
-  const answer = await fetch(`${stack.supabaseUrl}/rest/v1/${path}`, {
+async function request(method: string, path: string, key: string | null, body?: object) {
+  const response = await fetch(`${stack.supabaseUrl}/rest/v1/${path}`, {
     method,
     headers: {
       'content-type': 'application/json',
@@ -86,18 +86,18 @@ async function ask(method: string, path: string, key: string | null, body?: obje
     },
     body: body && JSON.stringify(body),
   });
-  const said = (await answer.json().catch(() => null)) as { code?: string; message?: string } | null;
-  return { status: answer.status, code: said?.code ?? null, message: said?.message ?? null };
+  const error = (await response.json().catch(() => null)) as { code?: string; message?: string } | null;
+  return { status: response.status, code: error?.code ?? null, message: error?.message ?? null };
 }
 
-/** Refused for who asks: an error from within the function would be another one. */
+/** Refused because of the caller's role: an error inside the function would have another code. */
 const refused = {
   status: expect.toBeOneOf([401, 403]),
   code: '42501',
   message: expect.stringMatching(/^permission denied for (schema|function|table) /),
 };
 
-it('there is something to guard, and one function to a name: PostgREST cannot choose between two', () => {
+it('the schema has functions and tables to guard, and no two functions share a name, between which PostgREST could not choose', () => {
   const names = functions.map((fn) => fn.name);
   expect(names).toEqual(expect.arrayContaining(['exchange', 'enqueue_dms', 'read_stats', ...ownersOnly]));
   expect(new Set(names).size).toBe(names.length);
@@ -114,11 +114,11 @@ it('there is something to guard, and one function to a name: PostgREST cannot ch
   );
 });
 
-// Supabase's own guide to a schema of one's own has people grant its use to all three roles: the functions and
-// tables have to be closed by themselves, and not only by standing behind a closed schema.
+// Supabase's guide to custom schemas grants usage to all three roles, so functions and tables must be closed themselves and not only
+// through the schema.
 describe.each([
   ['as the migrations leave it', ''],
-  ['opened to everybody', 'grant usage on schema punctual to anon, authenticated'],
+  ['opened to all roles', 'grant usage on schema punctual to anon, authenticated'],
 ])('with the schema %s', (_, grant) => {
   beforeAll(async () => {
     if (!grant) return;
@@ -126,28 +126,28 @@ describe.each([
     return () => stack.sql('revoke usage on schema punctual from anon, authenticated');
   });
 
-  it('every function is refused to anon and authenticated over PostgREST', async () => {
+  it('PostgREST refuses every function to anon, authenticated and callers without a key', async () => {
     for (const fn of functions.filter((one) => !one.isTrigger)) {
-      for (const [role, key] of Object.entries({ ...strangers(), nobody: null })) {
+      for (const [role, key] of Object.entries({ ...otherRoles(), nobody: null })) {
         expect({ fn: fn.name, role, ...(await call(fn, key)) }).toEqual({ fn: fn.name, role, ...refused });
       }
     }
   });
 
-  it('every table is refused to them: reading, writing, changing and deleting', async () => {
+  it('PostgREST refuses anon and authenticated to read, insert, update or delete in any table', async () => {
     for (const table of tables) {
       const [column] = await stack.sql(
         `select attname as name from pg_attribute where attrelid = to_regclass('punctual.' || $1) and attnum = 1`,
         [table],
       );
-      for (const [role, key] of Object.entries(strangers())) {
+      for (const [role, key] of Object.entries(otherRoles())) {
         for (const [method, path, body] of [
           ['GET', `${table}?limit=1`, undefined],
           ['POST', table, { [column.name]: null }],
           ['PATCH', `${table}?${column.name}=is.null`, { [column.name]: null }],
           ['DELETE', `${table}?${column.name}=is.null`, undefined],
         ] as const) {
-          expect({ table, role, method, ...(await ask(method, path, key, body)) }).toEqual({
+          expect({ table, role, method, ...(await request(method, path, key, body)) }).toEqual({
             table,
             role,
             method,
@@ -158,8 +158,8 @@ describe.each([
     }
   });
 
-  it('they are refused by supabase-js as well', async () => {
-    for (const key of Object.values(strangers())) {
+  it('supabase-js refuses them as well', async () => {
+    for (const key of Object.values(otherRoles())) {
       const client = createClient(stack.supabaseUrl, key, {
         db: { schema: 'punctual' },
         realtime: { transport: class {} as never },
@@ -171,7 +171,7 @@ describe.each([
 });
 
 describe('the service role', () => {
-  it('may call every function but the owner’s', async () => {
+  it('may call every function except the owner’s', async () => {
     for (const fn of functions.filter((one) => !one.isTrigger)) {
       const { message } = await call(fn, stack.serviceRoleKey);
       const isRefused = message?.startsWith('permission denied for function') ?? false;
@@ -179,7 +179,7 @@ describe('the service role', () => {
     }
   });
 
-  it('is who calls with a secret key, which is no JWT', async () => {
+  it('is the role of a secret key, which is not a JWT', async () => {
     const gateway = await startRestGateway(stack.restUrl, { sb_secret_1: stack.serviceRoleKey });
     try {
       const rpc = supabaseRpc({ url: gateway.url, serviceRoleKey: 'sb_secret_1' });
@@ -189,9 +189,9 @@ describe('the service role', () => {
     }
   });
 
-  it('may read and write every table but the owner’s', async () => {
+  it('may read every table except the owner’s', async () => {
     for (const table of tables.filter((name) => !ownersTables.includes(name))) {
-      expect({ table, ...(await ask('GET', `${table}?limit=1`, stack.serviceRoleKey)) }).toEqual({
+      expect({ table, ...(await request('GET', `${table}?limit=1`, stack.serviceRoleKey)) }).toEqual({
         table,
         status: 200,
         code: null,
@@ -199,16 +199,16 @@ describe('the service role', () => {
       });
     }
     for (const table of ownersTables) {
-      expect(await ask('GET', `${table}?limit=1`, stack.serviceRoleKey)).toEqual(refused);
+      expect(await request('GET', `${table}?limit=1`, stack.serviceRoleKey)).toEqual(refused);
     }
   });
 });
 
-describe('what a queue is', () => {
+describe('the registry', () => {
   const patch = (body: object, key = stack.serviceRoleKey) =>
-    ask('PATCH', 'queues?name=eq.dm_queue', key, body);
+    request('PATCH', 'queues?name=eq.dm_queue', key, body);
 
-  it('is not the service role’s to say: a function of its choice would run as the owner, and read tokens', async () => {
+  it('closes a queue’s definition to the service role, because a function named there runs as the owner and could read tokens', async () => {
     await stack.sql(
       `insert into punctual.queue_workers (name, url, schedule) values ('w', 'https://a.test', '* * * * *')`,
     );
@@ -226,11 +226,11 @@ describe('what a queue is', () => {
     ]) {
       expect({ column, ...(await patch({ [column]: steal })) }).toEqual({ column, ...refused });
     }
-    expect(await ask('POST', 'queues', stack.serviceRoleKey, { name: 'mine', after_settle: steal })).toEqual(
-      refused,
-    );
-    expect(await ask('DELETE', 'queues?name=eq.posts', stack.serviceRoleKey)).toEqual(refused);
-    // What the owner does runs the queue's functions as the owner.
+    expect(
+      await request('POST', 'queues', stack.serviceRoleKey, { name: 'mine', after_settle: steal }),
+    ).toEqual(refused);
+    expect(await request('DELETE', 'queues?name=eq.posts', stack.serviceRoleKey)).toEqual(refused);
+    // The owner's own actions run the queue's functions as the owner.
     await stack.sql(
       `with a as (insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'a', 'A') returning id)
        insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', 'c', 'hello' from a`,
@@ -240,13 +240,15 @@ describe('what a queue is', () => {
     );
   });
 
-  it('nor is what migrations there were', async () => {
+  it('closes the list of migrations to the service role', async () => {
     const row = { version: '29990101000000', name: 'none', engine: true };
-    expect(await ask('POST', 'schema_migrations', stack.serviceRoleKey, row)).toEqual(refused);
-    expect(await ask('DELETE', 'schema_migrations?engine=is.true', stack.serviceRoleKey)).toEqual(refused);
+    expect(await request('POST', 'schema_migrations', stack.serviceRoleKey, row)).toEqual(refused);
+    expect(await request('DELETE', 'schema_migrations?engine=is.true', stack.serviceRoleKey)).toEqual(
+      refused,
+    );
   });
 
-  it('has settings, which are', async () => {
+  it('lets the service role change a queue’s settings', async () => {
     expect((await patch({ batch_limit: 50, paused_reason: 'holiday' })).status).toBe(204);
     expect(
       await stack.sql(`select batch_limit, paused_reason from punctual.queues where name = 'dm_queue'`),
@@ -254,8 +256,8 @@ describe('what a queue is', () => {
   });
 });
 
-describe('the catalogue says the same', () => {
-  it('of who may execute each function', async () => {
+describe('the catalogue', () => {
+  it('lets only the service role execute functions, except the owner’s', async () => {
     const rows = await stack.sql(
       `select p.proname as name,
               array(select r from unnest(array['anon', 'authenticated', 'service_role']) r
@@ -272,7 +274,7 @@ describe('the catalogue says the same', () => {
     );
   });
 
-  it('of who may touch each table and sequence, and of the schema', async () => {
+  it('gives anon and authenticated no right on any table, sequence or the schema, and the service role none on the owner’s tables', async () => {
     expect(
       await stack.sql(
         `select c.relname, r as role, p as privilege from pg_class c, unnest(array['anon', 'authenticated', 'service_role']) r,
@@ -299,7 +301,7 @@ describe('the catalogue says the same', () => {
     ).toEqual([]);
   });
 
-  it('every function has its search_path pinned, and runs as its caller but for one', async () => {
+  it('pins the search_path of every function, and all but one run as their caller', async () => {
     expect(functions.filter((fn) => !fn.settings?.includes('search_path=""')).map((fn) => fn.name)).toEqual(
       [],
     );
@@ -307,11 +309,11 @@ describe('the catalogue says the same', () => {
       await stack.sql(
         `select proname from pg_proc where pronamespace = 'punctual'::regnamespace and prosecdef`,
       ),
-      // It reads spent keys, and calls no code but its own.
+      // It reads spent keys and calls no other code.
     ).toEqual([{ proname: 'refuse_spent_key' }]);
   });
 
-  it('row-level security is on for every table, without a policy that would let anybody in', async () => {
+  it('has row-level security on for every table, without any policy', async () => {
     expect(
       await stack.sql(`select relname from pg_class where relnamespace = 'punctual'::regnamespace
                         and relkind in ('r', 'p') and not relrowsecurity`),

@@ -11,36 +11,36 @@ import { dmTick, startTickProcess, type TickSettings } from './tick-process.ts';
 const kills = 20;
 const rows = 400;
 const concurrency = 5;
-/** Longer than a lease, and than the limit after which a tick that never ended counts as dead. */
+/** Longer than a lease and than a tick's limit, after which an open tick counts as dead. */
 const leaseMs = 120_000;
 
 let stack: Stack;
 let sandbox: Sandbox;
-let road: Road;
+let proxy: Proxy;
 
 beforeAll(async () => {
   stack = await startStack();
   sandbox = await startSandbox({ latencyMs: [50, 350] });
-  road = await openRoad(sandbox.url);
+  proxy = await openProxy(sandbox.url);
 });
 afterAll(async () => {
-  await road?.close();
+  await proxy?.close();
   await sandbox?.close();
   await stack?.stop();
 });
 
-interface Road {
+interface Proxy {
   url: string;
-  /** The texts of requests that arrived in full and are not answered. */
+  /** The texts of requests that arrived in full and have no response yet. */
   inFlight(): string[];
-  /** The next time a request is in flight. */
+  /** Resolves as soon as a request is in flight. */
   busy(): Promise<void>;
   idle(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The way to the provider, where it can be seen what is under way. A request goes on even if its sender dies. */
-async function openRoad(to: string): Promise<Road> {
+/** Starts a proxy to the provider that knows the requests in flight. A request goes on even if its sender dies. */
+async function openProxy(to: string): Promise<Proxy> {
   const waiting = new Set<string>();
   const until = async (isSo: () => boolean) => {
     while (!isSo()) await sleep(1);
@@ -52,10 +52,10 @@ async function openRoad(to: string): Promise<Road> {
     const text = /message \d+/.exec(body.toString())?.[0] ?? '';
     const { method, headers } = incoming;
     waiting.add(text);
-    const onward = request(new URL(incoming.url ?? '/', to), { method, headers }, (answer) => {
+    const onward = request(new URL(incoming.url ?? '/', to), { method, headers }, (response) => {
       waiting.delete(text);
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
     onward.end(body);
   });
@@ -75,7 +75,7 @@ async function openRoad(to: string): Promise<Road> {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Chance that can be repeated: mulberry32. */
+/** A repeatable random generator: mulberry32. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -86,7 +86,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-it('a tick killed twenty times with requests in flight loses nothing, sends nothing twice, and leaves what is uncertain unknown', async () => {
+it('twenty ticks killed with requests in flight lose no row, send none twice, and leave uncertain rows unknown', async () => {
   const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`KILL_SEED=${seed}`);
   const random = seeded(seed);
@@ -99,33 +99,32 @@ it('a tick killed twenty times with requests in flight loses nothing, sends noth
   await stack.sql(`update punctual.dm_queue set chat_id = null, recipient = 'person-' || id`);
   await stack.sql(`update punctual.queues set batch_limit = null, concurrency = $1`, [concurrency]);
 
-  // Instead of waiting for leases, each tick tells the database that it is later by one lease than the tick
-  // before. Every instant in SQL is compared with the one that the call brings, so no row is touched by hand; and
-  // what the dead tick still had under way, at the provider or in the database, arrives among the next tick's
-  // work, which a real wait would have kept apart.
+  // Instead of waiting for leases, each tick tells the database that it is one lease later than the tick before. SQL compares every instant
+  // with the time that the call brings, so no row is changed by hand. The dead tick's requests, at the provider and in the database, so
+  // arrive while the next tick works, which a real wait would prevent.
   const settings = (aheadMs: number): TickSettings => ({
     supabaseUrl: stack.supabaseUrl,
     serviceRoleKey: stack.serviceRoleKey,
-    unipile: { dsn: road.url, apiKey: 'sandbox-key' },
+    unipile: { dsn: proxy.url, apiKey: 'sandbox-key' },
     aheadMs,
   });
 
   const cutOff = new Set<string>();
   for (let kill = 0; kill < kills; kill++) {
-    await road.idle();
+    await proxy.idle();
     const child = startTickProcess(settings(kill * leaseMs));
     const ended = once(child, 'exit');
-    await Promise.race([road.busy(), ended]);
+    await Promise.race([proxy.busy(), ended]);
     await sleep(random() * 1_000);
-    await Promise.race([road.busy(), ended]);
-    const inFlight = road.inFlight();
+    await Promise.race([proxy.busy(), ended]);
+    const inFlight = proxy.inFlight();
     child.kill('SIGKILL');
     expect(await ended).toEqual([null, 'SIGKILL']);
     expect(inFlight).not.toEqual([]);
     for (const text of inFlight) cutOff.add(text);
   }
 
-  await road.idle();
+  await proxy.idle();
   const beforeEnd = await bench.states();
   await stack.sql('update punctual.queues set concurrency = 40');
   let aheadMs = kills * leaseMs;
@@ -136,37 +135,37 @@ it('a tick killed twenty times with requests in flight loses nothing, sends noth
   }
 
   const delivered = sandbox.deliveries().map((delivery) => delivery.text);
-  const standing = await stack.sql(
+  const finalRows = await stack.sql(
     'select body, status, attempts, provider_message_id, last_error from punctual.dm_queue order by id',
   );
-  const unknown = standing.filter((row) => row.status === 'unknown').map((row) => row.body);
+  const unknown = finalRows.filter((row) => row.status === 'unknown').map((row) => row.body);
   console.log(
     `${kills} kills, ${cutOff.size} requests cut off, ${beforeEnd.sent} sent by ticks that died; at the end ` +
       `${await bench.states().then(JSON.stringify)}, of the unknown ${unknown.filter((text) => delivered.includes(text)).length} delivered`,
   );
 
-  // Nothing is delivered twice.
+  // No message is delivered twice.
   expect(new Set(delivered).size).toBe(delivered.length);
-  // Nothing is lost: every row is sent, or stands where an operator sees why not.
-  expect(standing).toHaveLength(rows);
-  for (const row of standing) {
+  // No row is lost: each is sent, or unknown with its reason.
+  expect(finalRows).toHaveLength(rows);
+  for (const row of finalRows) {
     expect(row).toMatchObject(
       row.status === 'sent'
         ? { attempts: 1, provider_message_id: expect.any(String), last_error: null }
         : { attempts: 1, status: 'unknown', last_error: 'the tick died while this row was running' },
     );
   }
-  // Every row whose request was under way at a kill is unknown, or was found at the provider since by its message.
+  // Every row whose request was in flight at a kill is unknown, or a check has found its message at the provider.
   const proved = await stack.sql(
     `select d.body from punctual.dm_queue d join punctual.history h on h.row_id = d.id::text and h.event = 'proved' where d.status = 'sent'`,
   );
   expect([...unknown, ...proved.map((row) => row.body)]).toEqual(expect.arrayContaining([...cutOff]));
-  const sent = new Map(standing.map((row) => [row.body, row.provider_message_id]));
+  const sent = new Map(finalRows.map((row) => [row.body, row.provider_message_id]));
   for (const { text, id } of sandbox.deliveries()) {
     if (!unknown.includes(text)) expect(sent.get(text)).toBe(id);
   }
-  for (const row of standing) if (row.status === 'sent') expect(delivered).toContain(row.body);
-  // A crash leaves no more uncertain than what was running.
+  for (const row of finalRows) if (row.status === 'sent') expect(delivered).toContain(row.body);
+  // A kill leaves at most the rows uncertain that were running.
   expect(unknown.length).toBeLessThanOrEqual(kills * concurrency);
   expect(
     await stack.sql('select outcome, count(*)::integer from punctual.ticks group by 1 order by 1'),

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 import { stepOf } from '../support/conversations.ts';
 
-/** Two calls step by step, each with what the other needs next: in one order of locks neither waits for the other. */
+/** Runs two calls step by step, each holding the lock that the other needs next. With one order of locks there is no deadlock. */
 
 let stack: Stack;
 const sessions: Client[] = [];
@@ -25,7 +25,7 @@ beforeEach(async () => {
   );
 });
 
-/** A session in a transaction. `pid` is what others see of it. */
+/** Opens a session in a transaction. `pid`: its process id in Postgres. */
 async function begin(): Promise<{ client: Client; pid: number }> {
   const client = new Client({ connectionString: stack.ownerUrl });
   await client.connect();
@@ -35,7 +35,7 @@ async function begin(): Promise<{ client: Client; pid: number }> {
   return { client, pid: rows[0].pid };
 }
 
-/** A new tick's exchange that claims, and brings what it noticed of providers. */
+/** Sends a new tick's exchange that claims and reports failed providers. */
 async function exchange(client: Client, failed: string[]): Promise<void> {
   const tick = { id: crypto.randomUUID(), queue: 'dm_queue', partition: 'main', limit_seconds: 60 };
   const providers = failed.map((name) => ({ name, ok: false, error: 'away' }));
@@ -50,10 +50,10 @@ const note = (client: Client, name: string) =>
     JSON.stringify([{ name, ok: false, error: 'away' }]),
   ]);
 
-/** Until the session waits for a lock, or what it does is done. Answers whether it waits. */
-async function untilStuck(pid: number, work: Promise<unknown>): Promise<boolean> {
+/** Waits until the session waits for a lock or its call ends. Returns whether it waits for a lock. */
+async function untilBlocked(pid: number, call: Promise<unknown>): Promise<boolean> {
   let done = false;
-  work.then(
+  call.then(
     () => (done = true),
     () => (done = true),
   );
@@ -64,17 +64,17 @@ async function untilStuck(pid: number, work: Promise<unknown>): Promise<boolean>
   return false;
 }
 
-it('two ticks that each saw another provider fail claim side by side', async () => {
+it('two ticks that each saw a different provider fail claim side by side', async () => {
   const [one, other] = [await begin(), await begin()];
   await note(one.client, 'whatsapp_cloud');
   const claiming = exchange(other.client, ['unipile']).then(() => other.client.query('commit'));
-  await untilStuck(other.pid, claiming);
+  await untilBlocked(other.pid, claiming);
   await exchange(one.client, []);
   await one.client.query('commit');
   await claiming;
 });
 
-it('a tick that found a dead tick’s message of an enrolment holds no provider while it waits for the enrolment', async () => {
+it('a tick that sweeps an enrolment’s message locks no provider while it waits for the enrolment', async () => {
   const [{ sequence }] = await stack.sql(`select punctual.create_sequence($1)->>'id' as sequence`, [
     { name: 's', channel: 'linkedin', time_zone: null, steps: [stepOf({ body: 'one' })] },
   ]);
@@ -91,7 +91,7 @@ it('a tick that found a dead tick’s message of an enrolment holds no provider 
   const [settling, sweeping] = [await begin(), await begin()];
   await settling.client.query('select from punctual.enrolments for no key update');
   const sweep = exchange(sweeping.client, ['unipile']);
-  await untilStuck(sweeping.pid, sweep);
+  await untilBlocked(sweeping.pid, sweep);
   await note(settling.client, 'unipile');
   await settling.client.query('commit');
   await sweep;
@@ -99,16 +99,16 @@ it('a tick that found a dead tick’s message of an enrolment holds no provider 
   expect(await stack.sql('select status from punctual.dm_queue')).toEqual([{ status: 'unknown' }]);
 });
 
-it('after_restore waits for the exchange that is under way, and the next one finds its queue paused', async () => {
+it('after_restore waits for the exchange under way, and the next exchange finds its queue paused', async () => {
   const [ticking, restoring] = [await begin(), await begin()];
   await exchange(ticking.client, []);
   const call = restoring.client.query(`select punctual.after_restore(now() - interval '1 minute')`);
-  expect(await untilStuck(restoring.pid, call)).toBe(true);
+  expect(await untilBlocked(restoring.pid, call)).toBe(true);
   await ticking.client.query('commit');
   await call;
   await ticking.client.query('begin');
   const next = exchange(ticking.client, []);
-  expect(await untilStuck(ticking.pid, next)).toBe(true);
+  expect(await untilBlocked(ticking.pid, next)).toBe(true);
   await restoring.client.query('commit');
   await next;
   await ticking.client.query('commit');

@@ -22,8 +22,8 @@ import {
 } from '../support/supabase-stand-ins.ts';
 
 /*
- * The real pg_cron (Debian's, 1.4), which really calls the app's routes. STAND-INS, since Debian has no package of them: pg_net and
- * pgsql-http are curl, and Vault turns round what it keeps. As on Supabase, all is done as `postgres`, which is no superuser.
+ * The real pg_cron (Debian's, 1.4) calls the app's routes. Debian has no packages of the other extensions, so they have STAND-INS: pg_net
+ * and pgsql-http run curl, and Vault stores its secrets reversed. As on Supabase, everything runs as `postgres`, which is not a superuser.
  */
 
 const SECRET = 'cron-secret-of-this-server';
@@ -41,7 +41,7 @@ let appUrl: string;
 let owner: Client;
 const clients: Client[] = [];
 const notices: { severity?: string; message?: string; hint?: string }[] = [];
-// biome-ignore lint/suspicious/noExplicitAny: what the database answered, for assertions
+// biome-ignore lint/suspicious/noExplicitAny: the database's response, for assertions
 let installed: any;
 
 async function asOwner(): Promise<Client> {
@@ -52,7 +52,7 @@ async function asOwner(): Promise<Client> {
   return client;
 }
 
-/** The one value that a statement answers. */
+/** Returns the single value of a statement. */
 // biome-ignore lint/suspicious/noExplicitAny: of any shape, for assertions
 async function value(client: Client, text: string, params: unknown[] = []): Promise<any> {
   const { rows } = await client.query({ text, values: params, rowMode: 'array' });
@@ -60,8 +60,8 @@ async function value(client: Client, text: string, params: unknown[] = []): Prom
 }
 const create = (client: Client, ...args: (string | null)[]) =>
   value(client, 'select punctual.create_queue_worker($1, $2, $3, $4)', args);
-const refusal = (asking: Promise<unknown>) =>
-  asking.then(
+const refusal = (call: Promise<unknown>) =>
+  call.then(
     () => null,
     ({ message, code, hint }) => ({ message, code, hint }),
   );
@@ -73,12 +73,12 @@ beforeAll(async () => {
       shared_preload_libraries: 'pg_cron',
       'cron.database_name': 'postgres',
       'cron.use_background_workers': 'on',
-      // A process for each job that is due at once.
+      // One process for each job, because all are due at once.
       max_worker_processes: '20',
     },
   });
   await stack.sql('create extension pg_cron');
-  // As Supabase does where the extension is turned on.
+  // As Supabase does when the extension is enabled.
   await stack.sql('grant usage on schema cron to postgres');
   await addStandIns(stack, standInForPgNetByCurl);
   owner = await asOwner();
@@ -98,11 +98,11 @@ beforeAll(async () => {
   );
   app = createServer(async ({ method, url = '', headers }, response) => {
     const route = method === 'POST' ? routes.get(url) : undefined;
-    const answer =
+    const result =
       (await route?.(
         new Request(`http://app.test${url}`, { method, headers: headers as Record<string, string> }),
       )) ?? new Response(null, { status: 404 });
-    response.writeHead(answer.status).end(await answer.text());
+    response.writeHead(result.status).end(await result.text());
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => app.once('listening', resolve));
   appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
@@ -114,7 +114,7 @@ beforeAll(async () => {
       [`by pg_cron ${n}`],
     );
   }
-  // From here on pg_cron calls, with every minute that begins.
+  // From here on pg_cron calls at the start of every minute.
   installed = await value(owner, 'select punctual.punctual_install_schedules($1, $2)', [appUrl, SECRET]);
 });
 afterAll(async () => {
@@ -126,8 +126,8 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-describe('with the real pg_cron, as the owner, who is no superuser', () => {
-  it('every queue has a job, and where there is no Vault one warning says who can read the token', async () => {
+describe('with the real pg_cron, as an owner who is not a superuser,', () => {
+  it('every queue gets a job, and without Vault a warning names who can read the token', async () => {
     expect(installed.workers).toHaveLength(8);
     expect(installed.workers).toContainEqual({
       name: 'punctual-dm-queue',
@@ -156,7 +156,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     ]);
   });
 
-  it('the tokens move to Vault once that is there', async () => {
+  it('the tokens move to Vault once it is installed', async () => {
     await addStandIns(stack, standInForVault);
     // As Supabase grants it.
     await stack.sql('grant usage on schema vault to postgres');
@@ -169,7 +169,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     await create(owner, 'wrong', `${appUrl}/api/cron/jobs`, WRONG, '* * * * *');
   });
 
-  it('four sessions that make the same worker at once, five times each, make one, and one drops it', async () => {
+  it('four sessions that create the same worker at once, five times each, create one job, and one session drops it', async () => {
     const pool = await Promise.all([1, 2, 3, 4].map(asOwner));
     const made: { name: string }[] = [];
     await Promise.all(
@@ -188,7 +188,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
       owner,
       `select decrypted_secret from vault.decrypted_secrets where name = 'punctual-race'`,
     );
-    // Address and token are of one and the same call.
+    // The address and the token come from the same call.
     expect(url.replace(/.*-/, '')).toBe(token.replace(/.*-/, ''));
 
     const dropped = await Promise.all(
@@ -202,7 +202,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     ).toBe(0);
   });
 
-  it('1.4 has no seconds, and what it refuses is said clearly and leaves nothing', async () => {
+  it('a schedule in seconds, or one that pg_cron refuses, fails with a clear message and leaves nothing behind', async () => {
     const url = `${appUrl}/api/cron/jobs`;
     expect(await refusal(create(owner, 'fast', url, SECRET, '10 seconds'))).toMatchObject({
       code: '0A000',
@@ -222,7 +222,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     ).toBe(0);
   });
 
-  it('says so where the role may not use pg_cron, and refuses another’s worker', async () => {
+  it('a role without usage on pg_cron and a role that does not own the worker get an error', async () => {
     await stack.sql('revoke usage on schema cron from postgres');
     const refused = await refusal(
       create(owner, 'punctual-jobs', `${appUrl}/api/cron/jobs`, SECRET, '* * * * *'),
@@ -234,8 +234,8 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     });
   });
 
-  it('over pgsql-http (by curl) the answer is waited for, and a 401 makes the run fail', async () => {
-    // In a transaction that is taken back: pg_cron goes on over pg_net meanwhile.
+  it('a run over pgsql-http (by curl) waits for the response and fails on a 401', async () => {
+    // In a transaction that is rolled back, so that pg_cron goes on over pg_net.
     const other = new Client({ connectionString: stack.databaseUrl });
     await other.connect();
     clients.push(other);
@@ -251,9 +251,9 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     expect(refused).toMatchObject({ message: 'the endpoint of the worker "wrong" answered 401' });
   });
 
-  it('it calls the routes within the minute: rows are done, the ledger knows the slot, and a 401 is seen', async () => {
+  it('pg_cron calls the routes within the minute: rows are done, the ledger has the slot, and a 401 is listed', async () => {
     const began = Date.now();
-    // What the last run of each came to.
+    // The status of each job's last run.
     const runs = `select j.jobname, (select d.status from cron.job_run_details d where d.jobid = j.jobid order by d.runid desc limit 1) as status
        from cron.job j where j.schedule = '* * * * *' order by 1`;
     const every = ['dm-queue', 'enrolments', 'jobs', 'monitors', 'posts'].map((name) => `punctual-${name}`);
@@ -287,22 +287,26 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     ]);
     for (const tick of ticks) {
       expect(tick).toMatchObject({ schedule: '* * * * *', continuation: 0 });
-      // The minute that had just begun.
+      // The slot is the minute that had just started.
       expect(tick.slot.getTime() % 60_000).toBe(0);
       expect(tick.started_at - tick.slot).toBeGreaterThanOrEqual(0);
       expect(tick.started_at - tick.slot).toBeLessThan(30_000);
     }
 
     const list = await value(owner, 'select punctual.list_queue_workers()');
-    const of = (name: string) => list.find((worker: { name: string }) => worker.name === name);
+    const workerOf = (name: string) => list.find((worker: { name: string }) => worker.name === name);
     const run = { status: 'succeeded', at: expect.any(String), message: expect.any(String) };
-    const answer = (status: number) => ({ status, error: null, at: expect.any(String) });
-    expect(of('punctual-dm-queue')).toMatchObject({ active: true, last_run: run, last_answer: answer(200) });
-    expect(of('punctual-posts')).toMatchObject({ last_run: run, last_answer: answer(200) });
-    expect(of('wrong')).toMatchObject({ last_run: run, last_answer: answer(401) });
+    const response = (status: number) => ({ status, error: null, at: expect.any(String) });
+    expect(workerOf('punctual-dm-queue')).toMatchObject({
+      active: true,
+      last_run: run,
+      last_answer: response(200),
+    });
+    expect(workerOf('punctual-posts')).toMatchObject({ last_run: run, last_answer: response(200) });
+    expect(workerOf('wrong')).toMatchObject({ last_run: run, last_answer: response(401) });
   });
 
-  it('the secret stands nowhere but in Vault', async () => {
+  it('the secret is stored only in Vault and appears in no table, notice or log', async () => {
     const seen = JSON.stringify([
       installed,
       notices,
@@ -319,7 +323,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     expect(seen).not.toContain(WRONG);
   });
 
-  it('runs of ours that are two days old are deleted by the clean-up’s own call, and all is taken away', async () => {
+  it('the clean-up job deletes Punctual’s runs older than two days, and punctual_remove_schedules removes every job and secret', async () => {
     await stack.sql(
       `insert into cron.job_run_details (jobid, username, command, status, start_time, end_time)
        select 999, 'postgres', c, 'succeeded', t, t from unnest(array[49, 47]) h, lateral (select now() - make_interval(hours => h) as t) x,
@@ -327,7 +331,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     );
     const command = await value(owner, `select command from cron.job where jobname = 'punctual-clean-up'`);
     expect(await value(owner, command)).toBe(1);
-    // Nobody else's, and not those of yesterday.
+    // It keeps other jobs' runs and runs of yesterday.
     expect(await stack.sql('select command from cron.job_run_details where jobid = 999')).toHaveLength(3);
 
     const removed = await value(owner, 'select punctual.punctual_remove_schedules()');
@@ -336,7 +340,7 @@ describe('with the real pg_cron, as the owner, who is no superuser', () => {
     expect(await stack.sql('select * from vault.secrets')).toEqual([]);
   });
 
-  it('the clean-up stays where the last worker is dropped while another is being made', async () => {
+  it('the clean-up job stays if the last worker is dropped while another is being created', async () => {
     await create(owner, 'last', `${appUrl}/last`, SECRET, '0 0 1 1 *');
     const other = await asOwner();
     await other.query('begin');

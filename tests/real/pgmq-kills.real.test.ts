@@ -8,13 +8,13 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 import { installPgmq } from '../support/pgmq-sql.ts';
-import { failsFirst, givesUp, kills, startWorker } from './pgmq-process.ts';
+import { failsForGood, failsOnce, killsWorker, startWorker } from './pgmq-process.ts';
 
 const messages = 5_000;
 const workers = 3;
 const rounds = 8;
 const maxAttempts = 6;
-/** Longer than a lease. */
+/** Longer than a lease, in seconds. */
 const roundSeconds = 95;
 
 let stack: Stack;
@@ -23,7 +23,7 @@ let journal: string;
 beforeAll(async () => {
   stack = await startStack();
   journal = mkdtempSync(path.join(tmpdir(), 'punctual-pgmq-'));
-  // As on Supabase: pgmq and its queues belong to a role that is no superuser.
+  // As on Supabase, pgmq and its queues belong to a role that is not a superuser.
   const owner = new Client({ connectionString: stack.ownerUrl });
   await owner.connect();
   await installPgmq({ sql: async (text) => (await owner.query(text)).rows });
@@ -39,7 +39,7 @@ afterAll(async () => {
   if (journal) rmSync(journal, { recursive: true });
 });
 
-/** Chance that can be repeated: mulberry32. */
+/** A repeatable random generator: mulberry32. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -50,7 +50,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** Time passes for pgmq, which goes by the database's clock, and for what the workers tell of the time. */
+/** Lets time pass, both for pgmq, which uses the database's clock, and for the workers started later. */
 let aheadMs = 0;
 async function pass(seconds: number) {
   aheadMs += seconds * 1_000;
@@ -67,7 +67,7 @@ function start(): ChildProcess {
 
 const isOver = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;
 
-/** Kills the worker some time after it has handled its first message. True where it had not ended by then. */
+/** Kills the worker 0.1 to 1 s after it handled its first message. Returns false if it had ended before. */
 async function killAtRandom(child: ChildProcess, random: () => number): Promise<boolean> {
   const wait = 100 + random() * 900;
   const ended = once(child, 'exit');
@@ -80,7 +80,7 @@ async function killAtRandom(child: ChildProcess, random: () => number): Promise<
 
 const rowsOf = async (sql: string) => (await stack.sql(sql)).map((row) => Number(row.n));
 
-it('5,000 messages and workers that are killed at random: each is handled, none is lost or archived unhandled, and none comes more often than it may', async () => {
+it('with workers killed at random, each of 5,000 messages is handled, none is lost or archived unhandled, and none exceeds its attempts', async () => {
   const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`KILL_SEED=${seed}`);
   const random = seeded(seed);
@@ -98,7 +98,7 @@ it('5,000 messages and workers that are killed at random: each is handled, none 
   }
   const [{ left }] = await stack.sql('select count(*)::integer as left from pgmq.q_orders');
 
-  // The rest is done by workers that nobody kills but their messages. Where nothing is left to do now, time passes until there is.
+  // Other workers finish the rest; only their messages kill them. When no message is visible, time passes until one is.
   await stack.sql(`update punctual.queues set concurrency = 20 where name = 'pgmq'`);
   let worker = start();
   for (let starts = 1; starts <= 20; ) {
@@ -118,7 +118,7 @@ it('5,000 messages and workers that are killed at random: each is handled, none 
     await pause(30);
   }
 
-  /** Of each message, the attempts that were delivered to a handler. */
+  /** The attempts of each message that reached a handler. */
   const deliveries = new Map<number, number[]>();
   for (const name of readdirSync(journal)) {
     for (const line of readFileSync(path.join(journal, name), 'utf8').split('\n').filter(Boolean)) {
@@ -131,29 +131,32 @@ it('5,000 messages and workers that are killed at random: each is handled, none 
     `select message->>'n' as n, attempts, last_error from punctual.set_aside_messages order by msg_id`,
   );
   const counts = [...deliveries.values()].map((attempts) => attempts.length);
-  const again = counts.reduce((sum, count) => sum + count - 1, 0);
+  const repeats = counts.reduce((sum, count) => sum + count - 1, 0);
   console.log(
     `${killed} workers killed with ${messages - left} of ${messages} done, ${aside.length} messages set aside, ` +
-      `${again} deliveries more than one, at most ${Math.max(...counts)} of one message`,
+      `${repeats} repeated deliveries, at most ${Math.max(...counts)} deliveries of one message`,
   );
 
   expect(killed).toBeGreaterThanOrEqual(rounds * workers - 6);
-  // None is lost: it is in the archive, or set aside, and in one of them only.
+  // No message is lost: each is either archived or set aside, and not both.
   expect(await stack.sql('select msg_id from pgmq.q_orders')).toEqual([]);
   const ends = [...archived, ...aside.map((row) => Number(row.n))].sort((a, b) => a - b);
   expect(ends).toEqual(Array.from({ length: messages }, (_, index) => index + 1));
-  // None is archived unhandled, and those that were set aside were handled too.
+  // Every archived and every set-aside message reached a handler.
   expect(ends.filter((n) => !deliveries.has(n))).toEqual([]);
-  // Only what has to be is set aside, with its reason.
+  // Only messages that kill their worker or fail for good are set aside, with the reason.
   expect(aside.map((row) => [Number(row.n), row.last_error])).toEqual(
     ends
-      .filter((n) => kills(n) || givesUp(n))
-      .map((n) => [n, kills(n) ? 'the tick died while this message was being handled' : 'no such order']),
+      .filter((n) => killsWorker(n) || failsForGood(n))
+      .map((n) => [
+        n,
+        killsWorker(n) ? 'the tick died while this message was being handled' : 'no such order',
+      ]),
   );
-  // Deliveries are bounded: one that kills its process takes all of its attempts, and no more.
+  // Attempts are bounded: a message that kills its worker uses all of its attempts and no more.
   expect(Math.max(...counts)).toBeLessThanOrEqual(maxAttempts);
   for (const [n, attempts] of deliveries) {
-    if (failsFirst(n) && attempts.includes(1)) expect(attempts.length).toBeGreaterThan(1);
+    if (failsOnce(n) && attempts.includes(1)) expect(attempts.length).toBeGreaterThan(1);
   }
-  for (const row of aside) if (kills(Number(row.n))) expect(row.attempts).toBe(maxAttempts);
+  for (const row of aside) if (killsWorker(Number(row.n))) expect(row.attempts).toBe(maxAttempts);
 });

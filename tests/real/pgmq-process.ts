@@ -16,20 +16,20 @@ import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 export interface WorkerSettings {
   supabaseUrl: string;
   serviceRoleKey: string;
-  /** A folder, in which the process keeps a file: a line `<n> <attempt>` for each message that it has handled, written before it answers. */
+  /** A folder for the process's file, with a line `<n> <attempt>` for each handled message, written before the handler returns. */
   journal: string;
-  /** The database is told that it is so much later; the worker is told of another number by a message. */
+  /** How much later the database is told that it is. A message to the process changes it. */
   aheadMs: number;
 }
 
-/** What the n-th message does to its handler. */
-export const kills = (n: number) => n % 2_500 === 1_200;
-export const givesUp = (n: number) => n % 500 === 7;
-export const failsFirst = (n: number) => n % 50 === 3;
+/** How the handler treats the n-th message. */
+export const killsWorker = (n: number) => n % 2_500 === 1_200;
+export const failsForGood = (n: number) => n % 500 === 7;
+export const failsOnce = (n: number) => n % 50 === 3;
 
 const file = fileURLToPath(import.meta.url);
 
-/** A worker in a process of its own, which ticks until it is killed. */
+/** Starts a worker in a process of its own, which ticks until it is killed. */
 export function startWorker(settings: WorkerSettings): ChildProcess {
   return spawn(process.execPath, ['--import', 'tsx', file], {
     env: { ...process.env, WORKER_SETTINGS: JSON.stringify(settings) },
@@ -50,9 +50,9 @@ async function work(settings: WorkerSettings): Promise<void> {
       async run({ n }, { attempt }) {
         await pause(5 + Math.random() * 30);
         appendFileSync(handled, `${n} ${attempt}\n`);
-        if (kills(n)) process.kill(process.pid, 'SIGKILL');
-        if (givesUp(n)) throw new JobError('no such order', { retry: false });
-        if (failsFirst(n) && attempt === 1) throw new Error('not yet');
+        if (killsWorker(n)) process.kill(process.pid, 'SIGKILL');
+        if (failsForGood(n)) throw new JobError('no such order', { retry: false });
+        if (failsOnce(n) && attempt === 1) throw new Error('not yet');
       },
     }),
   });

@@ -8,7 +8,7 @@ import { type TestRow, tickBench } from '../support/tick-bench.ts';
 import { stackTick, type TickSettings } from './tick-process.ts';
 
 interface Performed {
-  /** The row's place in the order of due. */
+  /** The row's place in the order of due times. */
   place: number;
   account: string;
   tick: number;
@@ -47,7 +47,7 @@ async function setRegistry(values: Record<string, number | null>): Promise<void>
 const placeOf = (row: TestRow) => Number(row.body.replace('message ', ''));
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Eight ticks at once, each over connections of its own, and what each of them performed. */
+/** Runs eight ticks at once, each over its own connections. Returns the rows that each performed. */
 async function eightTicks(): Promise<{ performed: Performed[]; reports: TickReport[] }> {
   const performed: Performed[] = [];
   const reports = await Promise.all(
@@ -68,9 +68,9 @@ async function eightTicks(): Promise<{ performed: Performed[]; reports: TickRepo
   return { performed, reports };
 }
 
-/** Looks into the table again and again for an account with two running rows, until told to stop. */
-function watchAccounts(): { stop(): Promise<{ looks: number; doubles: unknown[] }> } {
-  const seen = { looks: 0, doubles: [] as unknown[] };
+/** Polls the table for an account with two running rows, until it is stopped. */
+function watchAccounts(): { stop(): Promise<{ reads: number; doubles: unknown[] }> } {
+  const seen = { reads: 0, doubles: [] as unknown[] };
   let stopped = false;
   const watching = (async () => {
     while (!stopped) {
@@ -78,7 +78,7 @@ function watchAccounts(): { stop(): Promise<{ looks: number; doubles: unknown[] 
         ...(await stack.sql(`select account_id, count(*) from punctual.dm_queue
                               where status = 'sending' group by 1 having count(*) > 1`)),
       );
-      seen.looks++;
+      seen.reads++;
       await sleep(20);
     }
   })();
@@ -101,7 +101,7 @@ function byAccount(performed: Performed[]): Performed[][] {
   return [...accounts.values()].map((rows) => rows.sort((a, b) => a.startedAt - b.startedAt));
 }
 
-/** In order of due, and each after the end of the one before. */
+/** Expects the rows in the order of due times, each started after the one before ended. */
 function expectOneByOne(rows: Performed[]): void {
   expect(rows.map((row) => row.place)).toEqual(rows.map((row) => row.place).sort((a, b) => a - b));
   for (const [index, row] of rows.entries()) {
@@ -117,7 +117,7 @@ const ledger = async () =>
   )[0];
 
 describe('eight ticks at once over 2,000 due rows of 200 accounts', () => {
-  it('perform every row exactly once, each of them some, one row of an account at a time, in order', async () => {
+  it('perform every row once, one row of an account at a time and in order, and every tick gets some', async () => {
     await bench.addDms(2_000, { accounts: 200 });
     const watch = watchAccounts();
     const began = performance.now();
@@ -133,7 +133,7 @@ describe('eight ticks at once over 2,000 due rows of 200 accounts', () => {
     expect(new Set(performed.map((one) => one.tick)).size).toBe(8);
     expect(Math.min(...shares)).toBeGreaterThan(0);
     expect(watched.doubles).toEqual([]);
-    expect(watched.looks).toBeGreaterThan(20);
+    expect(watched.reads).toBeGreaterThan(20);
     const accounts = byAccount(performed);
     expect(accounts).toHaveLength(200);
     for (const rows of accounts) expectOneByOne(rows);
@@ -142,9 +142,9 @@ describe('eight ticks at once over 2,000 due rows of 200 accounts', () => {
     expect(await ledger()).toEqual({ ticks: 8, closed: 8, claimed: 2_000, done: 2_000, lost: 0, swept: 0 });
   });
 
-  it('take every account to its daily cap and none beyond it', async () => {
+  it('take every account to its daily limit and none beyond it', async () => {
     await bench.addDms(2_000, { accounts: 200, dailyLimit: 7 });
-    // Where it is about noon now, so that no day ends while the test runs.
+    // A zone in which it is about noon, so that no day ends during the test.
     const east = 12 - new Date().getUTCHours();
     await stack.sql('update punctual.accounts set time_zone = $1', [
       `Etc/GMT${east < 0 ? '+' : '-'}${Math.abs(east)}`,
@@ -169,7 +169,7 @@ describe('eight ticks at once over 2,000 due rows of 200 accounts', () => {
 });
 
 describe('a claim', () => {
-  it('waits for nobody: a row that somebody is changing is left for the next tick', async () => {
+  it('does not wait for a locked row, which the next tick claims', async () => {
     await bench.addDms(10);
     const operator = new Client({ connectionString: stack.databaseUrl });
     await operator.connect();
@@ -194,7 +194,7 @@ describe('a claim', () => {
   });
 });
 
-it('an account whose first row is locked by anybody sends nothing this time, rather than its second', async () => {
+it('an account whose first row is locked sends no row until the next tick, instead of its second', async () => {
   await bench.addDms(4, { accounts: 2 });
   const operator = new Client({ connectionString: stack.databaseUrl });
   await operator.connect();
@@ -215,8 +215,8 @@ it('an account whose first row is locked by anybody sends nothing this time, rat
   }
 });
 
-describe('where one tick at a time may run', () => {
-  it('of eight at once exactly one is admitted and seven are skipped, time after time', async () => {
+describe('a queue with max_ticks = 1', () => {
+  it('admits exactly one of eight ticks at once and skips seven, in every round', async () => {
     await setRegistry({ max_ticks: 1 });
     await bench.addDms(15);
     for (let round = 1; round <= 5; round++) {
@@ -255,10 +255,10 @@ describe('where one tick at a time may run', () => {
   });
 });
 
-describe('one exchange that arrives several times at once', () => {
-  const answerOf = (answer: unknown) =>
-    answer as { claim_id: string; rows: { id: string }[]; settled: { done: number; exceptions: object[] } };
-  const exchange = (tick: string, seq: number, args: object): Promise<ReturnType<typeof answerOf>> =>
+describe('one exchange that arrives three times at once', () => {
+  const responseOf = (value: unknown) =>
+    value as { claim_id: string; rows: { id: string }[]; settled: { done: number; exceptions: object[] } };
+  const exchange = (tick: string, seq: number, args: object): Promise<ReturnType<typeof responseOf>> =>
     newRpc()('exchange', {
       p_tick: {
         id: tick,
@@ -271,22 +271,22 @@ describe('one exchange that arrives several times at once', () => {
       },
       p_seq: seq,
       ...args,
-    }).then(answerOf, (error) => {
-      // Two copies that would wait for each other: one is told to come again, as a tick does.
+    }).then(responseOf, (error) => {
+      // Two copies that block each other: one gets a lock timeout and repeats the call, as a tick does.
       if (error.code === '55P03') return exchange(tick, seq, args);
       throw error;
     });
   const threeTimes = <T>(call: () => Promise<T>) => Promise.all([call(), call(), call()]);
-  const idsOf = (answer: { rows: { id: string }[] }) => answer.rows.map((row) => row.id);
+  const idsOf = (response: { rows: { id: string }[] }) => response.rows.map((row) => row.id);
 
-  it('opens one tick, claims once and settles once; every copy answers the same rows', async () => {
+  it('opens one tick, claims once and settles once, and every copy returns the same rows', async () => {
     await bench.addDms(200, { accounts: 200 });
     for (let round = 1; round <= 10; round++) {
       const tick = crypto.randomUUID();
       const opened = await threeTimes(() => exchange(tick, 1, { p_want: 5 }));
       const ids = idsOf(opened[0]);
       expect(new Set(ids).size).toBe(5);
-      for (const answer of opened) expect(idsOf(answer)).toEqual(ids);
+      for (const response of opened) expect(idsOf(response)).toEqual(ids);
       expect(await stack.sql('select claimed from punctual.ticks where id = $1', [tick])).toEqual([
         { claimed: 5 },
       ]);
@@ -296,8 +296,8 @@ describe('one exchange that arrives several times at once', () => {
       const next = idsOf(settled[0]);
       expect(next).toHaveLength(5);
       expect(ids.some((id) => next.includes(id))).toBe(false);
-      for (const answer of settled) expect(idsOf(answer)).toEqual(next);
-      expect(settled.map((answer) => answer.settled.done).sort()).toEqual([0, 0, 5]);
+      for (const response of settled) expect(idsOf(response)).toEqual(next);
+      expect(settled.map((response) => response.settled.done).sort()).toEqual([0, 0, 5]);
       const last = { done: [{ claim_id: settled[0].claim_id, ids: next }] };
       await threeTimes(() => exchange(tick, 3, { p_outcomes: last, p_close: true }));
       expect(
@@ -311,16 +311,16 @@ describe('one exchange that arrives several times at once', () => {
   });
 });
 
-describe('a tick that wakes up after its lease', () => {
+describe('a tick that resumes after its lease', () => {
   const leaseMs = 120_000;
-  /** A tick over one row that it holds until told to let go. */
-  async function holdRow(aheadMs: number): Promise<{ letGo(): Promise<TickReport> }> {
-    let [isHeld, letGo] = [() => {}, () => {}];
+  /** Starts a tick whose one row runs until `finish` is called. */
+  async function holdRow(aheadMs: number): Promise<{ finish(): Promise<TickReport> }> {
+    let [isHeld, openGate] = [() => {}, () => {}];
     const held = new Promise<void>((resolve) => {
       isHeld = resolve;
     });
     const gate = new Promise<void>((resolve) => {
-      letGo = resolve;
+      openGate = resolve;
     });
     const queue = bench.queue(async () => {
       isHeld();
@@ -330,8 +330,8 @@ describe('a tick that wakes up after its lease', () => {
     const report = stackTick(queue, null, { ...settings, aheadMs });
     await held;
     return {
-      letGo() {
-        letGo();
+      finish() {
+        openGate();
         return report;
       },
     };
@@ -343,28 +343,28 @@ describe('a tick that wakes up after its lease', () => {
       { ...settings, aheadMs: leaseMs },
     );
 
-  it('brings proof that is still taken, where nobody has decided on its row', async () => {
+  it('brings proof that is accepted while the row is unknown', async () => {
     await bench.addDms(1);
     const late = await holdRow(0);
     expect(await sweepingTick()).toMatchObject({ outcome: 'ran', counts: { swept: 1, claimed: 0 } });
     expect(await bench.states()).toEqual({ unknown: 1 });
-    expect((await late.letGo()).counts).toMatchObject({ done: 1, lost: 0 });
+    expect((await late.finish()).counts).toMatchObject({ done: 1, lost: 0 });
     expect(await bench.states()).toEqual({ sent: 1 });
   });
 
-  it('changes nothing of a row that another tick has by then', async () => {
+  it('changes nothing if another tick has the row by then', async () => {
     await bench.addDms(1);
     const late = await holdRow(0);
     await sweepingTick();
-    await stack.sql(`update punctual.dm_queue set status = 'pending' where status = 'unknown'`); // an operator's word
+    await stack.sql(`update punctual.dm_queue set status = 'pending' where status = 'unknown'`); // an operator's decision
     const other = await holdRow(2 * leaseMs);
-    expect((await late.letGo()).counts).toMatchObject({ done: 0, lost: 1 });
+    expect((await late.finish()).counts).toMatchObject({ done: 0, lost: 1 });
     expect(await bench.states()).toEqual({ sending: 1 });
-    expect((await other.letGo()).counts).toMatchObject({ done: 1, lost: 0 });
+    expect((await other.finish()).counts).toMatchObject({ done: 1, lost: 0 });
     expect(await bench.states()).toEqual({ sent: 1 });
   });
 
-  it('is heard where somebody holds the row at that moment', async () => {
+  it('brings proof that is kept even if a session locks the row at that moment', async () => {
     await bench.addDms(1);
     await stack.sql('delete from punctual.history');
     const late = await holdRow(0);
@@ -374,17 +374,17 @@ describe('a tick that wakes up after its lease', () => {
     const operator = new Client({ connectionString: stack.databaseUrl });
     await operator.connect();
     await operator.query('begin; select from punctual.dm_queue for no key update');
-    let isTold = false;
-    const telling = late.letGo().then(() => {
-      isTold = true;
+    let isReported = false;
+    const reporting = late.finish().then(() => {
+      isReported = true;
     });
     const isWaiting = () =>
       stack.sql(`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%exchange%'`);
-    while (!isTold && (await isWaiting()).length === 0);
+    while (!isReported && (await isWaiting()).length === 0);
     await operator.query('rollback');
     await operator.end();
-    await telling;
+    await reporting;
     expect(await stack.sql(`select event from punctual.history where event = 'late'`)).toHaveLength(1);
-    await other.letGo();
+    await other.finish();
   });
 });

@@ -24,7 +24,7 @@ interface Unknown {
   account: string;
 }
 
-/** Unknown rows whose attempts are long over, each of an account of its own; `count` in the order of their ids. */
+/** Adds `count` unknown rows, each of its own account. Returns them in the order of their ids. */
 async function addUnknown(count: number, body = 'hello'): Promise<Unknown[]> {
   await database.sql(
     `with a as (insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
@@ -43,7 +43,7 @@ async function addUnknown(count: number, body = 'hello'): Promise<Unknown[]> {
 }
 
 type Tick = ReturnType<typeof sql.tick>;
-/** Ticks that are open already: to open one takes the partition's lock, and calls that do would wait for each other. */
+/** Opens ticks in advance, because opening takes the partition's lock and such calls would wait for each other. */
 async function openTicks(count: number): Promise<Tick[]> {
   const ticks = Array.from({ length: count }, () => sql.tick({ limit_seconds: 800 }));
   for (const tick of ticks) await tick.exchange();
@@ -54,7 +54,7 @@ const states = async () => {
   const rows = await database.sql('select status, count(*)::integer as n from punctual.dm_queue group by 1');
   return Object.fromEntries(rows.map((row) => [row.status, row.n]));
 };
-/** What went wrong, of calls that may: a conflict is an answer, a deadlock is not. */
+/** Counts how the calls ended. A conflict is a valid response, any other error is not. */
 async function outcomesOf(calls: unknown[]): Promise<{ ok: number; conflicts: number; others: string[] }> {
   const settled = await Promise.allSettled(calls);
   const errors = settled.flatMap((one) =>
@@ -72,25 +72,25 @@ const deadlocks = async () =>
       'select deadlocks::integer as n from pg_stat_database where datname = current_database()',
     )
   )[0].n;
-/** Postgres' statistics come a little late. */
+/** Waits first, because Postgres reports its statistics up to a second late. */
 async function expectNoDeadlock(before: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   expect(await deadlocks()).toBe(before);
 }
 
-describe('one message that two looks at once want for two rows', () => {
-  it('proves one of them, fifty times over', async () => {
+describe('one message that two checks at once find for two rows', () => {
+  it('proves exactly one of the rows, fifty times over', async () => {
     await addUnknown(100);
     sql.pass(60);
-    const looks = await sql.takeUnknown();
-    expect(looks).toHaveLength(100);
+    const checks = await sql.takeUnknown();
+    expect(checks).toHaveLength(100);
     const pairs = Array.from({ length: 50 }, (_, n) => [
-      looks[2 * n] as TakenRow,
-      looks[2 * n + 1] as TakenRow,
+      checks[2 * n] as TakenRow,
+      checks[2 * n + 1] as TakenRow,
     ]);
     for (const [n, pair] of pairs.entries()) {
-      const told = pair.map((look) => finding(look, proof(`m${n}`)));
-      const replies = await Promise.all(told.map((one) => sql.settleFindings([one])));
+      const findings = pair.map((check) => finding(check, proof(`m${n}`)));
+      const replies = await Promise.all(findings.map((one) => sql.settleFindings([one])));
       expect(replies.map(({ done }) => done).sort()).toEqual([0, 1]);
     }
     expect(await states()).toEqual({ sent: 50, unknown: 50 });
@@ -100,13 +100,13 @@ describe('one message that two looks at once want for two rows', () => {
     expect(n).toBe(50);
   });
 
-  it('proves as many rows as there are messages, when each look saw all of them and another order', async () => {
+  it('proves as many rows as there are messages, even if every check found all messages in another order', async () => {
     await addUnknown(40);
     sql.pass(60);
-    const looks = await sql.takeUnknown();
+    const checks = await sql.takeUnknown();
     const messages = Array.from({ length: 25 }, (_, n) => ({ message_id: `m${n}` }));
-    const told = looks.map((look, n) =>
-      finding(look, {
+    const findings = checks.map((check, n) =>
+      finding(check, {
         proof: n % 2 ? messages : [...messages].reverse(),
         text: 'found',
         ...(n % 3 === 0 && { candidates: ['m0'] }),
@@ -114,7 +114,7 @@ describe('one message that two looks at once want for two rows', () => {
     );
     const before = await deadlocks();
     const calls = Array.from({ length: 8 }, (_, n) =>
-      sql.settleFindings(told.filter((_one, index) => index % 8 === n)),
+      sql.settleFindings(findings.filter((_one, index) => index % 8 === n)),
     );
     expect((await outcomesOf(calls)).others).toEqual([]);
     expect(await states()).toEqual({ sent: 25, unknown: 15 });
@@ -126,16 +126,16 @@ describe('one message that two looks at once want for two rows', () => {
   });
 });
 
-describe('a look, a receipt, a late proof and an operator at once on the same rows', () => {
-  it('leave one truth each, fifty times over, and no deadlock', async () => {
+describe('a check, a receipt, late proof and an operator at once on the same row', () => {
+  it('end with the row sent and cause no deadlock, fifty times over', async () => {
     const rows = await addUnknown(50);
     sql.pass(60);
-    const looks = new Map((await sql.takeUnknown()).map((look) => [look.id, look]));
-    expect(looks.size).toBe(50);
+    const checks = new Map((await sql.takeUnknown()).map((check) => [check.id, check]));
+    expect(checks.size).toBe(50);
     const before = await deadlocks();
     const [sending] = await openTicks(1);
     for (const row of rows) {
-      const look = looks.get(row.id) as TakenRow;
+      const check = checks.get(row.id) as TakenRow;
       const reference = `dm_queue/${row.id}/${row.claim_id}`;
       const late = {
         id: row.id,
@@ -144,7 +144,7 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
         result: { provider_message_id: `m${row.id}` },
       };
       const { others } = await outcomesOf([
-        sql.settleFindings([finding(look, proof(`m${row.id}`))]),
+        sql.settleFindings([finding(check, proof(`m${row.id}`))]),
         sql.receive([{ kind: 'status', status: 'delivered', message_id: `m${row.id}`, reference }]),
         sql.tick().exchange({ want: 0, close: true }),
         sending?.settle([late]),
@@ -154,7 +154,7 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
       ]);
       expect(others).toEqual([]);
     }
-    // Whoever came first, it was delivered, and that prevails in the end.
+    // Whichever call came first, proof of delivery prevails.
     await sql.tick().exchange({ want: 0, close: true });
     expect(await states()).toEqual({ sent: 50 });
     const proved = await database.sql('select id, provider_message_id from punctual.dm_queue order by id');
@@ -163,13 +163,13 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
     await expectNoDeadlock(before);
   });
 
-  it('of two operators at once one decides, and the other is told so', async () => {
+  it('let one of four decisions at once win, or a cancellation after a retry', async () => {
     for (const row of await addUnknown(30)) {
       const decisions = ['done', 'pending', 'dead', 'cancelled'];
-      const asked = decisions.map((decision) => sql.resolve(row.id, decision));
-      const settled = await Promise.allSettled(asked);
+      const calls = decisions.map((decision) => sql.resolve(row.id, decision));
+      const settled = await Promise.allSettled(calls);
       const won = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value.status] : []));
-      // Only a pending row can be decided once more: it may be cancelled.
+      // A second decision is valid only if the first made the row pending: then it may be cancelled.
       expect(
         won.length === 1 || (won.includes('pending') && won.includes('cancelled') && won.length === 2),
       ).toBe(true);
@@ -180,7 +180,7 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
     }
   });
 
-  it('a look handed out to eight ticks at once is handed out to one', async () => {
+  it('hand out each check to one of eight ticks at once', async () => {
     const rows = await addUnknown(40);
     sql.pass(60);
     const given = await Promise.all(Array.from({ length: 8 }, () => sql.takeUnknown({ want: 10 })));
@@ -191,23 +191,23 @@ describe('a look, a receipt, a late proof and an operator at once on the same ro
   });
 });
 
-describe('many rows in each call, in orders of their own', () => {
-  it.each<[what: string, beside: () => Promise<unknown>[]]>([
+describe('calls over many rows, each in its own order', () => {
+  it.each<[others: string, beside: () => Promise<unknown>[]]>([
     ['settles', () => []],
     [
-      'settles, and an operator who changes them all',
+      'settles, with an operator who changes all accounts,',
       () => [database.sql('update punctual.accounts set gap_jitter_seconds = gap_jitter_seconds + 1')],
     ],
   ])(
-    'looks that prove absence and %s of the same accounts do not wait for each other in a ring',
-    async (_what, beside) => {
+    'cause no deadlock between checks that prove absence and %s of the same accounts',
+    async (_others, beside) => {
       const before = await deadlocks();
       for (let round = 0; round < 8; round++) {
         const unknown = await addUnknown(40);
         sql.pass(800);
-        const looks = await sql.takeUnknown();
-        expect(looks).toHaveLength(40);
-        // The same accounts have another row each under way.
+        const checks = await sql.takeUnknown();
+        expect(checks).toHaveLength(40);
+        // Each account has another row under way.
         await database.sql(
           `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select account_id, 'linkedin', 'c', 'next', $2
            from punctual.dm_queue where id = any ($1)`,
@@ -217,14 +217,14 @@ describe('many rows in each call, in orders of their own', () => {
         const { rows, claimId } = await tick.claim(100);
         expect(rows).toHaveLength(40);
         const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' }));
-        const absent = looks.map((look) => finding(look, { absent_after_seconds: 1, text: 'not there' }));
+        const absent = checks.map((check) => finding(check, { absent_after_seconds: 1, text: 'not there' }));
         const { others } = await outcomesOf([
           sql.settleFindings(absent),
           tick.settle(records, { close: true }),
           ...beside(),
         ]);
         expect(others).toEqual([]);
-        // Where the settle held an account, the look waited for nobody: it is told again.
+        // A check skips accounts that the settle has locked, so its finding is sent again.
         await sql.settleFindings(absent);
         const settled = await database.sql(
           `select status, count(*)::integer as n from punctual.dm_queue group by 1 order by 1`,
@@ -240,29 +240,29 @@ describe('many rows in each call, in orders of their own', () => {
     },
   );
 
-  it('looks, late proof, receipts and decisions of ids from 5 to 105 do not either', async () => {
+  it('cause no deadlock between checks, late proof, receipts and decisions on ids 5 to 105', async () => {
     const before = await deadlocks();
     const rows = (await addUnknown(105)).slice(4);
     sql.pass(60);
-    const looks = (await sql.takeUnknown({ want: 200 })).filter(({ id }) => Number(id) >= 5);
+    const checks = (await sql.takeUnknown({ want: 200 })).filter(({ id }) => Number(id) >= 5);
     const late = rows.map(({ id, claim_id }) => ({
       id,
       claim_id,
       outcome: 'done',
       result: { provider_message_id: `m${id}` },
     }));
-    const told = looks.map((look) => finding(look, proof(`m${look.id}`)));
+    const findings = checks.map((check) => finding(check, proof(`m${check.id}`)));
     const receipts = rows.map(({ id, claim_id }) => ({
       kind: 'status',
       status: 'sent',
       message_id: `m${id}`,
       reference: `dm_queue/${id}/${claim_id}`,
     }));
-    const half = told.length / 2;
+    const half = findings.length / 2;
     const [sending] = await openTicks(1);
     const { others } = await outcomesOf([
-      sql.settleFindings(told.slice(0, half)),
-      sql.settleFindings([...told].reverse().slice(0, half + 20)),
+      sql.settleFindings(findings.slice(0, half)),
+      sql.settleFindings([...findings].reverse().slice(0, half + 20)),
       sending?.settle(late),
       sql.receive(receipts),
       sql.receive([...receipts].reverse()),

@@ -50,7 +50,7 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const lifetimeMs = async () => Number(await door.redis('pttl', key));
 const commands = () => door.commands().map(([name]) => name);
 
-/** A tick whose rows take a moment each; `onRow` is called with each of them. */
+/** Runs a tick whose rows take 20 ms each. `onRow` runs once a row. */
 const tickOnce = (onRow: () => unknown = () => {}): Promise<TickReport> =>
   stackTick(
     bench.queue(async () => {
@@ -63,17 +63,17 @@ const tickOnce = (onRow: () => unknown = () => {}): Promise<TickReport> =>
   );
 
 describe('the lock around a tick', () => {
-  it('costs an idle tick exactly one Redis command, beside one call of the database', async () => {
+  it('costs an idle tick exactly one Redis command and one database call', async () => {
     await bench.addDms(0, { accounts: 3 });
     expect(await tickOnce()).toMatchObject({ outcome: 'idle', lock: 'acquired', exchanges: 1 });
     expect(door.commands()).toEqual([['set', key, expect.any(String), 'nx', 'px', 5_000]]);
     expect(stack.gateway.calls()).toEqual(['rpc/exchange']);
-    // It is not given back, and gone by the next minute.
+    // An idle tick does not release the lock, which expires before the next minute.
     expect(await lifetimeMs()).toBeGreaterThan(0);
     expect(await lifetimeMs()).toBeLessThanOrEqual(5_000);
   });
 
-  it('is made to last as long as the tick may when there is work, and given back at its end', async () => {
+  it('is extended to the tick’s limit when there is work, and released at its end', async () => {
     await bench.addDms(12);
     const lifetimes: number[] = [];
     const report = await tickOnce(async () => lifetimes.push(await lifetimeMs()));
@@ -84,7 +84,7 @@ describe('the lock around a tick', () => {
     expect(await door.redis('exists', key)).toBe(0);
   });
 
-  it('lets one of two ticks at once work, and the other skip, which the ledger shows', async () => {
+  it('makes one of two ticks at once skip, and the ledger records it', async () => {
     await bench.addDms(12);
     let second: Promise<TickReport> | null = null;
     const first = await tickOnce(async () => {
@@ -108,7 +108,7 @@ describe('the lock around a tick', () => {
     ]);
   });
 
-  it('keeps a tick out even before the one that holds it has come to the database', async () => {
+  it('makes a tick skip even before the tick that holds the lock has reached the database', async () => {
     await bench.addDms(3);
     await door.redis('set', key, 'of a tick that is on its way', 'px', 5_000);
     expect(await tickOnce()).toMatchObject({ outcome: 'skipped', lock: 'held', exchanges: 1 });
@@ -124,9 +124,9 @@ describe('the lock around a tick', () => {
   });
 });
 
-describe('Redis away', () => {
+describe('unavailable Redis', () => {
   it.each<DoorMode>(['down', 'hangs', 'answer lost', 'fails'])(
-    '(%s): the tick goes on without the lock and says so, in time; the next is clean',
+    '(%s) lets the tick run without the lock, report that, and end in time; the next tick runs cleanly',
     async (mode) => {
       await bench.addDms(6);
       door.mode = mode;
@@ -134,7 +134,7 @@ describe('Redis away', () => {
       const report = await tickOnce();
       const ms = performance.now() - began;
       expect(report).toMatchObject({ outcome: 'ran', lock: 'unavailable', counts: { claimed: 6, done: 6 } });
-      // One command, given up after 500 ms; there is no lock to extend or to release.
+      // One command, which times out after 500 ms. There is no lock to extend or release.
       expect(commands()).toEqual(['set']);
       expect(ms).toBeLessThan(500 + 1_500);
       expect(await stack.sql(`select report->>'lock' as lock from punctual.ticks`)).toEqual([
@@ -154,7 +154,7 @@ describe('Redis away', () => {
   );
 
   it.each<DoorMode>(['down', 'hangs'])(
-    '(%s) from the middle of a tick on: it still sends everything, and ends in time',
+    '(%s) from mid-tick on lets the tick send everything and end in time',
     async (mode) => {
       await bench.addDms(12);
       const began = performance.now();
@@ -164,13 +164,13 @@ describe('Redis away', () => {
       expect(performance.now() - began).toBeLessThan(3_000);
       expect(report).toMatchObject({ outcome: 'ran', lock: 'acquired', counts: { claimed: 12, done: 12 } });
       expect(await bench.states()).toEqual({ sent: 12 });
-      // It could not be given back, and runs out with the tick's limit.
+      // The lock was not released and expires with the tick's limit.
       expect(await lifetimeMs()).toBeGreaterThan(50_000);
       expect(await lifetimeMs()).toBeLessThanOrEqual(60_000);
     },
   );
 
-  it('leaves two ticks at once to the database, which admits one', async () => {
+  it('leaves it to the database to admit one of two ticks at once', async () => {
     await bench.addDms(6);
     door.mode = 'down';
     let second: Promise<TickReport> | null = null;
@@ -183,14 +183,14 @@ describe('Redis away', () => {
   });
 });
 
-describe('a tick process that dies with the lock in its hand', () => {
+describe('a tick process that dies holding the lock', () => {
   const start = () => startTickProcess({ ...settings, unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' } });
   const addSandboxDms = async (count: number) => {
     await bench.addDms(count);
     await stack.sql(`update punctual.dm_queue set chat_id = null, recipient = 'person-' || id`);
   };
 
-  it('before it had work frees it within five seconds, without anybody’s help', async () => {
+  it('before it had work blocks other ticks for at most six seconds', async () => {
     await addSandboxDms(3);
     stack.gateway.failNext('hangs');
     const child = start();
@@ -209,7 +209,7 @@ describe('a tick process that dies with the lock in its hand', () => {
     expect(report).toMatchObject({ outcome: 'ran', lock: 'acquired', counts: { done: 3 } });
   });
 
-  it('in mid-send keeps it no longer than its limit; then its rows are unknown and the others are sent', async () => {
+  it('in mid-send blocks other ticks for at most its limit, and then its rows become unknown and the others are sent', async () => {
     await addSandboxDms(8);
     const child = start();
     await expect.poll(() => bench.states(), { timeout: 10_000 }).toEqual({ sending: 5, pending: 3 });
@@ -220,7 +220,7 @@ describe('a tick process that dies with the lock in its hand', () => {
     expect(await lifetimeMs()).toBeLessThanOrEqual(60_000);
     expect(await tickOnce()).toMatchObject({ outcome: 'skipped', lock: 'held' });
 
-    // Its limit and its leases pass: for Redis by a shorter lifetime, for the database by a later now.
+    // Lets its limit and leases pass: Redis gets a shorter lifetime, the database a later time.
     await door.redis('pexpire', key, 1);
     await expect.poll(() => door.redis('exists', key)).toBe(0);
     settings = { ...settings, aheadMs: 120_000 };

@@ -18,7 +18,7 @@ import { type Stack, startStack } from '../stack/start-stack.ts';
 import { stepOf } from '../support/conversations.ts';
 import { stackTick } from './tick-process.ts';
 
-/** As docs/restore.md has it, with pg_dump: the database goes back to the dump while the providers keep what they were sent since. */
+/** Follows docs/restore.md with pg_dump: the database is restored to the dump, and the providers keep the messages sent since. */
 
 const tools = '/usr/lib/postgresql/15/bin';
 const run = (tool: string, ...args: string[]) =>
@@ -35,33 +35,33 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 interface PostOffice {
   url: string;
-  taken: string[];
-  /** The next letter is taken, and its sender hears nothing before `release`. */
+  accepted: string[];
+  /** Accepts the next letter, and delays its response until `release`. */
   hold(): { arrived: Promise<void>; release(): void };
   close(): Promise<void>;
 }
 
-/** A provider of somebody's own: POST /letters takes one, GET /letters lists them. */
+/** A provider of the test's own: POST /letters accepts a letter, GET /letters lists them. */
 async function openPostOffice(): Promise<PostOffice> {
-  const taken: string[] = [];
+  const accepted: string[] = [];
   let next: { arrive(): void; released: Promise<void> } | null = null;
   const server = createServer(async (request, response) => {
     if (request.method === 'POST') {
       let text = '';
       for await (const chunk of request) text += chunk;
-      taken.push(text);
+      accepted.push(text);
       const held = next;
       next = null;
       held?.arrive();
       await held?.released;
     }
-    response.end(JSON.stringify(taken));
+    response.end(JSON.stringify(accepted));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/letters`,
-    taken,
+    accepted,
     hold() {
       let release = () => {};
       const arrived = new Promise<void>((arrive) => {
@@ -96,7 +96,7 @@ const letters = defineQueue({
   },
 });
 
-/** Ticks of one stack; `ahead` seconds later, as far as its database knows. */
+/** Ticks of one stack. `ahead`: how many seconds later the database is told that it is. */
 function ticksOf(stack: Stack) {
   const unipile = { dsn: sandbox.url, apiKey: 'sandbox-key' };
   const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
@@ -111,13 +111,13 @@ function ticksOf(stack: Stack) {
   };
   return {
     rpc,
-    /** One tick that claims `most` rows at most. */
-    async send(name: string, most: number) {
-      await stack.sql('update punctual.queues set batch_limit = $1 where name = $2', [most, name]);
+    /** Runs one tick that claims at most `max` rows. */
+    async send(name: string, max: number) {
+      await stack.sql('update punctual.queues set batch_limit = $1 where name = $2', [max, name]);
       const queue = queues.find((one) => one.name === name);
       if (queue) await tick(queue, 0);
     },
-    /** Every queue, until none has anything to do. */
+    /** Ticks every queue until none has work. */
     async runAll(ahead: number) {
       await stack.sql('update punctual.queues set batch_limit = null');
       for (let done = 1; done > 0; ) {
@@ -129,9 +129,9 @@ function ticksOf(stack: Stack) {
 }
 const queues = [enrolments, dmQueue, posts, letters] as unknown as Queue<never, never, never>[];
 
-/** What was written so far: each text as often as it arrived anywhere. */
-const delivered = () => [...sandbox.deliveries().map(({ text }) => text), ...post.taken];
-const twice = () => delivered().filter((text, index, all) => all.indexOf(text) !== index);
+/** The texts delivered so far by all providers, repeats included. */
+const delivered = () => [...sandbox.deliveries().map(({ text }) => text), ...post.accepted];
+const repeats = () => delivered().filter((text, index, all) => all.indexOf(text) !== index);
 
 async function fill(stack: Stack) {
   await stack.sql(
@@ -161,7 +161,7 @@ async function fill(stack: Stack) {
   await rpc('enrol_people', { p_sequence_id: sequence.id, p_people: people });
 }
 
-/** What makes docs/restore.md necessary, and its first steps. Answers the restored stack, the instant that it is of, and what was sent since. */
+/** Loses a database and restores its dump. Returns the restored stack, the instant of the dump, and the texts sent since. */
 async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: string[] }> {
   const dump = path.join(directory, `${crypto.randomUUID()}.dump`);
   const first = await startStack({ postgres: '15' });
@@ -185,7 +185,7 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
 
     await ticks.send('enrolments', 1);
     await ticks.rpc('enqueue_dms', { p_rows: await lateRow(first) });
-    // The four accounts' second, with which their day is full; the sequence's step and the late one.
+    // Sends the second message of four accounts, which fills their day, the sequence's step and the late message.
     await ticks.send('dm_queue', 100);
     await ticks.send('posts', 1);
     await ticks.send('letters', 2);
@@ -205,7 +205,7 @@ async function loseAndRestore(): Promise<{ stack: Stack; since: string; lost: st
   return { stack, since, lost };
 }
 
-/** One that is queued after the dump, and so is gone with it. */
+/** A row that is queued after the dump, so the restore loses it. */
 async function lateRow(stack: Stack): Promise<object[]> {
   const [account] = await stack.sql(`select id from punctual.accounts where name = 'A5'`);
   return [
@@ -231,19 +231,19 @@ beforeEach(async () => {
   };
 });
 
-it('a restored database sends again what was sent since, unless somebody calls after_restore', async () => {
+it('a restored database repeats the messages sent since the dump if after_restore is not called', async () => {
   const { stack, lost } = await loseAndRestore();
   try {
-    // Later than the tick of which the database believes that it is under way.
+    // Later than the limit of the tick that the dump holds as open.
     await ticksOf(stack).runAll(120);
-    // The late message is gone; the letter that was under way is unknown by itself.
-    expect(twice().sort()).toEqual(lost.filter((text) => text !== 'late').sort());
+    // The late message is lost. The letter that was in flight becomes unknown by its lease.
+    expect(repeats().sort()).toEqual(lost.filter((text) => text !== 'late').sort());
   } finally {
     await stack.stop();
   }
 });
 
-it('the runbook: after_restore, looking, unpausing; nothing is sent twice and nothing is lost', async () => {
+it('the restore runbook sends no message twice and loses none', async () => {
   const { stack, since } = await loseAndRestore();
   try {
     const ticks = ticksOf(stack);
@@ -258,13 +258,13 @@ it('the runbook: after_restore, looking, unpausing; nothing is sent twice and no
         '-c',
         `select punctual.after_restore('${since}')`,
       );
-      const { queues: list, ...answer } = JSON.parse(stdout);
+      const { queues: list, ...summary } = JSON.parse(stdout);
       const unknown = Object.fromEntries(
         list
           .map((one: { queue: string; unknown: number }) => [one.queue, one.unknown])
           .filter(([, count]: [string, number]) => count > 0),
       );
-      return { ...answer, unknown };
+      return { ...summary, unknown };
     };
     expect(await afterRestore()).toMatchObject({
       unknown: { dm_queue: 12 + 1, posts: 4, letters: 5 },
@@ -275,7 +275,7 @@ it('the runbook: after_restore, looking, unpausing; nothing is sent twice and no
     await ticks.runAll(0);
     expect(delivered()).toHaveLength(sent);
 
-    // Whoever had it queued does so again, by the same key, and it is looked for as well.
+    // The caller queues the late row again under the same key, and the provider is asked about it as well.
     await ticks.rpc('enqueue_dms', { p_rows: await lateRow(stack) });
     expect(await afterRestore()).toMatchObject({ unknown: { dm_queue: 1 }, enrolments_paused: 0 });
     await ticks.runAll(60);
@@ -303,10 +303,10 @@ it('the runbook: after_restore, looking, unpausing; nothing is sent twice and no
       `select punctual.resume_enrolment(id) from punctual.enrolments where paused_at is not null and status = 'pending'`,
     );
     await ticks.runAll(1_860);
-    // Their accounts wait for their next day; letters are nobody's.
+    // The other rows wait for their accounts' next day. Letters have no account, so both go out now.
     expect(delivered()).toHaveLength(sent + 2);
     await ticks.runAll(25 * 3_600);
-    expect(twice()).toEqual([]);
+    expect(repeats()).toEqual([]);
     expect(delivered().sort()).toEqual([...everything].sort());
     expect(await stack.sql(`select phase, sent_steps from punctual.enrolments`)).toEqual([
       { phase: 'completed', sent_steps: 2 },

@@ -10,20 +10,20 @@ import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 
-/** Where a tick finds what it talks to. */
+/** The services that a tick talks to. */
 export interface TickSettings {
   supabaseUrl: string;
   serviceRoleKey: string;
   redis?: { url: string; token: string };
   unipile?: { dsn: string; apiKey: string };
   limitMs?: number;
-  /** The database is told that it is so much later: leases and deadlines pass without a wait. */
+  /** How much later the database is told that it is, so that leases and deadlines pass without a wait. */
   aheadMs?: number;
-  /** `main` unless given. */
+  /** Default: `main`. */
   partition?: string;
 }
 
-/** One tick of `queue` over supabase-js, with connections, a clock and a lock as in production. */
+/** Runs one tick of `queue` over supabase-js, with connections, a clock and a lock as in production. */
 export function stackTick<Row, Deps, Env>(
   queue: Queue<Row, Deps, Env>,
   deps: Deps,
@@ -46,14 +46,14 @@ export function stackTick<Row, Deps, Env>(
   );
 }
 
-/** One tick of the real `dmQueue`, by its real providers. */
+/** Runs one tick of the real `dmQueue` with its real providers. */
 export function dmTick(settings: TickSettings): Promise<TickReport> {
   return stackTick(dmQueue, dmQueue.connect({ unipile: settings.unipile }), settings);
 }
 
 const file = fileURLToPath(import.meta.url);
 
-/** `dmTick` in a process of its own, to be killed; there is no process between, which would take the signal for it. */
+/** Starts `dmTick` in a process of its own, without a shell or npm between, which would get the kill signal instead. */
 export function startTickProcess(settings: TickSettings): ChildProcess {
   return spawn(process.execPath, ['--import', 'tsx', file], {
     env: { ...process.env, TICK_SETTINGS: JSON.stringify(settings) },

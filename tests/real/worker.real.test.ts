@@ -11,7 +11,7 @@ import { CRON_SECRET, provideServices, stubSecrets } from '../support/api-server
 import { buildWorker } from '../support/build-worker.ts';
 import { dmTick } from './tick-process.ts';
 
-/** The platform's, in these tests. */
+/** The platform's grace in these tests. */
 const graceSeconds = 10;
 
 let stack: Stack;
@@ -44,7 +44,7 @@ const database = () => ({
   UNIPILE_API_KEY: 'sandbox-key',
 });
 
-/** Of ticks that come after the worker. */
+/** Settings of the ticks that run after the worker has ended. */
 const tickSettings = () => ({
   supabaseUrl: stack.supabaseUrl,
   serviceRoleKey: stack.serviceRoleKey,
@@ -59,7 +59,7 @@ interface Worker {
   end(): Promise<void>;
 }
 
-/** The worker in a process of its own; there is none between, which would take the signal for it. */
+/** Starts the worker in a process of its own, without a shell or npm between, which would get the signal instead. */
 async function startWorker(): Promise<Worker> {
   const child = spawn(
     process.execPath,
@@ -78,13 +78,13 @@ async function startWorker(): Promise<Worker> {
   );
   const exit = once(child, 'exit');
   const url = await new Promise<string>((resolve, reject) => {
-    let said = '';
+    let output = '';
     child.stdout.on('data', (chunk) => {
-      said += chunk;
-      const listens = /"url":"([^"]+)"/.exec(said)?.[1];
-      if (listens) resolve(listens);
+      output += chunk;
+      const address = /"url":"([^"]+)"/.exec(output)?.[1];
+      if (address) resolve(address);
     });
-    void exit.then(([code]) => reject(new Error(`the worker ended with ${code}: ${said}`)));
+    void exit.then(([code]) => reject(new Error(`the worker ended with ${code}: ${output}`)));
   });
   const end = async () => {
     child.kill('SIGKILL');
@@ -93,7 +93,7 @@ async function startWorker(): Promise<Worker> {
   return { process: child, url, exit, end };
 }
 
-/** Due messages, as many of each account, whose texts tell their order within it. */
+/** Adds due messages, evenly spread over the accounts. Their texts contain their order. */
 async function addDms(count: number, accounts: number): Promise<void> {
   await stack.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
@@ -121,8 +121,8 @@ const until = async (isSo: () => Promise<boolean> | boolean) => {
   while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 50));
 };
 
-/** The numbers of an account's messages, in the order in which they arrived. */
-function arrived(): Map<string, number[]> {
+/** Returns the numbers of each account's messages in the order of arrival. */
+function arrivals(): Map<string, number[]> {
   const byAccount = new Map<string, number[]>();
   for (const { text } of sandbox.deliveries()) {
     const [, account = '', number] = /^(account-\d+) message (\d+)$/.exec(text) ?? [];
@@ -135,11 +135,11 @@ function expectEachOnceAndInOrder(count: number): void {
   const texts = sandbox.deliveries().map(({ text }) => text);
   expect(texts).toHaveLength(count);
   expect(new Set(texts).size).toBe(count);
-  for (const numbers of arrived().values()) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  for (const numbers of arrivals().values()) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
 }
 
 describe('the worker', () => {
-  it('drains 20,000 rows back-to-back beside Vercel’s ticks: each once, in order within its account', async () => {
+  it('drains 20,000 rows back-to-back beside Vercel’s ticks, each once and in order within its account', async () => {
     const [dms, jobs] = [6_000, 14_000];
     sandbox = await startSandbox();
     await stack.sql(
@@ -190,7 +190,7 @@ describe('the worker', () => {
         where done > 0 group by 1, 2 order by 1, 2`,
     );
     console.log(`${dms + jobs} rows in ${seconds.toFixed(1)} s: ${JSON.stringify(shares)}`);
-    // Both had their share, and the worker went on without waiting for its next slot.
+    // Both schedulers did some rows, and the worker started continuations instead of waiting for its next slot.
     expect(shares.map(({ queue, scheduler }) => `${queue} ${scheduler}`)).toEqual([
       'dm_queue vercel',
       'dm_queue worker',
@@ -201,7 +201,7 @@ describe('the worker', () => {
       if (scheduler === 'worker') expect(continuations).toBeGreaterThan(0);
   });
 
-  it('ends with 0 within the grace when it is told to under load, with nothing left running and nothing lost', async () => {
+  it('exits with 0 within the grace after SIGTERM under load, leaves no row running and loses none', async () => {
     const rows = 300;
     sandbox = await startSandbox({ latencyMs: [200, 1_000] });
     await stack.sql(
@@ -212,10 +212,10 @@ describe('the worker', () => {
     await until(() => sandbox.deliveries().length > 60);
     const health = await fetch(`${worker.url}/health`);
     expect([health.status, await health.json()]).toMatchObject([200, { status: 'ok' }]);
-    const toldAt = Date.now();
+    const stoppedAt = Date.now();
     worker.process.kill('SIGTERM');
     expect(await worker.exit).toEqual([0, null]);
-    const tookMs = Date.now() - toldAt;
+    const tookMs = Date.now() - stoppedAt;
     expect(tookMs).toBeLessThan(graceSeconds * 1_000);
 
     const atEnd = await states('dm_queue');
@@ -238,7 +238,7 @@ describe('the worker', () => {
     expectEachOnceAndInOrder(rows);
   });
 
-  it('killed under load is recovered from by the ticks that come: nothing twice, nothing lost', async () => {
+  it('loses no row and sends none twice when it is killed under load, because later ticks recover its rows', async () => {
     const rows = 300;
     sandbox = await startSandbox({ latencyMs: [50, 400] });
     await stack.sql(
@@ -250,7 +250,7 @@ describe('the worker', () => {
     await worker.end();
     const left = await states('dm_queue');
     expect(left.sending).toBeGreaterThan(0);
-    // The sandbox answers what it had been sent.
+    // Lets the sandbox finish the requests that it already has.
     await new Promise((resolve) => setTimeout(resolve, 500));
 
     await stack.sql('update punctual.queues set concurrency = 100');

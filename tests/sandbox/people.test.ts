@@ -21,7 +21,7 @@ afterEach(async () => {
   }
 });
 
-/** A sandbox whose webhooks are heard, read as ours are: what was received of people. The first `refused` are answered by 503. */
+/** Starts a sandbox and receives its webhooks with our own readers. Keeps people's replies. The first `refused` get a 503. */
 async function start(options: SandboxOptions = {}, refused = 0) {
   const received: Receipt[] = [];
   const calls: string[] = [];
@@ -34,10 +34,10 @@ async function start(options: SandboxOptions = {}, refused = 0) {
     if (request.url === '/whatsapp') expect(isSignedByMeta(body, signature, 's')).toBe(true);
     else expect(request.headers['unipile-auth']).toBe('u');
     const { receipts } = request.url === '/whatsapp' ? readWhatsappWebhook(json) : readUnipileWebhook(json);
-    const news = receipts.filter(({ status }) => status === 'received');
-    if (news.length > 0) calls.push(body.toString('utf8'));
-    const isRefused = news.length > 0 && calls.length <= refused;
-    if (!isRefused) received.push(...news);
+    const replies = receipts.filter(({ status }) => status === 'received');
+    if (replies.length > 0) calls.push(body.toString('utf8'));
+    const isRefused = replies.length > 0 && calls.length <= refused;
+    if (!isRefused) received.push(...replies);
     response.writeHead(isRefused ? 503 : 200).end();
   });
   servers.push(server);
@@ -73,8 +73,8 @@ const everybody = { shares: [1], delayMs: [1, 10] as [number, number] };
 const names = Array.from({ length: 200 }, (_, index) => `person-${index}`);
 const json = async (url: string, init?: RequestInit) => (await fetch(url, init)).json();
 
-describe('somebody who is written to', () => {
-  it('over LinkedIn writes back, and a webhook tells of it as of what the other side wrote', async () => {
+describe('a person who gets a message', () => {
+  it('over LinkedIn replies, and a webhook reports the reply as the other side’s', async () => {
     const { sandbox, received, start: write, linkedin } = await start({ people: everybody });
     const { messageId, chatId } = await write('ada');
     await expect.poll(() => received.length).toBe(1);
@@ -102,7 +102,7 @@ describe('somebody who is written to', () => {
     ]);
   });
 
-  it('over WhatsApp writes back, and a signed webhook tells of it', async () => {
+  it('over WhatsApp replies, and a signed webhook reports the reply', async () => {
     const { sandbox, received, text } = await start({ people: everybody });
     await text('+49151');
     await expect.poll(() => received.length).toBe(1);
@@ -115,13 +115,13 @@ describe('somebody who is written to', () => {
         provider_account_id: '1001',
         recipient: '49151',
         body: reply?.text,
-        // Meta tells whole seconds.
+        // Meta reports whole seconds.
         said_at: new Date(Math.floor(Date.parse(reply?.at ?? '') / 1_000) * 1_000).toISOString(),
       },
     ]);
   });
 
-  it('is told of again in the same words until that is taken, and the log says when it was', async () => {
+  it('has each reply reported in the same words until the webhook accepts it, and the log says when it did', async () => {
     const { sandbox, received, calls } = await start({}, 2);
     const reply = sandbox.write({ provider: 'unipile', account: 'ann', recipient: 'ada' }, 'hello?');
     expect(reply.told_at).toBeNull();
@@ -131,7 +131,7 @@ describe('somebody who is written to', () => {
     await expect.poll(() => sandbox.replies()[0]?.told_at).toMatch(/^\d{4}-.*Z$/);
   });
 
-  it('answers every message, or every second one, or never, as was drawn', async () => {
+  it('replies to every message, to every second one or to none, as drawn', async () => {
     const people = { shares: [0.4, 0.3], delayMs: [0, 1] as [number, number] };
     const patience = (name: string) => patienceOf(1, { provider: 'unipile', recipient: name }, people.shares);
     const [prompt, slow, silent] = [1, 2, null].map((n) => names.find((name) => patience(name) === n) ?? '');
@@ -140,8 +140,9 @@ describe('somebody who is written to', () => {
     for (let n = 0; n < 4; n += 1) {
       for (const name of [prompt, slow, silent]) await write(name as string);
       await new Promise((resolve) => setTimeout(resolve, 30));
-      const of = (name?: string) => sandbox.replies().filter(({ recipient }) => recipient === name).length;
-      counts.push([of(prompt), of(slow), of(silent)]);
+      const repliesOf = (name?: string) =>
+        sandbox.replies().filter(({ recipient }) => recipient === name).length;
+      counts.push([repliesOf(prompt), repliesOf(slow), repliesOf(silent)]);
     }
     expect(counts).toEqual([
       [1, 0, 0],
@@ -151,7 +152,7 @@ describe('somebody who is written to', () => {
     ]);
   });
 
-  it('is drawn by the seed and by who it is, in the shares that were asked', () => {
+  it('is drawn by the seed and the address, in the requested shares', () => {
     const drawn = (seed: number) =>
       names.map((recipient) => patienceOf(seed, { provider: 'unipile', recipient }, [0.5, 0.2]));
     expect(drawn(1)).toEqual(drawn(1));
@@ -165,7 +166,7 @@ describe('somebody who is written to', () => {
     expect(names.map((_, n) => number(`+49${n}`))).toEqual(names.map((_, n) => number(`49${n}`)));
   });
 
-  it('answers only the accounts that are named, and nobody where nothing is said', async () => {
+  it('replies only to the named accounts, and to none without the option', async () => {
     const { sandbox, start: write } = await start({ people: { ...everybody, accounts: ['ann'] } });
     await write('ada', 'bob');
     await write('ada', 'ann');
@@ -176,7 +177,7 @@ describe('somebody who is written to', () => {
     expect(other.sandbox.replies()).toEqual([]);
   });
 
-  it('writes nothing more once the sandbox is closed', async () => {
+  it('writes nothing after the sandbox has closed', async () => {
     const people = { shares: [1], delayMs: [60, 60] as [number, number] };
     const { sandbox, start: write } = await start({ people });
     await write('ada');
@@ -186,12 +187,12 @@ describe('somebody who is written to', () => {
   });
 });
 
-describe('somebody who writes first', () => {
+describe('a person who writes first', () => {
   const writing = { provider: 'whatsapp-cloud', account: '1001', recipient: '+49151', text: 'hello?' };
   const post = (url: string, body: unknown) =>
     fetch(`${url}/replies`, { method: 'POST', body: JSON.stringify(body) });
 
-  it('is told of, and may be written to by text from then on', async () => {
+  it('is reported, and may get free text from then on', async () => {
     const { sandbox, received, text } = await start({ enforceWindow: true });
     await expect(text('+49151')).rejects.toMatchObject({ kind: 'rejected', code: 131047 });
     expect((await post(sandbox.url, writing)).status).toBe(201);
@@ -200,23 +201,23 @@ describe('somebody who writes first', () => {
     expect(sandbox.deliveries()).toHaveLength(1);
   });
 
-  it('may be one of many', async () => {
+  it('may be one of several in a request', async () => {
     const { sandbox, received } = await start();
     const other = { ...writing, provider: 'unipile', account: 'ann', recipient: 'ada' };
-    const answer = await (await post(sandbox.url, [writing, other])).json();
-    expect(answer).toMatchObject([{ recipient: '+49151' }, { recipient: 'ada' }]);
+    const body = await (await post(sandbox.url, [writing, other])).json();
+    expect(body).toMatchObject([{ recipient: '+49151' }, { recipient: 'ada' }]);
     expect(await json(`${sandbox.url}/replies`)).toMatchObject(
-      answer.map(({ id }: { id: string }) => ({ id })),
+      body.map(({ id }: { id: string }) => ({ id })),
     );
     await expect.poll(() => received.length).toBe(2);
   });
 
   it.each([
-    ['nothing', null],
+    ['an empty body', null],
     ['another provider', { ...writing, provider: 'telegram' }],
-    ['no text', { ...writing, text: '' }],
-    ['one of two', [writing, {}]],
-  ])('is refused: %s', async (_what, body) => {
+    ['an empty text', { ...writing, text: '' }],
+    ['one invalid entry of two', [writing, {}]],
+  ])('is refused with %s', async (_case, body) => {
     const { sandbox } = await start();
     expect((await post(sandbox.url, body)).status).toBe(400);
     expect(sandbox.replies()).toEqual([]);

@@ -19,8 +19,8 @@ async function start(options?: SandboxOptions): Promise<Sandbox> {
   return sandbox;
 }
 
-/** Posts a text to a chat by hand; answers the status, or null when the connection was lost. */
-async function say(sandbox: Sandbox, text: string, chat = 'acc1__ada', signal?: AbortSignal) {
+/** Posts a text to a chat. Returns the status, or null if the connection was lost. */
+async function sendText(sandbox: Sandbox, text: string, chat = 'acc1__ada', signal?: AbortSignal) {
   const body = new FormData();
   body.append('text', text);
   const headers = { 'x-api-key': 'sandbox-key' };
@@ -35,28 +35,28 @@ const texts = (count: number) => Array.from({ length: count }, (_, number) => `t
 const json = async (url: string, init?: RequestInit) => (await fetch(url, init)).json();
 
 describe('the log', () => {
-  it('tells over HTTP what was really delivered', async () => {
+  it('lists over HTTP the messages that were really delivered', async () => {
     const sandbox = await start();
-    await say(sandbox, 'one');
-    await say(sandbox, 'two', 'acc2__bob');
-    await say(sandbox, 'three', 'acc2__gone-bob');
+    await sendText(sandbox, 'one');
+    await sendText(sandbox, 'two', 'acc2__bob');
+    await sendText(sandbox, 'three', 'acc2__gone-bob');
     expect(await json(`${sandbox.url}/deliveries`)).toMatchObject([
       { account: 'acc1', recipient: 'ada', text: 'one', at: expect.stringMatching(/^\d{4}-.*T.*Z$/) },
       { account: 'acc2', recipient: 'bob', text: 'two' },
     ]);
   });
 
-  it.each([0, 1, 1000, 2001])('of %d deliveries is one JSON array', (count) => {
+  it.each([0, 1, 1000, 2001])('is one JSON array for %d deliveries', (count) => {
     const log = new DeliveryLog();
     for (const text of texts(count)) log.take({ provider: 'unipile', account: 'a', recipient: 'b', text });
     expect(JSON.parse([...logJson(log.all())].join(''))).toEqual(log.all());
     expect(new Set(log.all().map(({ id }) => id)).size).toBe(count);
   });
 
-  it('of a chat is listed newest first, page by page', async () => {
+  it('lists a chat page by page, newest first', async () => {
     const sandbox = await start();
-    for (const text of ['a', 'b', 'c']) await say(sandbox, text);
-    await say(sandbox, 'elsewhere', 'acc1__bob');
+    for (const text of ['a', 'b', 'c']) await sendText(sandbox, text);
+    await sendText(sandbox, 'elsewhere', 'acc1__bob');
     const headers = { 'x-api-key': 'sandbox-key' };
     const url = `${sandbox.url}/api/v1/chats/acc1__ada/messages?limit=2`;
     const first = await json(url, { headers });
@@ -70,11 +70,13 @@ describe('the log', () => {
 });
 
 describe('faults', () => {
-  it('repeat with the seed, whatever the order of arrival', async () => {
+  it('repeat with the seed, in any order of arrival', async () => {
     const rates = { seed: 5, rateLimited: 0.3 };
     const fates = async (order: string[]) => {
       const sandbox = await start(rates);
-      const entries = await Promise.all(order.map(async (text) => [text, await say(sandbox, text)] as const));
+      const entries = await Promise.all(
+        order.map(async (text) => [text, await sendText(sandbox, text)] as const),
+      );
       return new Map(entries.sort());
     };
     const forwards = await fates(texts(40));
@@ -82,20 +84,20 @@ describe('faults', () => {
     expect(new Set(forwards.values())).toEqual(new Set([201, 429]));
   });
 
-  it('lose half of the lost answers before the message is taken, and half after', async () => {
+  it('lose half of the connections before the message is accepted, and half after', async () => {
     const sandbox = await start({ lost: 0.5 });
-    const all = await Promise.all(texts(60).map((text) => say(sandbox, text)));
+    const all = await Promise.all(texts(60).map((text) => sendText(sandbox, text)));
     const lost = all.filter((status) => status === null).length;
-    const takenAndLost = sandbox.deliveries().length - all.filter((status) => status === 201).length;
+    const acceptedAndLost = sandbox.deliveries().length - all.filter((status) => status === 201).length;
     expect(lost).toBeGreaterThan(15);
-    expect(takenAndLost).toBe(Math.floor(lost / 2));
+    expect(acceptedAndLost).toBe(Math.floor(lost / 2));
   });
 
-  it('can be changed while it runs, and nonsense changes nothing', async () => {
+  it('can be changed at run time, and invalid settings change nothing', async () => {
     const sandbox = await start();
     const change = (body: string) => fetch(`${sandbox.url}/faults`, { method: 'POST', body });
     expect((await change('{"rateLimited":1}')).status).toBe(200);
-    expect(await say(sandbox, 'limited')).toBe(429);
+    expect(await sendText(sandbox, 'limited')).toBe(429);
     for (const body of ['{"rateLimited":2}', '{"typo":1}', '{"latencyMs":[9,1]}', 'x']) {
       expect((await change(body)).status).toBe(400);
     }
@@ -108,7 +110,7 @@ describe('faults', () => {
     });
   });
 
-  it('refuse a restricted account, and no other, until it is restricted no more', async () => {
+  it('refuse a restricted account and no other, until the restriction is lifted', async () => {
     const sandbox = await start();
     const restrict = (restricted: string[]) =>
       fetch(`${sandbox.url}/faults`, { method: 'POST', body: JSON.stringify({ restricted }) });
@@ -126,52 +128,52 @@ describe('faults', () => {
       await expect(send()).rejects.toMatchObject({ ...refused, code: 'errors/account_restricted' });
     const text = { phoneNumberId: '1001', to: '+49151', text: 'hi', reference: 'r' };
     await expect(whatsapp.sendText(text)).rejects.toMatchObject({ ...refused, code: 131031 });
-    expect(await say(sandbox, 'of another', 'acc2__ada')).toBe(201);
+    expect(await sendText(sandbox, 'of another', 'acc2__ada')).toBe(201);
     await restrict([]);
-    expect(await say(sandbox, 'mended')).toBe(201);
+    expect(await sendText(sandbox, 'mended')).toBe(201);
     expect(sandbox.deliveries()).toHaveLength(2);
   });
 
-  it('spare a steady account, but for what its messages ask for', async () => {
+  it('spare a steady account, except for faults that its messages request', async () => {
     const sandbox = await start({ rateLimited: 0.5, lost: 0.5, steady: ['acc1'] });
-    for (const text of texts(10)) expect(await say(sandbox, text)).toBe(201);
-    expect(await say(sandbox, '[[429:1]]')).toBe(429);
-    expect(await say(sandbox, 'to another', 'acc2__ada')).not.toBe(201);
+    for (const text of texts(10)) expect(await sendText(sandbox, text)).toBe(201);
+    expect(await sendText(sandbox, '[[429:1]]')).toBe(429);
+    expect(await sendText(sandbox, 'to another', 'acc2__ada')).not.toBe(201);
   });
 
-  it('never fall upon a message that is refused anyway', async () => {
+  it('do not affect a message that is refused anyway', async () => {
     const sandbox = await start({ lost: 1 });
-    expect(await say(sandbox, '[[drop-after]]', 'acc1__gone-x')).toBe(422);
+    expect(await sendText(sandbox, '[[drop-after]]', 'acc1__gone-x')).toBe(422);
     expect(sandbox.deliveries()).toHaveLength(0);
   });
 });
 
 describe('a message', () => {
-  it('is taken at its turn even when the client has gone by then', async () => {
+  it('is accepted after its delay even if the client has disconnected', async () => {
     const sandbox = await start();
-    expect(await say(sandbox, '[[slow:150]]', 'acc1__ada', AbortSignal.timeout(50))).toBeNull();
+    expect(await sendText(sandbox, '[[slow:150]]', 'acc1__ada', AbortSignal.timeout(50))).toBeNull();
     expect(sandbox.deliveries()).toHaveLength(0);
     await expect.poll(() => sandbox.deliveries()).toHaveLength(1);
   });
 
-  it('that trickles to a client that has gone does not bring the sandbox down', async () => {
+  it('whose response trickles to a disconnected client does not crash the sandbox', async () => {
     const sandbox = await start();
-    await say(sandbox, '[[slow:80]] [[trickle]]', 'acc1__ada', AbortSignal.timeout(20));
+    await sendText(sandbox, '[[slow:80]] [[trickle]]', 'acc1__ada', AbortSignal.timeout(20));
     await expect.poll(() => sandbox.deliveries()).toHaveLength(1);
-    expect(await say(sandbox, 'next')).toBe(201);
+    expect(await sendText(sandbox, 'next')).toBe(201);
   });
 
-  it('waits for its latency', async () => {
+  it('takes at least its latency', async () => {
     const sandbox = await start({ latencyMs: [60, 80] });
     const began = performance.now();
-    await say(sandbox, 'later');
+    await sendText(sandbox, 'later');
     expect(performance.now() - began).toBeGreaterThanOrEqual(58);
   });
 
   it.each([
     ['without the key', '/api/v1/chats/a__b/messages', {}, 'x', 401],
     ['of an unknown chat', '/api/v1/chats/nobody/messages', { 'x-api-key': 'sandbox-key' }, 'form', 404],
-    ['that is no form', '/api/v1/chats/a__b/messages', { 'x-api-key': 'sandbox-key' }, '{', 400],
+    ['that is not a form', '/api/v1/chats/a__b/messages', { 'x-api-key': 'sandbox-key' }, '{', 400],
     ['above 1 MB', '/v23.0/1/messages', {}, 'x'.repeat(1024 * 1024 + 1), 413],
     ['without the token', '/v23.0/1/messages', {}, '{}', 401],
     ['of another type', '/v23.0/1/messages', { authorization: 'Bearer sandbox-token' }, 'sticker', 400],
@@ -207,11 +209,11 @@ describe('a WhatsApp message', () => {
       headers: { authorization: 'Bearer sandbox-token' },
       body: JSON.stringify({ messaging_product: 'whatsapp', to, ...content }),
     });
-    const answer = await response.json();
-    return [response.status, answer.error?.code ?? null];
+    const body = await response.json();
+    return [response.status, body.error?.code ?? null];
   }
 
-  it('may be a template, which the log tells in words and in full', async () => {
+  it('may be a template, which the log contains as text and in full', async () => {
     const sandbox = await start();
     expect(await send(sandbox, template('day_1', 'Ada', 'seven'))).toEqual([200, null]);
     expect(await send(sandbox, template('hello'))).toEqual([200, null]);
@@ -225,17 +227,17 @@ describe('a WhatsApp message', () => {
   });
 
   it.each([
-    ['of a template that is not approved', template('unapproved_day'), [404, 132001]],
-    ['of an empty parameter', template('day_1', ''), [400, 100]],
+    ['of an unapproved template', template('unapproved_day'), [404, 132001]],
+    ['with an empty parameter', template('day_1', ''), [400, 100]],
     ['of a template without a name', { type: 'template', template: {} }, [400, 100]],
-    ['of no template', { type: 'template' }, [400, 131051]],
-  ])('%s is refused', async (_what, content, refusal) => {
+    ['without a template', { type: 'template' }, [400, 131051]],
+  ])('%s is refused', async (_message, content, refusal) => {
     const sandbox = await start();
     expect(await send(sandbox, content)).toEqual(refusal);
     expect(sandbox.deliveries()).toEqual([]);
   });
 
-  it('goes to whoever has written, and where the window is kept to nobody else, but for templates', async () => {
+  it('reaches people who have written and, if the window is enforced, all others only as a template', async () => {
     const sandbox = await start({ enforceWindow: true });
     sandbox.write({ provider: 'whatsapp-cloud', account: '1001', recipient: '49151' }, 'hello?');
     sandbox.write({ provider: 'whatsapp-cloud', account: '1002', recipient: '49152' }, 'hello?');
@@ -254,11 +256,11 @@ describe('the chats with a person', () => {
     return { status: response.status, ...(await response.json()) };
   };
 
-  it('are those in which a message was delivered', async () => {
+  it('are those with a delivered message', async () => {
     const sandbox = await start();
-    await say(sandbox, 'hi', 'acc1__ada');
-    await say(sandbox, 'hi', 'acc2__ada');
-    await say(sandbox, '[[500]]', 'acc3__ada');
+    await sendText(sandbox, 'hi', 'acc1__ada');
+    await sendText(sandbox, 'hi', 'acc2__ada');
+    await sendText(sandbox, '[[500]]', 'acc3__ada');
     expect(await chats(sandbox, 'ada', '?account_id=acc2')).toMatchObject({
       status: 200,
       object: 'ChatList',
@@ -281,7 +283,7 @@ describe('the process', () => {
   const firstLine = async (stream: ChildProcess['stdout']) =>
     String((await once(stream as never, 'data'))[0]);
 
-  it('says where it listens, says so when the port is taken, and ends when told', async () => {
+  it('prints its address, complains if the port is in use, and exits on SIGTERM', async () => {
     const sandbox = await start();
     const busy = run('--port', new URL(sandbox.url).port);
     const child = run('--port', '0', '--quiet', '--latency', '1-2', '--seed', '9');
@@ -299,48 +301,39 @@ describe('the process', () => {
     expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
-  it('sends webhooks with the secrets of its environment, and does not start without them', async () => {
-    const secretless = run('--port', '0', '--unipile-webhook', 'http://127.0.0.1:9/');
-    const misled = runIn({ WHATSAPP_APP_SECRET: 's' }, '--port', '0', '--whatsapp-webhook', 'nowhere');
-    const heard: { secret: unknown; raw: string }[] = [];
+  it('sends webhooks with the secrets of its environment, and does not start without a secret or with invalid options', async () => {
+    const withoutSecret = run('--port', '0', '--unipile-webhook', 'http://127.0.0.1:9/');
+    const badAddress = runIn({ WHATSAPP_APP_SECRET: 's' }, '--port', '0', '--whatsapp-webhook', 'nowhere');
+    const received: { secret: unknown; raw: string }[] = [];
     const hook = createServer(async (request, response) => {
       let raw = '';
       for await (const chunk of request) raw += chunk;
-      heard.push({ secret: request.headers['unipile-auth'], raw });
+      received.push({ secret: request.headers['unipile-auth'], raw });
       response.end();
     });
     await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`;
     const flags = ['--port', '0', '--latency', '0-1', '--unipile-webhook', address];
-    const answering = [
-      '--people',
-      '0.5,0.5',
-      '--answer-after',
-      '1-2',
-      '--answered',
-      'acc1',
-      '--steady',
-      'acc1',
-    ];
-    const child = runIn({ UNIPILE_WEBHOOK_SECRET: 'u' }, ...flags, ...answering);
-    const impossible = run('--port', '0', '--people', '0.7,0.7');
+    const people = ['--people', '0.5,0.5', '--answer-after', '1-2', '--answered', 'acc1', '--steady', 'acc1'];
+    const child = runIn({ UNIPILE_WEBHOOK_SECRET: 'u' }, ...flags, ...people);
+    const badShares = run('--port', '0', '--people', '0.7,0.7');
     const [complaint, other, third, line] = await Promise.all([
-      firstLine(secretless.stderr),
-      firstLine(misled.stderr),
-      firstLine(impossible.stderr),
+      firstLine(withoutSecret.stderr),
+      firstLine(badAddress.stderr),
+      firstLine(badShares.stderr),
       firstLine(child.stdout),
     ]);
     expect(complaint).toContain('UNIPILE_WEBHOOK_SECRET');
     expect(other).toContain('--whatsapp-webhook must be an address');
     expect(third).toContain('--people must add up to 1 at most');
     const url = /http:\S+/.exec(line)?.[0] ?? '';
-    // The shares of faults are as by default: one of these comes through.
-    for (const text of texts(5)) await say({ url } as Sandbox, text);
-    const hears = (words: string) =>
-      expect.poll(() => heard.some(({ raw }) => raw.includes(words))).toBe(true);
-    await hears('"message":"text ');
-    await hears('"is_sender":false');
-    expect(new Set(heard.map(({ secret }) => secret))).toEqual(new Set(['u']));
+    // With the default fault rates at least one of these is delivered.
+    for (const text of texts(5)) await sendText({ url } as Sandbox, text);
+    const untilReceived = (words: string) =>
+      expect.poll(() => received.some(({ raw }) => raw.includes(words))).toBe(true);
+    await untilReceived('"message":"text ');
+    await untilReceived('"is_sender":false');
+    expect(new Set(received.map(({ secret }) => secret))).toEqual(new Set(['u']));
     child.kill('SIGTERM');
     expect(await once(child, 'exit')).toEqual([0, null]);
     await new Promise((resolve) => hook.close(resolve));
@@ -352,7 +345,7 @@ describe('the chats of an account', () => {
     ['v1', '/api/v1/chats?account_id=lister&limit=1', 'items', 'cursor'],
     ['v2', '/v2/lister/chats?limit=1', 'data', 'next_cursor'],
   ])(
-    'are listed by %s page after page, the latest first, each account’s its own',
+    'are listed by %s page by page, the latest first, and only those of the account',
     async (_, path, list, cursor) => {
       const sandbox = await start();
       const chats = ['ada', 'bob'].map((recipient) => ({

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { Sites } from '../../sandbox/sites.ts';
 
-/** The statuses of one site at these seconds since it was first asked. */
+/** Returns the statuses of a site at these seconds after its first request. */
 function statuses(path: string, seconds: number[]): (number | null)[] {
   let nowMs = Date.UTC(2030, 0, 1);
   const startMs = nowMs;
@@ -22,16 +22,16 @@ const waitOf = (path: string) => {
 };
 
 describe('a site', () => {
-  it('that flaps is up for 20 s, then down and up in turns of 40 s', () => {
+  it('that flaps is up for 20 s, then alternates between down and up every 40 s', () => {
     const at = [0, 19, 20, 59, 60, 99, 100, 139, 140];
     expect(statuses('/sites/flapping/shop', at)).toEqual([200, 200, 503, 503, 200, 200, 503, 503, 200]);
   });
 
-  it('that recovers is down for a minute from when it was first asked, and then up', () => {
+  it('that recovers is down for the first minute after its first request, and then up', () => {
     expect(statuses('/sites/recovering/shop', [0, 59, 60, 3_600])).toEqual([503, 503, 200, 200]);
   });
 
-  it('has a clock of its own', () => {
+  it('counts time from its own first request', () => {
     let nowMs = 0;
     const sites = new Sites(() => nowMs);
     sites.behaviourOf('/sites/recovering/one');
@@ -40,7 +40,7 @@ describe('a site', () => {
     expect(sites.behaviourOf('/sites/recovering/other')).toMatchObject({ response: { status: 503 } });
   });
 
-  it('takes a little time where it is well, and more where it is slow, the same each time', () => {
+  it('takes 20 to 150 ms if it is ok and 1.2 to 2.5 s if it is slow, the same each time', () => {
     for (const name of ['a', 'b', 'c', 'd', 'e']) {
       expect(waitOf(`/sites/ok/${name}`)).toBeGreaterThanOrEqual(20);
       expect(waitOf(`/sites/ok/${name}`)).toBeLessThanOrEqual(150);
@@ -52,13 +52,13 @@ describe('a site', () => {
   });
 });
 
-describe('over HTTP', () => {
+describe('a site over HTTP', () => {
   let sandbox: Sandbox;
   beforeEach(async () => {
     sandbox = await startSandbox();
   });
   afterEach(() => sandbox.close());
-  const ask = (path: string, init?: RequestInit) => fetch(sandbox.url + path, init);
+  const request = (path: string, init?: RequestInit) => fetch(sandbox.url + path, init);
 
   it.each([
     ['ok', 200, 'all is well'],
@@ -67,27 +67,27 @@ describe('over HTTP', () => {
     ['gone', 404, 'nothing here'],
     ['moved', 200, 'all is well'],
     ['unheard-of', 404, 'no such site'],
-  ])('%s answers %d: %s', async (behaviour, status, text) => {
-    const response = await ask(`/sites/${behaviour}/shop`);
+  ])('%s responds with %d: %s', async (behaviour, status, text) => {
+    const response = await request(`/sites/${behaviour}/shop`);
     expect([response.status, await response.text()]).toEqual([status, expect.stringContaining(text)]);
   });
 
-  it('one that is well answers HEAD and POST too', async () => {
-    expect((await ask('/sites/ok/shop', { method: 'HEAD' })).status).toBe(200);
-    expect((await ask('/sites/ok/shop', { method: 'POST', body: 'order' })).status).toBe(200);
+  it('ok responds to HEAD and POST too', async () => {
+    expect((await request('/sites/ok/shop', { method: 'HEAD' })).status).toBe(200);
+    expect((await request('/sites/ok/shop', { method: 'POST', body: 'order' })).status).toBe(200);
   });
 
-  it('loop leads to itself', async () => {
-    const response = await ask('/sites/loop/shop', { redirect: 'manual' });
+  it('loop redirects to itself', async () => {
+    const response = await request('/sites/loop/shop', { redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([302, '/sites/loop/shop']);
   });
 
   it.each(['silent', 'drip'])(
-    '%s is not answered in time, nor is it in the way of others',
+    '%s does not respond in time and does not block other sites',
     async (behaviour) => {
-      const given = ask(`/sites/${behaviour}/shop`, { signal: AbortSignal.timeout(300) });
-      await expect(given).rejects.toMatchObject({ name: 'TimeoutError' });
-      expect((await ask('/sites/ok/shop')).status).toBe(200);
+      const pending = request(`/sites/${behaviour}/shop`, { signal: AbortSignal.timeout(300) });
+      await expect(pending).rejects.toMatchObject({ name: 'TimeoutError' });
+      expect((await request('/sites/ok/shop')).status).toBe(200);
     },
   );
 

@@ -15,28 +15,28 @@ afterEach(async () => {
   }
 });
 
-interface Told {
+interface Call {
   headers: IncomingHttpHeaders;
   raw: string;
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape, for assertions
   body: any;
 }
 
-/** Hears webhooks, and answers each with the next status, the last one for ever; null cuts the connection. */
-async function hear(...statuses: (number | null)[]) {
-  const told: Told[] = [];
+/** Receives webhooks. Responds with the next status, and with the last one from then on; null cuts the connection. */
+async function listen(...statuses: (number | null)[]) {
+  const calls: Call[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const raw = Buffer.concat(chunks).toString('utf8');
-    const status = statuses[Math.min(told.length, statuses.length - 1)] ?? null;
-    told.push({ headers: request.headers, raw, body: JSON.parse(raw) });
+    const status = statuses[Math.min(calls.length, statuses.length - 1)] ?? null;
+    calls.push({ headers: request.headers, raw, body: JSON.parse(raw) });
     if (status === null) response.destroy();
     else response.writeHead(status).end('heard');
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { told, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` };
+  return { calls, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook` };
 }
 
 async function start(webhooks: WebhookSettings): Promise<Sandbox> {
@@ -67,13 +67,13 @@ function sendByUnipile(sandbox: Sandbox, text: string) {
 }
 
 describe('the sandbox', () => {
-  it('tells that a WhatsApp message was sent, then delivered, signed and with its reference', async () => {
-    const { told, url } = await hear(200);
+  it('reports a WhatsApp message as sent and then delivered, signed and with its reference', async () => {
+    const { calls, url } = await listen(200);
     const sandbox = await start({ whatsapp: { url, appSecret: 's' } });
     await sendByWhatsapp(sandbox, 'hi 👋');
-    await expect.poll(() => told.length).toBe(2);
+    await expect.poll(() => calls.length).toBe(2);
     const id = sandbox.deliveries()[0]?.id;
-    expect(told.map(({ body }) => body.entry[0].changes[0])).toMatchObject(
+    expect(calls.map(({ body }) => body.entry[0].changes[0])).toMatchObject(
       ['sent', 'delivered'].map((status) => ({
         field: 'messages',
         value: {
@@ -90,21 +90,21 @@ describe('the sandbox', () => {
         },
       })),
     );
-    for (const { raw, headers } of told) {
+    for (const { raw, headers } of calls) {
       const hex = createHmac('sha256', 's').update(raw).digest('hex');
       expect(headers['x-hub-signature-256']).toBe(`sha256=${hex}`);
     }
   });
 
-  it('leaves out the number of who writes by the user id, and takes messages to that', async () => {
-    const { told, url } = await hear(200);
+  it('omits the number of a person who writes by user id, and accepts messages to that id', async () => {
+    const { calls, url } = await listen(200);
     const sandbox = await start({ whatsapp: { url, appSecret: 's' } });
     const [number, userId] = ['+4915100000001', 'US.91000000015194'];
     const chat = { provider: 'whatsapp-cloud', account: '1001' } as const;
     sandbox.write({ ...chat, recipient: number }, 'hi');
     sandbox.write({ ...chat, recipient: userId }, 'hi');
-    await expect.poll(() => told.length).toBe(2);
-    const messages = told.map(({ body }) => body.entry[0].changes[0].value.messages[0]);
+    await expect.poll(() => calls.length).toBe(2);
+    const messages = calls.map(({ body }) => body.entry[0].changes[0].value.messages[0]);
     expect(messages.map(({ from, from_user_id }) => [from, from_user_id]).sort()).toEqual([
       [undefined, userId],
       ['4915100000001', userId],
@@ -118,21 +118,21 @@ describe('the sandbox', () => {
     expect(await (await send({ recipient: userId })).json()).toMatchObject({
       contacts: [{ user_id: userId }],
     });
-    await expect.poll(() => told.length).toBe(4);
-    const [status] = told[3]?.body.entry[0].changes[0].value.statuses ?? [];
+    await expect.poll(() => calls.length).toBe(4);
+    const [status] = calls[3]?.body.entry[0].changes[0].value.statuses ?? [];
     expect(status).toMatchObject({ recipient_user_id: userId });
     expect(status).not.toHaveProperty('recipient_id');
     expect((await send({ to: userId })).status).toBe(400);
     expect((await send({})).status).toBe(400);
   });
 
-  it('tells of a message in a chat of Unipile as of one that the account itself sent, with the secret', async () => {
-    const { told, url } = await hear(200);
+  it('reports a message over Unipile as sent by the account itself, with the secret', async () => {
+    const { calls, url } = await listen(200);
     const sandbox = await start({ unipile: { url, secret: 'u' } });
     await sendByUnipile(sandbox, 'hi ada');
-    await expect.poll(() => told.length).toBe(1);
-    expect(told[0]?.headers['unipile-auth']).toBe('u');
-    const { body } = told[0] ?? {};
+    await expect.poll(() => calls.length).toBe(1);
+    expect(calls[0]?.headers['unipile-auth']).toBe('u');
+    const { body } = calls[0] ?? {};
     expect(body).toMatchObject({
       event: 'message_received',
       account_id: 'acc1',
@@ -144,29 +144,29 @@ describe('the sandbox', () => {
     expect(body.sender.attendee_provider_id).toBe(body.account_info.user_id);
   });
 
-  it('tells of a message whose answer was lost, and of none that was not taken', async () => {
-    const { told, url } = await hear(200);
+  it('reports a message whose response was lost, and none that was not accepted', async () => {
+    const { calls, url } = await listen(200);
     const sandbox = await start({ unipile: { url, secret: 'u' } });
     await sendByUnipile(sandbox, '[[drop-before]]').catch(() => null);
     await sendByUnipile(sandbox, '[[limit]]');
     await sendByUnipile(sandbox, '[[drop-after]]').catch(() => null);
-    await expect.poll(() => told.length).toBe(1);
+    await expect.poll(() => calls.length).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(told.map(({ body }) => body.message)).toEqual(['[[drop-after]]']);
+    expect(calls.map(({ body }) => body.message)).toEqual(['[[drop-after]]']);
   });
 
-  it('tells it again, in the same words, until the answer is 200', async () => {
-    const { told, url } = await hear(503, null, 302, 201, 200);
+  it('repeats a report, in the same words, until the response is 200', async () => {
+    const { calls, url } = await listen(503, null, 302, 201, 200);
     const sandbox = await start({ unipile: { url, secret: 'u' } });
     await sendByUnipile(sandbox, 'again');
-    await expect.poll(() => told.length).toBe(5);
+    await expect.poll(() => calls.length).toBe(5);
     await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(new Set(told.map(({ raw }) => raw)).size).toBe(1);
-    expect(told).toHaveLength(5);
+    expect(new Set(calls.map(({ raw }) => raw)).size).toBe(1);
+    expect(calls).toHaveLength(5);
   });
 
-  it('gives up after five repetitions, and goes on taking messages', async () => {
-    const { told, url } = await hear(500);
+  it('gives up after five repetitions and still accepts messages', async () => {
+    const { calls, url } = await listen(500);
     const givenUp: string[] = [];
     const sandbox = await start({
       unipile: { url, secret: 'u' },
@@ -174,12 +174,12 @@ describe('the sandbox', () => {
     });
     await sendByUnipile(sandbox, 'in vain');
     await expect.poll(() => givenUp).toEqual(['status 500']);
-    expect(told).toHaveLength(6);
+    expect(calls).toHaveLength(6);
     expect((await sendByUnipile(sandbox, 'next')).status).toBe(201);
   });
 
-  it('does not mind that nobody listens', async () => {
-    const { url } = await hear(200);
+  it('accepts messages while the webhook’s address is unreachable', async () => {
+    const { url } = await listen(200);
     await new Promise((resolve) => servers.pop()?.close(resolve));
     const givenUp: string[] = [];
     const sandbox = await start({
@@ -191,12 +191,12 @@ describe('the sandbox', () => {
     expect(givenUp.join()).toContain('ECONNREFUSED');
   });
 
-  it('tells nothing more once it is closed', async () => {
-    const { told, url } = await hear(200);
+  it('reports nothing after it has closed', async () => {
+    const { calls, url } = await listen(200);
     const sandbox = await start({ unipile: { url, secret: 'u' }, delayMs: [60, 60] });
     await sendByUnipile(sandbox, 'too late');
     await sandbox.close();
     await new Promise((resolve) => setTimeout(resolve, 120));
-    expect(told).toEqual([]);
+    expect(calls).toEqual([]);
   });
 });

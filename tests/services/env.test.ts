@@ -18,41 +18,49 @@ const upstash = { UPSTASH_REDIS_REST_URL: 'https://eu1.upstash.io', UPSTASH_REDI
 const kv = { KV_REST_API_URL: 'https://kv.upstash.io', KV_REST_API_TOKEN: 'kv-token' };
 
 describe('the environment chooses', () => {
-  it.each<[what: string, variables: Variables, expected: object]>([
-    ['the embedded database where nothing is set', {}, { store: embedded }],
+  it.each<[label: string, variables: Variables, expected: object]>([
+    ['the embedded database if nothing is set', {}, { store: embedded }],
     [
-      'the embedded database where all is empty',
+      'the embedded database if every variable is empty',
       emptied({ ...supabase, ...upstash, ...kv }),
       { store: embedded },
     ],
-    ['its directory', { PUNCTUAL_DATA: '/data/p' }, { store: { kind: 'embedded', directory: '/data/p' } }],
-    ['Supabase where both its variables are set', supabase, { store: asSupabase }],
+    [
+      'the directory of the embedded database',
+      { PUNCTUAL_DATA: '/data/p' },
+      { store: { kind: 'embedded', directory: '/data/p' } },
+    ],
+    ['Supabase if both its variables are set', supabase, { store: asSupabase }],
     [
       'Supabase with a secret key in place of the legacy one',
       { SUPABASE_URL: supabase.SUPABASE_URL, SUPABASE_SECRET_KEY: 'sb_secret_1' },
       { store: { ...asSupabase, serviceRoleKey: 'sb_secret_1' } },
     ],
     [
-      'the secret key where the legacy one is set too',
+      'the secret key if the legacy one is set too',
       { ...supabase, SUPABASE_SECRET_KEY: 'sb_secret_1' },
       { store: { ...asSupabase, serviceRoleKey: 'sb_secret_1' } },
     ],
     [
-      'the legacy key where the secret one is empty',
+      'the legacy key if the secret one is empty',
       { ...supabase, SUPABASE_SECRET_KEY: ' ' },
       { store: asSupabase },
     ],
     ['Supabase on Vercel', { ...supabase, VERCEL: '1' }, { store: asSupabase }],
     ['Supabase in production', { ...supabase, NODE_ENV: 'production' }, { store: asSupabase }],
-    ['Supabase where it is asked for', { ...supabase, STORE: 'supabase' }, { store: asSupabase }],
-    ['the embedded database where it is asked for', { ...supabase, STORE: 'embedded' }, { store: embedded }],
+    ['Supabase if STORE names it', { ...supabase, STORE: 'supabase' }, { store: asSupabase }],
+    ['the embedded database if STORE names it', { ...supabase, STORE: 'embedded' }, { store: embedded }],
     [
-      'the embedded one in production where it is meant',
+      'the embedded database in production if STORE names it',
       { NODE_ENV: 'production', STORE: 'embedded' },
       { store: embedded },
     ],
-    ['the embedded one for the demo', { NODE_ENV: 'production', PUNCTUAL_DEMO: '1' }, { store: embedded }],
-    ['no lock where nothing is set', {}, { upstash: undefined }],
+    [
+      'the embedded database for the demo',
+      { NODE_ENV: 'production', PUNCTUAL_DEMO: '1' },
+      { store: embedded },
+    ],
+    ['no lock if nothing is set', {}, { upstash: undefined }],
     ['Upstash', upstash, { upstash: { url: 'https://eu1.upstash.io', token: 'redis-token' } }],
     [
       'Upstash by the names of Vercel’s marketplace',
@@ -60,11 +68,11 @@ describe('the environment chooses', () => {
       { upstash: { url: 'https://kv.upstash.io', token: 'kv-token' } },
     ],
     [
-      'Upstash’s own names first',
+      'Upstash by its own names first',
       { ...kv, ...upstash },
       { upstash: { url: 'https://eu1.upstash.io', token: 'redis-token' } },
     ],
-    ['no provider where nothing is set', {}, { unipile: undefined, whatsappCloud: undefined }],
+    ['no provider if nothing is set', {}, { unipile: undefined, whatsappCloud: undefined }],
     [
       'Unipile',
       { UNIPILE_DSN: 'api1.unipile.com:13111', UNIPILE_API_KEY: 'unipile-key' },
@@ -77,12 +85,12 @@ describe('the environment chooses', () => {
     ],
     ['no provider by a version alone', { UNIPILE_API_VERSION: 'v2' }, { unipile: undefined }],
     [
-      'how late Unipile’s messages may show up',
+      'how late Unipile’s messages may appear',
       { UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k', UNIPILE_MAX_LATE_SECONDS: ' 90 ' },
       { unipile: { dsn: 'd', apiKey: 'k', maxLateMs: 90_000 } },
     ],
     [
-      'nothing of how late they may, where it is not set',
+      'no limit on late messages of Unipile if it is not set',
       { UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k', UNIPILE_MAX_LATE_SECONDS: ' ' },
       { unipile: { maxLateMs: undefined } },
     ],
@@ -99,12 +107,12 @@ describe('the environment chooses', () => {
       },
     ],
     [
-      'that WhatsApp tells who has written, where its webhooks are heard',
+      'knowledge of WhatsApp’s replies if its app secret is set',
       { WHATSAPP_ACCESS_TOKEN: 't', WHATSAPP_APP_SECRET: ' s' },
       { whatsappCloud: { knowsReplies: true } },
     ],
     [
-      'another WhatsApp',
+      'another version and URL of WhatsApp',
       {
         WHATSAPP_ACCESS_TOKEN: 't',
         WHATSAPP_API_VERSION: 'v99.0',
@@ -113,55 +121,55 @@ describe('the environment chooses', () => {
       { whatsappCloud: { accessToken: 't', apiVersion: 'v99.0', baseUrl: 'http://127.0.0.1:4020' } },
     ],
     [
-      'secrets without the spaces of a copy',
+      'secrets without surrounding spaces',
       { ...supabase, SUPABASE_SERVICE_ROLE_KEY: ' service-role-key\n' },
       { store: asSupabase },
     ],
     [
-      'nothing of a variable that holds only spaces',
+      'no provider if its variables hold only spaces',
       { UNIPILE_DSN: ' ', UNIPILE_API_KEY: '  ' },
       { unipile: undefined },
     ],
-    ['its own directory over one of spaces', { PUNCTUAL_DATA: '  ' }, { store: embedded }],
-    ['what to log', { LOG_LEVEL: 'debug' }, { logLevel: 'debug' }],
     [
-      'nothing of monitors where nothing is set',
+      'the default directory if PUNCTUAL_DATA holds only spaces',
+      { PUNCTUAL_DATA: '  ' },
+      { store: embedded },
+    ],
+    ['the log level', { LOG_LEVEL: 'debug' }, { logLevel: 'debug' }],
+    [
+      'no settings of monitors if nothing is set',
       { MONITOR_CANARIES: ' ' },
       { monitorAllowPrivate: [], monitorCanaries: [], monitorDnsServers: [] },
     ],
     [
-      'where monitors may look although it is private',
+      'the private addresses that monitors may check',
       { MONITOR_ALLOW_PRIVATE: 'intranet, 127.0.0.1:4010 ,10.1.0.0/16,[::1]:80,fd00::/8,::1,' },
       { monitorAllowPrivate: ['intranet', '127.0.0.1:4010', '10.1.0.0/16', '[::1]:80', 'fd00::/8', '::1'] },
     ],
     [
-      'what a region asks about itself',
+      'the canaries of a region',
       { MONITOR_CANARIES: 'https://example.com/up?a=1, tcp://1.1.1.1:443,http://[2606:4700::1111]' },
       { monitorCanaries: ['https://example.com/up?a=1', 'tcp://1.1.1.1:443', 'http://[2606:4700::1111]'] },
     ],
     [
-      'who is asked for addresses',
+      'the DNS servers of monitors',
       { MONITOR_DNS_SERVERS: '1.1.1.1,127.0.0.1:5353,2606:4700::1111,[::1]:5353' },
       { monitorDnsServers: ['1.1.1.1', '127.0.0.1:5353', '2606:4700::1111', '[::1]:5353'] },
     ],
-  ])('%s', (_what, variables, expected) => {
+  ])('%s', (_label, variables, expected) => {
     expect(serverEnv(variables)).toMatchObject(expected);
   });
 });
 
 describe('the environment is refused', () => {
   const both = ['SUPABASE_URL', 'SUPABASE_SECRET_KEY'];
-  it.each<[what: string, variables: Variables, named: string[]]>([
+  it.each<[label: string, variables: Variables, named: string[]]>([
     ['on Vercel without Supabase', { VERCEL: '1' }, both],
-    [
-      'on Vercel without Supabase, whatever the database that is asked for',
-      { VERCEL: '1', STORE: 'embedded' },
-      both,
-    ],
+    ['on Vercel without Supabase, whatever STORE says', { VERCEL: '1', STORE: 'embedded' }, both],
     ['on Vercel without Supabase, even as the demo', { VERCEL: '1', PUNCTUAL_DEMO: '1' }, both],
     ['in production without Supabase', { NODE_ENV: 'production' }, both],
     ['in production with empty variables', { NODE_ENV: 'production', ...emptied(supabase) }, both],
-    ['where Supabase is asked for and not set', { STORE: 'supabase' }, both],
+    ['if STORE names Supabase and its variables are not set', { STORE: 'supabase' }, both],
     ['with half of Supabase', { SUPABASE_URL: supabase.SUPABASE_URL }, ['SUPABASE_SECRET_KEY']],
     ['with the other half of Supabase', { SUPABASE_SECRET_KEY: 'hush' }, ['SUPABASE_URL']],
     ['with the legacy key alone', { SUPABASE_SERVICE_ROLE_KEY: 'hush' }, ['SUPABASE_URL']],
@@ -174,24 +182,20 @@ describe('the environment is refused', () => {
     ['with half of a KV store', { KV_REST_API_TOKEN: 'hush' }, ['KV_REST_API_URL']],
     ['with half of Unipile', { UNIPILE_DSN: 'api1.unipile.com' }, ['UNIPILE_API_KEY']],
     ...['v3', '2', 'V2', 'hush'].map((version): [string, Variables, string[]] => [
-      `with ${version} of Unipile`,
+      `with version ${version} of Unipile`,
       { UNIPILE_API_VERSION: version, UNIPILE_DSN: 'd', UNIPILE_API_KEY: 'k' },
       ['UNIPILE_API_VERSION'],
     ]),
     ['with the other half of Unipile', { UNIPILE_API_KEY: 'hush' }, ['UNIPILE_DSN']],
     [
-      'with half of a pair in spaces',
+      'with a pair whose second variable holds only spaces',
       { UNIPILE_DSN: 'api1.unipile.com', UNIPILE_API_KEY: '  ' },
       ['UNIPILE_API_KEY'],
     ],
-    ['with an address that is none', { ...supabase, SUPABASE_URL: 'hush' }, ['SUPABASE_URL']],
-    [
-      'with an address of a database',
-      { ...supabase, SUPABASE_URL: 'postgres://u:hush@db/p' },
-      ['SUPABASE_URL'],
-    ],
+    ['with an invalid Supabase URL', { ...supabase, SUPABASE_URL: 'hush' }, ['SUPABASE_URL']],
+    ['with the URL of a database', { ...supabase, SUPABASE_URL: 'postgres://u:hush@db/p' }, ['SUPABASE_URL']],
     ...['0', '86401', '1.5', '-1', '1e3', 'hush', '10m'].map((late): [string, Variables, string[]] => [
-      `with messages that show up ${late} s late`,
+      `with messages that appear ${late} s late`,
       { UNIPILE_MAX_LATE_SECONDS: late },
       ['UNIPILE_MAX_LATE_SECONDS'],
     ]),
@@ -213,9 +217,9 @@ describe('the environment is refused', () => {
         [name],
       ]),
     ),
-    ['with a database that is unknown', { STORE: 'hush' }, ['STORE']],
-    ['with two things wrong', { STORE: 'hush', KV_REST_API_URL: 'hush' }, ['STORE', 'KV_REST_API_URL']],
-  ])('%s, by name and never by value', (_what, variables, named) => {
+    ['with an unknown database', { STORE: 'hush' }, ['STORE']],
+    ['with two faults', { STORE: 'hush', KV_REST_API_URL: 'hush' }, ['STORE', 'KV_REST_API_URL']],
+  ])('%s, and the error names variables and never values', (_label, variables, named) => {
     const error = refusal(variables);
     expect(error.kind).toBe('not_configured');
     expect(error.variables.toSorted()).toEqual(named.toSorted());
@@ -223,35 +227,37 @@ describe('the environment is refused', () => {
     expect(error.message).not.toContain('hush');
   });
 
-  it('with a word about what else would do, where something else would', () => {
+  it('with a hint at STORE=embedded only where it is an option', () => {
     expect(refusal({ NODE_ENV: 'production' }).message).toContain('STORE=embedded');
     expect(refusal({ VERCEL: '1' }).message).not.toContain('STORE=embedded');
   });
 });
 
-it('is described in docs/environment.md, every variable of it that a person sets', () => {
+it('docs/environment.md describes every variable that a user sets', () => {
   const source = readFileSync('lib/services/env.ts', 'utf8');
   const names = [...source.matchAll(/^ {2}([A-Z_]+): |\bset\('([A-Z_]+)'\)/gm)].map(
     ([, one, other]) => one ?? other,
   );
   const described = readFileSync('docs/environment.md', 'utf8');
-  const byVercel = /^(VERCEL|PORT$)/;
+  const setByVercel = /^(VERCEL|PORT$)/;
   expect(names.length).toBeGreaterThan(30);
-  expect(names.filter((name) => !byVercel.test(`${name}`) && !described.includes(`\`${name}\``))).toEqual([]);
+  expect(names.filter((name) => !setByVercel.test(`${name}`) && !described.includes(`\`${name}\``))).toEqual(
+    [],
+  );
 });
 
-describe('who may come in', () => {
-  it('is known however wrong the rest is', () => {
+describe('access', () => {
+  it('is read even if other variables are invalid', () => {
     expect(accessEnv({ STORE: 'mysql', CRON_SECRET: 'a', API_KEY: 'b' })).toMatchObject({
       cronSecrets: ['a'],
       apiKey: 'b',
     });
   });
 
-  it.each<[what: string, variables: Variables, expected: object]>([
-    ['nobody where nothing is set', { NODE_ENV: 'production' }, { cronSecrets: [], dashboardOpen: false }],
+  it.each<[label: string, variables: Variables, expected: object]>([
+    ['nobody if nothing is set', { NODE_ENV: 'production' }, { cronSecrets: [], dashboardOpen: false }],
     [
-      'nobody where all is empty',
+      'nobody if every variable is empty',
       { CRON_SECRET: '', CRON_SECRET_PREVIOUS: ' ', API_KEY: '' },
       { cronSecrets: [] },
     ],
@@ -266,14 +272,14 @@ describe('who may come in', () => {
       { CRON_SECRET: 'a\n' },
       { cronSecrets: ['a'] },
     ],
-    ['anybody at the dashboard in development', { NODE_ENV: 'development' }, { dashboardOpen: true }],
+    ['anyone at the dashboard in development', { NODE_ENV: 'development' }, { dashboardOpen: true }],
     [
-      'anybody at the dashboard of the demo',
+      'anyone at the dashboard of the demo',
       { NODE_ENV: 'production', PUNCTUAL_DEMO: '1' },
       { dashboardOpen: true },
     ],
     [
-      'who knows the password in development',
+      'anyone with the password in development',
       { DASHBOARD_PASSWORD: 'p' },
       { dashboardOpen: false, dashboardPassword: 'p' },
     ],
@@ -288,11 +294,11 @@ describe('who may come in', () => {
       { VERCEL: '1', PUNCTUAL_DEMO: '1' },
       { dashboardOpen: false },
     ],
-  ])('is %s', (_what, variables, expected) => {
+  ])('is open to %s', (_label, variables, expected) => {
     expect(accessEnv(variables)).toMatchObject(expected);
   });
 
-  it('is a provider that knows its secret, and none whose secret is empty', () => {
+  it('is open to a provider whose secret is set, and to none whose secret is empty', () => {
     const names = ['WHATSAPP_APP_SECRET', 'WHATSAPP_VERIFY_TOKEN', 'UNIPILE_WEBHOOK_SECRET'];
     expect(accessEnv(Object.fromEntries(names.map((name) => [name, `${name}\n`])))).toMatchObject({
       whatsappAppSecret: 'WHATSAPP_APP_SECRET',
@@ -306,7 +312,7 @@ describe('who may come in', () => {
     });
   });
 
-  it('is not everybody with an empty key', () => {
+  it('is not opened by an empty key', () => {
     expect(accessEnv({ API_KEY: ' ', DASHBOARD_PASSWORD: '' })).toMatchObject({
       apiKey: undefined,
       dashboardPassword: undefined,
@@ -324,7 +330,7 @@ function refusal(variables: Variables): EnvError {
   throw new Error('nothing was refused');
 }
 
-/** As a hosting dashboard keeps variables that nobody filled in. */
+/** Empties the variables, as a hosting dashboard keeps those that nobody has filled in. */
 function emptied(variables: Variables): Variables {
   return Object.fromEntries(Object.keys(variables).map((name) => [name, '']));
 }

@@ -13,7 +13,7 @@ function bench() {
   return { state, shared: { read, forget: reading.forget } };
 }
 
-it('a hundred who ask at once, and those who ask within the second, get one reading', async () => {
+it('one read serves 100 callers at once and all callers within the second', async () => {
   const { state, shared } = bench();
   expect(new Set(await Promise.all(Array.from({ length: 100 }, shared.read)))).toEqual(new Set([1]));
   state.now += 999;
@@ -22,7 +22,7 @@ it('a hundred who ask at once, and those who ask within the second, get one read
   expect(await shared.read()).toBe(2);
 });
 
-it('what failed is not kept', async () => {
+it('a failed read is not kept', async () => {
   const { state, shared } = bench();
   state.fails = true;
   await expect(Promise.all([shared.read(), shared.read()])).rejects.toThrow('the database is away');
@@ -31,7 +31,7 @@ it('what failed is not kept', async () => {
   expect(await shared.read()).toBe(2);
 });
 
-it('what was forgotten while it was read is read anew, and does not forget the new one when it fails', async () => {
+it('a value that is forgotten during its read is read again, and the failure of the first read does not drop the second', async () => {
   const { state, shared } = bench();
   state.fails = true;
   const failing = shared.read();

@@ -19,14 +19,14 @@ let gateway: RestGateway;
 beforeAll(async () => {
   database = await openTestDatabase();
   postgrest = createServer(async (request, response) => {
-    const answer = (status: number, body: unknown) =>
+    const respond = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (request.headers.authorization !== `Bearer ${LEGACY_KEY}`) {
-      answer(401, { code: '42501', message: 'permission denied for schema punctual' });
+      respond(401, { code: '42501', message: 'permission denied for schema punctual' });
       return;
     }
     const args = (await json(request)) as Record<string, unknown>;
-    answer(200, await database.rpc((request.url ?? '').replace('/rpc/', ''), args));
+    respond(200, await database.rpc((request.url ?? '').replace('/rpc/', ''), args));
   });
   await new Promise<void>((resolve) => postgrest.listen(0, '127.0.0.1', resolve));
   gateway = await startRestGateway(`http://127.0.0.1:${(postgrest.address() as AddressInfo).port}`, {
@@ -59,7 +59,7 @@ async function tick(variables: Record<string, string>) {
 }
 
 describe('a secret key', () => {
-  it('ticks, also where the disabled legacy key is set beside it', async () => {
+  it('runs a tick, even if the disabled legacy key is set too', async () => {
     const [job] = await database.sql(
       `insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}') returning id`,
     );
@@ -71,12 +71,12 @@ describe('a secret key', () => {
   });
 });
 
-describe('a key that Supabase refuses says what to do, and is not told', () => {
-  it.each<[what: string, variables: Record<string, string>, reason: string]>([
-    ['one of another project', { SUPABASE_SECRET_KEY: 'sb_secret_of-another' }, 'Invalid API key'],
+describe('the error says what to do and hides the key if Supabase refuses', () => {
+  it.each<[label: string, variables: Record<string, string>, reason: string]>([
+    ['a key of another project', { SUPABASE_SECRET_KEY: 'sb_secret_of-another' }, 'Invalid API key'],
     ['a disabled legacy key', { SUPABASE_SERVICE_ROLE_KEY: LEGACY_KEY }, 'Legacy API keys are disabled'],
     ['a publishable key', { SUPABASE_SECRET_KEY: PUBLISHABLE_KEY }, 'permission denied for schema punctual'],
-  ])('%s', async (_what, variables, reason) => {
+  ])('%s', async (_label, variables, reason) => {
     const { status, body } = await tick(variables);
     expect(status).toBe(503);
     expect(body.error).toMatchObject({
@@ -89,17 +89,17 @@ describe('a key that Supabase refuses says what to do, and is not told', () => {
   });
 });
 
-describe('the gateway, as Supabase’s,', () => {
-  const ask = async (headers: Record<string, string>) =>
+describe('the gateway, like Supabase’s,', () => {
+  const statusOf = async (headers: Record<string, string>) =>
     (await fetch(`${gateway.url}/rest/v1/rpc/read_health`, { method: 'POST', headers, body: '{}' })).status;
 
-  it.each<[what: string, headers: Record<string, string>, status: number]>([
-    ['takes the key as apikey alone', { apikey: SECRET_KEY }, 200],
-    ['takes the key in both headers', { apikey: SECRET_KEY, authorization: `Bearer ${SECRET_KEY}` }, 200],
+  it.each<[label: string, headers: Record<string, string>, status: number]>([
+    ['accepts the key as apikey alone', { apikey: SECRET_KEY }, 200],
+    ['accepts the key in both headers', { apikey: SECRET_KEY, authorization: `Bearer ${SECRET_KEY}` }, 200],
     ['refuses the key as Bearer alone', { authorization: `Bearer ${SECRET_KEY}` }, 401],
-    ['refuses another Bearer', { apikey: SECRET_KEY, authorization: `Bearer ${LEGACY_KEY}` }, 401],
-    ['refuses a key that it does not know', { apikey: 'sb_secret_of-another' }, 401],
-  ])('%s', async (_what, headers, status) => {
-    expect(await ask(headers)).toBe(status);
+    ['refuses another key as Bearer', { apikey: SECRET_KEY, authorization: `Bearer ${LEGACY_KEY}` }, 401],
+    ['refuses an unknown key', { apikey: 'sb_secret_of-another' }, 401],
+  ])('%s', async (_label, headers, status) => {
+    expect(await statusOf(headers)).toBe(status);
   });
 });

@@ -15,30 +15,30 @@ interface Limit {
   admits(touchedRows: number): boolean;
 }
 
-/** The database of one run: freshly migrated, with the recorder of the simulation in it. */
+/** The freshly migrated database of one run, with the recorder installed. */
 export interface SimulationDatabase {
-  /** How many calls and statements were sent so far. */
+  /** How many calls and statements have been sent. */
   readonly calls: number;
   /**
    * Calls a function of the schema `punctual` at an instant; throws a `StoreError`.
    *
-   * `limit`: how long one row takes to be read or written, and whether the call may last as long as that many rows take; where not it is
-   * cancelled, and nothing of it stays.
+   * `limit`: the milliseconds that one row takes to read or write, and whether a call may touch that many rows. If it may not, the call is
+   * cancelled and rolled back.
    */
   call(fn: string, args: Record<string, unknown>, at: number, limit?: Limit): Promise<unknown>;
-  /** One statement as the owner, at an instant. Its one column `answer` is JSON. */
+  /** Runs one statement as the owner, at an instant. Returns its one column `answer`, which is JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
   sql(text: string, params: unknown[], at: number): Promise<any>;
-  /** Keeps a copy of all of it, for `goBack`. Nothing else may be under way. */
+  /** Saves a copy for `goBack`. No call may be under way. */
   save(): Promise<void>;
-  /** Is again as it was when it was saved. */
+  /** Restores the saved copy. */
   goBack(): Promise<void>;
   close(): Promise<void>;
 }
 
 type Query = (text: string, params: unknown[]) => Promise<{ rows: { answer?: unknown; touched?: string }[] }>;
 
-/** Postgres in this process, loaded from the snapshot of the tests. */
+/** Opens a Postgres in this process, loaded from the tests' snapshot. */
 export async function openEmbedded(file?: string): Promise<SimulationDatabase> {
   let db = await PGlite.create({ loadDataDir: new Blob([readFileSync(file ?? (await snapshotFile()))]) });
   await db.exec(recorder);
@@ -67,11 +67,11 @@ function snapshotFile(): Promise<string> {
 
 const template = 'simulation_template';
 
-/** A Postgres server of its own (15, 17 or 18, by the variable STACK_POSTGRES), with a migrated database to copy. */
+/** Starts a Postgres server (15, 17 or 18, by the variable STACK_POSTGRES) with a migrated template database. */
 export async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   const version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15';
-  // Nothing here outlives the server, so nothing has to be safe on disk. What autovacuum learns, and when, changes plans, and so what a call costs:
-  // a seed would not repeat itself.
+  // No data outlives the server, so none has to be durable. Autovacuum is off because its statistics change plans and costs, and a seed would
+  // not repeat.
   const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' };
   const server = await startPostgresServer(version, settings);
   try {
@@ -84,14 +84,14 @@ export async function startServer(): Promise<{ url: string; stop(): Promise<void
   }
 }
 
-/** A database of its own on that server. One connection: calls are carried out one after the other. */
+/** Creates and opens a database on that server. It has one connection, so its calls run one at a time. */
 export async function openOnServer(serverUrl: string, name: string): Promise<SimulationDatabase> {
-  // Copies wait for each other: the template takes one at a time.
+  // Postgres copies a template for one database at a time; others wait.
   await asAdmin(serverUrl, `create database ${name} template ${template}`);
   let client = new Client({ connectionString: databaseUrl(serverUrl, name) });
   await client.connect();
   await client.query(recorder);
-  /** What is copied or dropped may have no connection. */
+  /** Closes the connection for statements that copy or drop the database, then connects again. */
   const withoutConnection = async (statements: string[]) => {
     await client.end();
     for (const statement of statements) await asAdmin(serverUrl, statement);
@@ -130,11 +130,11 @@ function simulationDatabase(
   server: Pick<SimulationDatabase, 'save' | 'goBack' | 'close'>,
 ): SimulationDatabase {
   let calls = 0;
-  /** What is under way: each takes several statements, and there is one connection. */
-  let before: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const own = before.then(work, work);
-    before = own;
+  /** The last call in the line. A call takes several statements on the one connection, so calls wait for each other. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(send: () => Promise<T>): Promise<T> => {
+    const own = last.then(send, send);
+    last = own;
     return own;
   };
   const carryOut = async (text: string, params: unknown[], limit: Limit | undefined): Promise<unknown> => {
@@ -160,7 +160,7 @@ function simulationDatabase(
     call(fn, args, at, limit) {
       const names = Object.keys(args).filter((name) => name !== 'p_now');
       const given = names.map((name, i) => `${name} => $${i + 3}`);
-      // The recorder's triggers read the instant and the call: they are set in the call itself, which spares a second one.
+      // The recorder's triggers read the instant and the call's number. Setting them in the same statement saves a round trip.
       const call = `punctual.${fn}(${[...given, 'p_now => clock.now::timestamptz'].join(', ')}) as answer`;
       const clock = `set_config('simulation.now', $1, false) as now, set_config('simulation.call', $2, false) as call`;
       const before = `(${touched('true')}) as before, set_config('simulation.touched', (${touched('true')})::text, true)`;
@@ -187,7 +187,7 @@ function simulationDatabase(
   };
 }
 
-/** Objects and lists of objects travel as JSON, lists of strings as Postgres arrays. */
+/** Encodes objects and lists of objects as JSON. Lists of strings become Postgres arrays. */
 function parameter(value: unknown): unknown {
   const isPlainList =
     Array.isArray(value) && value.every((item) => typeof item === 'string') && value.length > 0;

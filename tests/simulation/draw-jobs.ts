@@ -1,9 +1,9 @@
 import type { RandomStream } from './random.ts';
 import { day, hour, minute, type Span } from './world.ts';
 
-/** A job that somebody wants done, at least once. */
+/** A job to do at least once. */
 export interface DrawnJob {
-  /** Nobody else's: its runs are known by it. */
+  /** Unique to the job, so that its runs can be found. */
   key: string;
   arrivesAt: number;
   name: 'chore' | 'recurring';
@@ -12,14 +12,15 @@ export interface DrawnJob {
   priority: number;
   maxAttempts: number | null;
   expiresAt: number | null;
-  /** Created under its key, and asked for once more. */
+  /** Created under a unique key, and created again a minute later. */
   isUnique: boolean;
-  /** Of a recurring one: how often it runs, and how many seconds apart. */
+  /** How often it runs; 1 unless it recurs. */
   times: number;
+  /** Seconds from one run of a recurring job to the next. */
   everySeconds: number;
 }
 
-/** Background jobs in three queues, of which one is blocking. One world in seven has none. */
+/** Draws background jobs in three queues, one of them blocking. One world in seven has none. */
 export function drawJobs(random: RandomStream, { startAt, quietAt }: Span): DrawnJob[] {
   if (random.chance(1 / 7)) return [];
   const count = Math.round(random.between(25, 40) * ((quietAt - startAt) / day));

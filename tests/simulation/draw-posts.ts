@@ -1,7 +1,7 @@
 import type { RandomStream } from './random.ts';
 import { day, feedOf, hour, type Intent, minute, type SimulatedAccount, type Span } from './world.ts';
 
-/** What accounts publish on their own profiles, one in three with media. One world in seven has none. */
+/** Draws the posts of accounts on their own profiles, one in three with media. One world in seven has none. */
 export function drawPosts(
   random: RandomStream,
   accounts: SimulatedAccount[],
@@ -13,7 +13,7 @@ export function drawPosts(
   const count = Math.round(random.between(10, 18) * ((quietAt - startAt) / day));
   for (let n = 0; n < count; n++) {
     const arrivesAt = Math.round(random.between(startAt, quietAt - 2 * hour));
-    // The same words once more, soon after.
+    // The same text again, soon after.
     const twin = random.chance(0.08) ? posts.at(-1) : undefined;
     const account = twin?.account ?? random.pick(able);
     posts.push({

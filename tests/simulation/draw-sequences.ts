@@ -17,7 +17,7 @@ export interface Template {
   parameters: string[];
 }
 
-/** As `create_sequence` takes it. */
+/** A step as `create_sequence` takes it. */
 export interface Step {
   kind: 'message' | 'question';
   delay_seconds: number;
@@ -32,16 +32,16 @@ export interface Step {
 export interface DrawnSequence {
   name: string;
   channel: 'linkedin' | 'whatsapp';
-  /** What it is at first, and what it is edited to, each from its instant on. */
+  /** The first version and its edits, each in force from `at` on. */
   versions: { at: number; timeZone: string | null; steps: Step[] }[];
 }
 
-/** Somebody who is to be enrolled. */
+/** A person to enrol. */
 export interface DrawnPerson {
   account: SimulatedAccount;
   chatId: string | null;
   recipient: string | null;
-  /** `name` is nobody else's: each text is one person's, and one step's. */
+  /** `name` is unique, so each text belongs to one person and one step. */
   variables: Record<string, string>;
   timeZone: string | null;
   startAt: number | null;
@@ -53,13 +53,13 @@ export interface DrawnBatch {
   at: number;
   sequence: DrawnSequence;
   people: DrawnPerson[];
-  /** Those whose enrolment is over are enrolled anew. */
+  /** Enrols people again whose enrolment is over. */
   again: boolean;
-  /** Asked once more, as by a caller that got no answer. */
+  /** The call is repeated, as by a caller whose response was lost. */
   repeats: boolean;
 }
 
-/** Sequences, their edits, and the people in them. One world in seven has none. */
+/** Draws sequences, their edits, and the people in them. One world in seven has none. */
 export function drawSequences(
   stream: (name: string) => RandomStream,
   accounts: SimulatedAccount[],
@@ -89,8 +89,8 @@ function drawSteps(
   channel: DrawnSequence['channel'],
   { startAt, quietAt }: Span,
 ): Step[] {
-  // That people come to the end of them, within the days that there are.
-  const longestDelay = Math.min(12 * hour, (quietAt - startAt) / 8) / second;
+  // Short enough that people reach the end of a sequence within the run.
+  const maxDelay = Math.min(12 * hour, (quietAt - startAt) / 8) / second;
   const template = (text: string): Template | null =>
     channel === 'whatsapp' && random.chance(0.85)
       ? { name: 'greeting', language: 'en', parameters: ['{{name}}', text] }
@@ -98,11 +98,11 @@ function drawSteps(
   return Array.from({ length: random.pick([1, 2, 3, 3, 4, 4, 5]) }, (_, n) => {
     const isQuestion = random.chance(0.5);
     const text = `step ${n + 1} of ${version}`;
-    const reminderAfter = Math.round(random.magnitude(300, longestDelay));
+    const reminderAfter = Math.round(random.magnitude(300, maxDelay));
     const hasReminder = isQuestion && random.chance(0.6);
     return {
       kind: isQuestion ? 'question' : 'message',
-      delay_seconds: random.chance(0.25) ? 0 : Math.round(random.magnitude(60, longestDelay)),
+      delay_seconds: random.chance(0.25) ? 0 : Math.round(random.magnitude(60, maxDelay)),
       hours: random.chance(0.45) ? drawHours(random) : null,
       body: `${random.pick(['{{name}}', '{{ name }}'])}, ${text}`,
       template: template(text),
@@ -117,8 +117,7 @@ function drawSteps(
       no_reply:
         isQuestion && random.chance(0.7)
           ? {
-              after_seconds:
-                (hasReminder ? reminderAfter : 0) + Math.round(random.magnitude(60, longestDelay)),
+              after_seconds: (hasReminder ? reminderAfter : 0) + Math.round(random.magnitude(60, maxDelay)),
               action: random.chance(0.75) ? 'continue' : 'stop',
             }
           : null,
@@ -137,7 +136,7 @@ function drawBatches(
   const count = Math.round(random.between(4, 9) * ((quietAt - startAt) / day));
   let names = 0;
   for (let n = 0; n < count; n++) {
-    // Early on, that they come to something; now and then many at once.
+    // Mostly early, so that enrolments get far.
     const at = Math.round(startAt + (quietAt - startAt) * 0.75 * random.next() ** 1.5);
     const sequence = random.pick(sequences);
     const able = accounts.filter(
@@ -151,7 +150,7 @@ function drawBatches(
       const account = random.pick(able);
       const number = names++;
       const addressee = drawAddressee(random, account, sequence.channel, number);
-      // A person is in a sequence once.
+      // A person is in a sequence only once.
       const key = `${sequence.name} ${addressee.recipient ?? addressee.chatId}`;
       if (taken.has(key)) continue;
       taken.add(key);
@@ -167,7 +166,7 @@ function drawBatches(
     if (people.length === 0) continue;
     batches.push({ at, sequence, people, again: false, repeats: random.chance(0.25) });
     const [person] = people;
-    // In another sequence as well, or in the same one again.
+    // Also enrols the person in another sequence, or in the same one again.
     if (person && random.chance(0.3)) {
       const other = random.pick(sequences);
       const again = other === sequence;
@@ -183,7 +182,7 @@ function drawBatches(
   return batches.sort((a, b) => a.at - b.at);
 }
 
-/** Somebody of their own, or one of those whom single messages go to as well. */
+/** Draws a new addressee, or one who also gets single messages. */
 function drawAddressee(
   random: RandomStream,
   account: SimulatedAccount,
@@ -202,7 +201,7 @@ function drawAddressee(
   return isShared || random.chance(0.4) ? { chatId, recipient: null } : { chatId: null, recipient: person };
 }
 
-/** What a person brings is text: braces in it are sent as they are. */
+/** Draws a person's variables. Braces in a value are plain text. */
 function drawVariables(random: RandomStream, n: number): Record<string, string> {
   return { name: random.chance(0.05) ? `Q${n} {{name}}` : `Q${n}` };
 }

@@ -6,22 +6,22 @@ import { hour, minute, type Provider, second, type World } from './world.ts';
 interface Outage {
   from: number;
   to: number;
-  /** Nobody is there; somebody is, and does not answer; or only just. */
+  /** Connections are refused, hang without a response, or get one just in time. */
   how: 'refuses' | 'hangs' | 'is slow';
 }
 
-/** A provider takes nothing from an account for a while, or from anybody. */
+/** A span in which a provider refuses every call of one account, or of all accounts. */
 export interface Refusal {
   provider: Provider;
-  /** The provider's own id of the account; null where it refuses everything. */
+  /** The provider's own id of the account; null if the provider refuses everything. */
   accountId: string | null;
   from: number;
   to: number;
-  /** When somebody who has mended it says so, which spares the rest of the wait; null where nobody does. */
-  toldAt: number | null;
+  /** When the operator reports that it is fixed, which ends the pause early; null if the operator never does. */
+  endedAt: number | null;
 }
 
-/** How often each comes, among those of its kind. */
+/** The weight of each fault within its kind. */
 const databaseFaults = {
   slow: 3,
   lost: 2,
@@ -51,7 +51,7 @@ const sendFaults = {
 };
 const { 'accepted, then failed': _, ...sendFaultsOfUnipile } = sendFaults;
 const { 'pair limited': _pair, ...publishFaults } = sendFaultsOfUnipile;
-/** Files take long to upload, and gateways cut long calls off. */
+/** Uploads are long calls, and gateways cut long calls off. */
 const uploadFaults = { 'hung, sent': 1, 'lost after': 2, '5xx, sent': 2, 'lost before': 1 } as const;
 const mediaFaults = { 'not in time': 2, 'not there': 1, 'server down': 2 };
 const jobFaults = {
@@ -67,13 +67,13 @@ const jobFaults = {
 
 export type DatabaseFault = 'none' | 'away' | 'away, hanging' | keyof typeof databaseFaults;
 export type LockFault = 'none' | keyof typeof lockFaults;
-/** By the account, and by the provider: every call meets it for as long as it lasts. */
+/** Refusals of an account and of a provider: every call meets them while they last. */
 type LastingRefusal = 'refused for hours' | 'refuses everything';
 export type SendFault = 'none' | LastingRefusal | keyof typeof sendFaults;
 export type MediaFault = 'none' | keyof typeof mediaFaults;
 export type JobFault = 'none' | keyof typeof jobFaults;
 
-/** All that may happen, as the figures name it. */
+/** Every fault, by its name in the figures. */
 export const faultNames: string[] = [
   ...Object.entries({
     database: { away: 1, 'away, hanging': 1, 'gone back': 1, ...databaseFaults },
@@ -111,10 +111,10 @@ export const faultNames: string[] = [
   }).flatMap(([kind, faults]) => Object.keys(faults).map((name) => `${kind}: ${name}`)),
 ];
 
-/** What the world does to a run, drawn as it goes. After `quietAt` nothing. */
+/** Draws the faults of a run as it proceeds. After `quietAt` there are none. */
 export class Faults {
   private readonly databaseOutages: Outage[];
-  /** The disk is busy with others, or what a small machine may use of its processor is used up. */
+  /** A busy disk, or a small machine that has used up its processor credits. */
   private readonly slowSpells: { from: number; to: number; msPerRow: number }[];
   private readonly deployments: Outage[];
   private readonly providerOutages: Record<string, Outage[]>;
@@ -146,7 +146,7 @@ export class Faults {
     this.slowSpells = outages('slow spells', 0.4).map(({ from, to }) => {
       return { from, to: Math.min(quietAt, from + 4 * (to - from)), msPerRow: slowness.magnitude(3, 12) };
     });
-    // What fails when there is much to do is what hurts.
+    // Failures under load do the most harm.
     const atCampaigns = (provider: string) => {
       const random = stream(`${provider} at campaigns`);
       return world.campaigns
@@ -166,10 +166,10 @@ export class Faults {
   }
 
   private readonly random: RandomStream;
-  /** How often each came. */
+  /** How often each fault occurred. */
   readonly counts: Record<string, number> = Object.fromEntries(faultNames.map((name) => [name, 0]));
 
-  /** Of a process that begins now: during a deployment every other one is of another version. */
+  /** Draws the version skew of a process that starts now: during a deployment three of four have one. */
   versionSkew(): VersionSkew {
     const now = this.now();
     const isDeployed = this.deployments.some(({ from, to }) => from <= now && now < to);
@@ -178,14 +178,14 @@ export class Faults {
       : 'none';
   }
 
-  /** How long the database takes to read or write a row just now, in milliseconds: mostly next to nothing, in a slow hour up to a tenth of a second. */
+  /** Milliseconds that the database now takes to read or write a row: mostly 0.02, in a slow hour up to 36. */
   msPerRow(): number {
     const now = this.now();
     const spell = this.slowSpells.find(({ from, to }) => from <= now && now < to);
     return spell ? spell.msPerRow * this.random.magnitude(0.3, 3) : 0.02;
   }
 
-  /** Whether something with this probability (in a bad week) comes about. `name`: as the figures count it. */
+  /** Whether a fault occurs. `probability`: in a bad week. `name`: the fault's name in the figures. */
   strikes(probability: number, random = this.random, name?: string): boolean {
     const strikes = random.chance(probability * this.world.weather) && this.now() < this.world.quietAt;
     if (strikes && name !== undefined) this.count(name);
@@ -211,11 +211,11 @@ export class Faults {
     );
   }
 
-  /** `hurts`: it brings outcomes that would do harm to the row's next attempt, if they came again then. */
-  ofDatabaseCall(hurts: boolean): DatabaseFault {
+  /** `isHarmful`: the call carries outcomes that would harm the row's next attempt if they were applied a second time. */
+  ofDatabaseCall(isHarmful: boolean): DatabaseFault {
     const outage = this.databaseOutage();
     if (outage) return this.counted('database', outage.how === 'hangs' ? 'away, hanging' : 'away');
-    if (hurts && this.strikes(0.15)) return this.counted('database', 'carried out twice');
+    if (isHarmful && this.strikes(0.15)) return this.counted('database', 'carried out twice');
     if (!this.strikes(0.03)) return 'none';
     return this.counted('database', this.random.weighted(databaseFaults));
   }
@@ -264,14 +264,14 @@ export class Faults {
     return this.strikes(0.2) ? this.counted('job', this.random.weighted(jobFaults)) : 'none';
   }
 
-  /** Lays the fate of a new process. */
-  doom(process: SimulatedProcess): Fate {
+  /** Draws the fate of a new process. */
+  drawFate(process: SimulatedProcess): Fate {
     if (!this.strikes(0.07)) return new Fate(process, null, 0, null);
     const { random } = this;
-    const deed = random.weighted({ kill: 3, freeze: 1, suspend: 1 });
+    const action = random.weighted({ kill: 3, freeze: 1, suspend: 1 });
     const ms = Math.round(random.magnitude(2 * second, hour));
-    if (random.chance(0.6)) return new Fate(process, deed, ms, random.integer(1, 14));
-    process.at(Math.round(random.magnitude(20, 50_000)), () => process[deed](ms));
+    if (random.chance(0.6)) return new Fate(process, action, ms, random.integer(1, 14));
+    process.at(Math.round(random.magnitude(20, 50_000)), () => process[action](ms));
     return new Fate(process, null, 0, null);
   }
 }
@@ -280,8 +280,8 @@ function drawRefusals(random: RandomStream, { accounts, startAt, quietAt, weathe
   const draw = (provider: Provider, accountId: string | null, hours: number): Refusal => {
     const from = random.between(startAt, quietAt - hour);
     const to = Math.min(quietAt, from + hours * hour);
-    const toldAt = random.chance(0.4) ? to + random.magnitude(1, 60) * minute : null;
-    return { provider, accountId, from, to, toldAt };
+    const endedAt = random.chance(0.4) ? to + random.magnitude(1, 60) * minute : null;
+    return { provider, accountId, from, to, endedAt };
   };
   const refused = accounts.filter(() => random.chance(Math.min(0.5, 0.1 * weather)));
   const refusing = (['unipile', 'whatsapp_cloud'] as const).filter(() => random.chance(0.2 * weather));
@@ -291,11 +291,11 @@ function drawRefusals(random: RandomStream, { accounts, startAt, quietAt, weathe
   ];
 }
 
-/** What happens to a process at a step of one of its calls: before it is sent, when it was carried out, before its answer arrives. */
+/** Kills, freezes or suspends a process at a step of one of its calls: before it is sent, after it ran, or before its response arrives. */
 export class Fate {
   constructor(
     private readonly process: SimulatedProcess,
-    private readonly deed: 'kill' | 'freeze' | 'suspend' | null,
+    private readonly action: 'kill' | 'freeze' | 'suspend' | null,
     private readonly stoppedMs: number,
     private stepsLeft: number | null,
   ) {}
@@ -303,6 +303,6 @@ export class Fate {
   step(): void {
     if (this.stepsLeft === null || --this.stepsLeft > 0) return;
     this.stepsLeft = null;
-    if (this.deed) this.process[this.deed](this.stoppedMs);
+    if (this.action) this.process[this.action](this.stoppedMs);
   }
 }

@@ -10,7 +10,7 @@ import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { feedOf, hour, type World } from './world.ts';
 
-/** The accounts' own feeds at Unipile, and the servers that media are fetched from. */
+/** The accounts' own feeds at Unipile, and the servers that hold the media. */
 export class FeedModel {
   constructor(
     private readonly world: World,
@@ -43,7 +43,7 @@ export class FeedModel {
             const post = provider.messages.find(
               (one) => one.form === 'post' && namesOf(one).share === postId,
             );
-            if (!post) throw new Error(`nobody was told of ${postId}`);
+            if (!post) throw new Error(`no post was ever reported as ${postId}`);
             const { id, permalink } = namesOf(post);
             return { id, permalink };
           }),
@@ -65,7 +65,7 @@ export class FeedModel {
     };
   }
 
-  /** Posts that people write themselves, into the feeds that ours go to as well. */
+  /** Has people write their own posts into the same feeds. */
   begin(): void {
     const { world, random } = this;
     if (world.posts.length === 0) return;
@@ -92,11 +92,11 @@ export class FeedModel {
       signal.addEventListener('abort', () => fail('not_sent', 'aborted'), { once: true });
       const bytes = new Uint8Array(1);
       const media = urls.map((_, n) => ({ contentType: 'image/png', fileName: `media-${n}.png`, bytes }));
-      const answer = (ms: number, fn: () => void) => clock.timer(ms, () => process.hear('answer', fn));
-      // The engine's own limit of 12 s is of the machine's clock, which stands still here.
-      if (fault === 'not in time') answer(12_000, () => fail('not_sent', 'it did not arrive in time'));
+      const respond = (ms: number, fn: () => void) => clock.timer(ms, () => process.receive('response', fn));
+      // Stands for the engine's own limit of 12 s, which runs on the machine's clock and never passes here.
+      if (fault === 'not in time') respond(12_000, () => fail('not_sent', 'it did not arrive in time'));
       else
-        answer(random.magnitude(50, 8_000), () => {
+        respond(random.magnitude(50, 8_000), () => {
           if (fault === 'not there') fail('rejected', 'media 1 answered 404');
           else if (fault === 'server down') fail('not_sent', 'media 1 answered 503');
           else resolve(media);
@@ -105,7 +105,7 @@ export class FeedModel {
   }
 }
 
-/** LinkedIn has several ids of one post: what it was told by when it was made, and what the list shows. Half of the addresses bear the one. */
+/** LinkedIn has two ids for a post: one from its creation, one in lists. Half of the permalinks contain the first, half the second. */
 function namesOf({ id }: ProviderMessage): {
   share: string;
   id: string;

@@ -8,12 +8,12 @@ import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { second } from './world.ts';
 
-/** One run of a job's handler, by the books of what it works on. */
+/** One run of a job's handler, as recorded by the system that it works on. */
 export interface JobRun {
   key: string;
   rowId: string;
   startedAt: number;
-  /** When its work had its effect; null when it had none. */
+  /** When it took effect; null if it had none. */
   doneAt: number | null;
   fault: JobFault;
 }
@@ -22,7 +22,7 @@ type JobsQueue = ReturnType<typeof jobsQueue>;
 
 const payload = z.object({ key: z.string(), times: z.number(), everySeconds: z.number() });
 
-/** What jobs do: work that takes its time, fails, hangs, and is done again. */
+/** The handlers of jobs, which are slow, fail, hang and run again. */
 export class JobModel {
   runs: JobRun[] = [];
 
@@ -32,12 +32,12 @@ export class JobModel {
     private readonly random: RandomStream,
   ) {}
 
-  /** What jobs work on is put back with their database. */
+  /** Forgets the later runs: the jobs' system is restored together with their database. */
   goBack(to: number): void {
     this.runs = this.runs.filter(({ startedAt, doneAt }) => (doneAt ?? startedAt) < to);
   }
 
-  /** The queue as a process has it: its handlers end with the process. */
+  /** Returns the queue of one process. Its handlers end with the process. */
   queueOf(process: SimulatedProcess, fate: Fate): JobsQueue {
     const chore = defineJob({
       payload,
@@ -47,7 +47,7 @@ export class JobModel {
     const queue = jobsQueue({ chore }, process.clock);
     return {
       ...queue,
-      // No job comes again by itself; rows of other queues do, and the engine knows no difference.
+      // Jobs never reschedule themselves. Rows of other queues do, and the engine treats all queues alike.
       perform: async (job, context) => {
         const outcome = await queue.perform({ ...job, name: 'chore' }, context);
         const { key, times, everySeconds } = payload.parse(job.payload);
@@ -73,9 +73,9 @@ export class JobModel {
     return new Promise((resolve, reject) => {
       fate.step();
       if (process.isOver) return;
-      const answer = (ms: number, fn: () => void) => clock.timer(ms, () => process.hear('answer', fn));
+      const respond = (ms: number, fn: () => void) => clock.timer(ms, () => process.receive('response', fn));
       const ms = random.magnitude(20, 4_000);
-      const work = (fn: () => void) => () => {
+      const finish = (fn: () => void) => () => {
         run.doneAt = clock.now();
         fate.step();
         fn();
@@ -86,34 +86,34 @@ export class JobModel {
         case 'hangs':
           return;
         case 'heedless of the signal':
-          return answer(
+          return respond(
             random.between(16, 70) * second,
-            work(() => resolve({ late: true })),
+            finish(() => resolve({ late: true })),
           );
         case 'slow':
-          return answer(
+          return respond(
             random.between(8, 14) * second,
-            work(() => resolve({ slow: true })),
+            finish(() => resolve({ slow: true })),
           );
         case 'throws':
-          return answer(ms, () => reject(new Error('it went wrong')));
+          return respond(ms, () => reject(new Error('it went wrong')));
         case 'later, it says':
-          return answer(ms, () =>
+          return respond(ms, () =>
             reject(new JobError('not now', { afterSeconds: Math.round(random.magnitude(5, 2_000)) })),
           );
         case 'for good':
-          return answer(ms, () => reject(new JobError('it makes no sense', { retry: false })));
+          return respond(ms, () => reject(new JobError('it makes no sense', { retry: false })));
         case 'limited':
-          return answer(ms, () => reject(Object.assign(new Error('too much'), { kind: 'rate_limited' })));
+          return respond(ms, () => reject(Object.assign(new Error('too much'), { kind: 'rate_limited' })));
         case 'done, and then throws':
-          return answer(
+          return respond(
             ms,
-            work(() => reject(new Error('it went wrong in the end'))),
+            finish(() => reject(new Error('it went wrong in the end'))),
           );
         default:
-          return answer(
+          return respond(
             ms,
-            work(() => resolve({ key })),
+            finish(() => resolve({ key })),
           );
       }
     });

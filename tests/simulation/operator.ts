@@ -12,9 +12,9 @@ interface UnknownRow {
   row: { body: string; chat_id: string | null; recipient: string | null };
 }
 
-/** A person who changes settings now and then, and decides about rows by looking into the provider's own books. */
+/** A person who changes settings, and decides about unknown rows from the provider's own record. */
 export class Operator {
-  /** Rows that were decided about: queue/id. */
+  /** Rows with a decision, as queue/id. */
   readonly decisions = new Set<string>();
 
   constructor(
@@ -27,25 +27,25 @@ export class Operator {
   ) {}
 
   begin(): void {
-    const meddle = () => {
+    const intervene = () => {
       if (this.clock.now() >= this.world.quietAt) return;
-      void this.meddle();
-      this.clock.timer(this.random.magnitude(1, 12) * hour, meddle);
+      void this.intervene();
+      this.clock.timer(this.random.magnitude(1, 12) * hour, intervene);
     };
     const decide = () => {
       void this.decideUnknowns('dm_queue').then(() => this.decideUnknowns('posts'));
       this.clock.timer(this.random.between(2, 8) * hour, decide);
     };
-    this.clock.timer(this.random.between(0.2, 6) * hour, meddle);
+    this.clock.timer(this.random.between(0.2, 6) * hour, intervene);
     this.clock.timer(this.random.between(1, 8) * hour, decide);
     this.clock.timer(this.world.quietAt - this.world.startAt, () => void this.setQueuePause(null));
     for (const refusal of this.faults.refusals) {
-      if (refusal.toldAt !== null)
-        this.clock.timer(refusal.toldAt - this.world.startAt, () => void this.endRefusal(refusal));
+      if (refusal.endedAt !== null)
+        this.clock.timer(refusal.endedAt - this.world.startAt, () => void this.endRefusal(refusal));
     }
   }
 
-  private async meddle(): Promise<void> {
+  private async intervene(): Promise<void> {
     const { random, store } = this;
     if (this.faults.databaseOutage()) return;
     const account = random.pick(this.world.accounts);
@@ -70,13 +70,13 @@ export class Operator {
   private async endRefusal({ provider, accountId }: Refusal): Promise<void> {
     if (this.faults.databaseOutage()) return;
     const account = this.world.accounts.find(({ provider_account_id }) => provider_account_id === accountId);
-    const asked = { p_provider: provider, p_account_id: account?.id ?? null };
-    // Nothing may have met it, and what did may have been tried again since.
-    const ended = await this.store.call('end_refusal', asked, 'PT404');
+    const args = { p_provider: provider, p_account_id: account?.id ?? null };
+    // PT404: no call met the refusal, or a row was already tried again.
+    const ended = await this.store.call('end_refusal', args, 'PT404');
     if (ended !== null) this.faults.count('refusal: ended by the operator');
   }
 
-  /** Of all where none is named. */
+  /** Sets the pause of one queue, or of all queues if none is named. */
   private setQueuePause(at: string | null, queue: string | null = null): Promise<unknown> {
     return this.store.sql(
       `update punctual.queues set paused_at = $1, paused_reason = 'by the operator' where name = coalesce($2, name)`,
@@ -103,7 +103,7 @@ export class Operator {
       if (!row.reconcile?.waits_for_operator) continue;
       const decision = await this.truthOf(queue, row);
       if (!decision) continue;
-      // A webhook may have told of it since it was listed.
+      // PT409: a webhook has resolved the row since it was listed.
       const resolved = await this.store.call(
         'resolve_row',
         {
@@ -119,7 +119,7 @@ export class Operator {
     }
   }
 
-  /** What the provider's books say: done, pending, or null where they cannot tell yet. */
+  /** Returns the right decision by the provider's record, or null if the record cannot tell yet. */
   private async truthOf(
     queue: 'dm_queue' | 'posts',
     { id: rowId, row, account: owner }: UnknownRow,
@@ -140,10 +140,10 @@ export class Operator {
         !message.failed &&
         !message.byHand,
     );
-    // Those of a row bear its name over WhatsApp, and no name elsewhere.
+    // Over WhatsApp a message's reference names its row. Elsewhere there is no reference.
     const names = new Set(sent.flatMap(({ reference }) => reference?.split('/')[1] ?? []));
     if (names.has(rowId)) return 'done';
-    // Of the others it is not known which is whose, only how many went out and how many rows, be they deleted since, are done with.
+    // Messages without a reference cannot be matched to rows, so count the messages against the done rows, deleted ones included.
     const twins = await this.store.sql(
       `select jsonb_build_object('named', coalesce(jsonb_agg(id) filter (where id = any ($3)), '[]'),
          'done', count(*) filter (where simulation.state_of(status) = 'done' and id <> all ($3)),

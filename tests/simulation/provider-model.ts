@@ -7,36 +7,36 @@ import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { chatOf, hour, minute, type Provider, second } from './world.ts';
 
-/** A message in the provider's own books. */
+/** A message in the provider's own record. */
 export interface ProviderMessage {
   id: string;
   provider: Provider;
   accountId: string;
-  /** WhatsApp Cloud has no chats: the recipient. */
+  /** The recipient, because WhatsApp Cloud has no chats. */
   chatId: string;
   recipient: string | null;
-  /** Of a template what the person reads. */
+  /** For a template, the text that the person reads. */
   text: string;
   form: 'text' | 'template' | 'post';
-  /** What we gave along. */
+  /** The reference that we sent along. */
   reference: string | null;
-  /** When the provider had the call. */
+  /** When the provider got the call. */
   calledAt: number;
-  /** When it went out; in the future while it has not yet. */
+  /** When it went out; in the future until then. */
   deliveredAt: number;
-  /** When look-ups begin to show it. */
+  /** From when on look-ups show it. */
   visibleAt: number;
-  /** What the provider says of when it went out. */
+  /** When it went out according to the provider. */
   saidAt: number;
-  /** Taken, and then not delivered. */
+  /** Accepted, and then not delivered. */
   failed: boolean;
   fromUs: boolean;
   byHand: boolean;
-  /** Of a post. */
+  /** Only for posts. */
   hasMedia?: boolean;
 }
 
-/** A call that reached the provider, whatever came of it. */
+/** A call that reached the provider, with or without effect. */
 export interface ProviderCall {
   at: number;
   provider: Provider;
@@ -53,17 +53,17 @@ export type Draft = Pick<
   'provider' | 'accountId' | 'chatId' | 'recipient' | 'text' | 'form' | 'reference' | 'hasMedia'
 >;
 
-/** What is said by refusals that are not of one message. */
+/** The provider's codes for refusals that concern more than one message. */
 export const refusalCodes = {
   'account refused': '401',
   'refused for hours': 'errors/account_restricted',
   'refuses everything': 'foreign_answer',
 };
 
-/** No delivery comes later after its call than this. */
+/** The longest delay of a delivery after its call. */
 const maxLateMs = unipileMaxLateMs - 30 * second;
 
-/** Unipile and WhatsApp Cloud with the truth of what they delivered, and every way not to tell it. */
+/** Unipile and WhatsApp Cloud: a true record of every delivery, and every way to report it wrongly or not at all. */
 export class ProviderModel {
   readonly messages: ProviderMessage[] = [];
   readonly calls: ProviderCall[] = [];
@@ -75,9 +75,9 @@ export class ProviderModel {
     private readonly random: RandomStream,
   ) {}
 
-  /** Calls `hear` with every message that is written, when it is. */
-  listen(hear: (message: ProviderMessage) => void): void {
-    this.listeners.push(hear);
+  /** Registers a listener for every message, called when the message is written. */
+  onMessage(listener: (message: ProviderMessage) => void): void {
+    this.listeners.push(listener);
   }
 
   portsOf(process: SimulatedProcess, fate: Fate): DmProviders {
@@ -104,8 +104,8 @@ export class ProviderModel {
             { provider: 'unipile', accountId, chatId, recipient, text, form: 'text', reference: null },
             signal,
           );
-          const [tellsMessage, tellsChat] = [!this.random.chance(0.02), !this.random.chance(0.02)];
-          return { messageId: tellsMessage ? message.id : null, chatId: tellsChat ? chatId : null };
+          const [namesMessage, namesChat] = [!this.random.chance(0.02), !this.random.chance(0.02)];
+          return { messageId: namesMessage ? message.id : null, chatId: namesChat ? chatId : null };
         },
         listMessages: ({ chatId, since, signal }) =>
           this.lookUp(process, fate, signal, () => {
@@ -148,13 +148,13 @@ export class ProviderModel {
     };
   }
 
-  /** Something that a person typed into a chat, on either side. `told`: whether the provider's webhooks may tell of it. */
-  typeByHand(draft: Omit<Draft, 'reference' | 'form'>, fromUs: boolean, told = true): ProviderMessage {
+  /** Writes a message that a person typed into a chat, on either side. `isReported`: whether webhooks may report it. */
+  typeByHand(draft: Omit<Draft, 'reference' | 'form'>, fromUs: boolean, isReported = true): ProviderMessage {
     const whole = { ...draft, form: 'text', reference: null } as const;
-    return this.write(whole, this.clock.now(), 0, { fromUs, byHand: true }, told);
+    return this.write(whole, this.clock.now(), 0, { fromUs, byHand: true }, isReported);
   }
 
-  /** `fault`: what comes of the call. */
+  /** Sends a message under a fault. */
   send(
     process: SimulatedProcess,
     fate: Fate,
@@ -185,13 +185,13 @@ export class ProviderModel {
       };
       signal?.addEventListener('abort', abort, { once: true });
 
-      const answer = (ms: number, fn: () => void) => clock.timer(ms, () => process.hear('answer', fn));
+      const respond = (ms: number, fn: () => void) => clock.timer(ms, () => process.receive('response', fn));
       const latencyMs = random.magnitude(100, 3_000);
       const arrive = () => {
         connected = true;
         const calledAt = clock.now();
         this.calls.push({ ...draft, at: calledAt, fault });
-        // Carried out now or later; what then happens to the process no longer matters to the message.
+        // The provider has the call: from here on the process's fate does not change the delivery.
         const deliver = (ms: number, failed = false) => {
           const message = this.write(draft, calledAt, ms, { failed });
           clock.timer(ms, () => fate.step());
@@ -204,12 +204,12 @@ export class ProviderModel {
           case 'slow': {
             const ms = fault === 'slow' ? random.between(9, 14.5) * second : latencyMs;
             const message = deliver(ms * 0.6);
-            return answer(ms, () => finish(() => resolve(message)));
+            return respond(ms, () => finish(() => resolve(message)));
           }
           case 'late':
           case 'late, heedless of the signal': {
             const message = deliver(lateMs);
-            return answer(lateMs, () => finish(() => resolve(message)));
+            return respond(lateMs, () => finish(() => resolve(message)));
           }
           case 'hung, sent':
             return deliver(wellMs);
@@ -217,41 +217,41 @@ export class ProviderModel {
             return;
           case 'lost after':
             deliver(wellMs);
-            return answer(latencyMs, () => fail('uncertain', 'ECONNRESET'));
+            return respond(latencyMs, () => fail('uncertain', 'ECONNRESET'));
           case 'lost before':
-            return answer(latencyMs, () => fail('uncertain', 'ECONNRESET'));
+            return respond(latencyMs, () => fail('uncertain', 'ECONNRESET'));
           case 'accepted, then failed':
             deliver(wellMs, true);
-            return answer(latencyMs, () => fail('uncertain', 'ECONNRESET'));
+            return respond(latencyMs, () => fail('uncertain', 'ECONNRESET'));
           case '5xx, sent':
             deliver(wellMs);
-            return answer(latencyMs, () => fail('uncertain', '502'));
+            return respond(latencyMs, () => fail('uncertain', '502'));
           case '5xx, sent late':
             deliver(lateMs);
-            return answer(latencyMs, () => fail('uncertain', '504'));
+            return respond(latencyMs, () => fail('uncertain', '504'));
           case '5xx, not sent':
-            return answer(latencyMs, () => fail('uncertain', '500'));
+            return respond(latencyMs, () => fail('uncertain', '500'));
           case 'rejected':
-            return answer(latencyMs, () => fail('rejected', '422'));
+            return respond(latencyMs, () => fail('rejected', '422'));
           case 'account limited':
           case 'pair limited': {
             const retryAfterSeconds = random.chance(0.5) ? Math.round(random.magnitude(5, 1_200)) : undefined;
             const scope = fault === 'pair limited' ? 'pair' : 'account';
-            return answer(latencyMs, () => fail('rate_limited', '429', { retryAfterSeconds, scope }));
+            return respond(latencyMs, () => fail('rate_limited', '429', { retryAfterSeconds, scope }));
           }
           case 'refuses everything':
-            return answer(latencyMs, () =>
+            return respond(latencyMs, () =>
               fail('account_refused', refusalCodes[fault], { scope: 'provider' }),
             );
           case 'account refused':
           case 'refused for hours':
-            return answer(latencyMs, () => fail('account_refused', refusalCodes[fault]));
+            return respond(latencyMs, () => fail('account_refused', refusalCodes[fault]));
         }
       };
-      if (fault === 'not sent') answer(random.between(5, 200), () => fail('not_sent', 'ECONNREFUSED'));
-      // Until it is connected nothing is sent: not by a process that is gone, nor after the signal, nor when its time is over.
+      if (fault === 'not sent') respond(random.between(5, 200), () => fail('not_sent', 'ECONNREFUSED'));
+      // A process that ended, or whose signal aborted, before the connection stands sends nothing.
       else
-        answer(random.between(5, 100), () => {
+        respond(random.between(5, 100), () => {
           try {
             signal?.throwIfAborted();
           } catch {
@@ -280,9 +280,9 @@ export class ProviderModel {
         this.faults.strikes(0.08, this.random, 'look-up: fails');
       const hangs = fails && this.random.chance(0.3);
       this.clock.timer(this.random.magnitude(80, 2_000), () => {
-        // What is seen is of this moment, however late the answer is heard.
+        // The result is a snapshot of this instant, however late the response arrives.
         const found = find();
-        if (!hangs) process.hear('answer', () => (fails ? fail('uncertain', '500') : resolve(found)));
+        if (!hangs) process.receive('response', () => (fails ? fail('uncertain', '500') : resolve(found)));
       });
     });
   }
@@ -296,12 +296,12 @@ export class ProviderModel {
     calledAt: number,
     afterMs: number,
     more: Partial<Pick<ProviderMessage, 'failed' | 'fromUs' | 'byHand'>>,
-    told = true,
+    isReported = true,
   ): ProviderMessage {
     const { random } = this;
     const deliveredAt = Math.round(this.clock.now() + afterMs);
     const lagMs = random.chance(0.2) ? random.magnitude(second, 5 * minute) : 0;
-    // A video is processed for as long as it takes.
+    // A post with media may stay invisible for hours while the provider processes it.
     const processedMs = draft.hasMedia && random.chance(0.6) ? random.magnitude(0.05, 5) * hour : 0;
     const message: ProviderMessage = {
       ...draft,
@@ -316,12 +316,12 @@ export class ProviderModel {
       ...more,
     };
     this.messages.push(message);
-    if (told && draft.form !== 'post') for (const hear of this.listeners) hear(message);
+    if (isReported && draft.form !== 'post') for (const listener of this.listeners) listener(message);
     return message;
   }
 }
 
-/** What a list makes of a message or a post: one in five has another text, one in seven a time that is hours off. Drawn by its id, so that it stays. */
+/** Returns how a list shows a message or a post: one in five has another text, one in seven a time that is off. The id decides, so it is stable. */
 export function shownAs({ id, text, saidAt }: ProviderMessage): Pick<ProviderMessage, 'text' | 'saidAt'> {
   const number = Number(id.split('-').at(-1));
   const texts = [
@@ -337,7 +337,7 @@ export function shownAs({ id, text, saidAt }: ProviderMessage): Pick<ProviderMes
   };
 }
 
-/** WhatsApp Cloud has no chats. */
+/** The chat is the number, because WhatsApp Cloud has no chats. */
 function toNumber(accountId: string, to: string) {
   return { provider: 'whatsapp_cloud', accountId, chatId: to, recipient: to } as const;
 }

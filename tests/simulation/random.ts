@@ -1,4 +1,4 @@
-/** Where a run's chance comes from: one stream for each purpose, so that a draw more in one place changes nothing in another. */
+/** Returns one random stream for each purpose, so that an extra draw in one place changes nothing in another. */
 export function randomStreams(seed: number): (name: string) => RandomStream {
   return (name) => new RandomStream(`${seed}/${name}`);
 }
@@ -7,17 +7,17 @@ export class RandomStream {
   private readonly state: [number, number, number, number];
 
   constructor(name: string) {
-    // FNV-1a in four turns, then sfc32: both public domain.
-    const turn = (salt: number) => {
+    // Seeds sfc32 with three salted FNV-1a hashes. Both algorithms are in the public domain.
+    const hashWith = (salt: number) => {
       let hash = 2_166_136_261 ^ salt;
       for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 16_777_619);
       return hash >>> 0;
     };
-    this.state = [turn(1), turn(2), turn(3), 1];
+    this.state = [hashWith(1), hashWith(2), hashWith(3), 1];
     for (let i = 0; i < 15; i++) this.next();
   }
 
-  /** A number in [0, 1). */
+  /** Returns a number in [0, 1). */
   next = (): number => {
     let [a, b, c, d] = this.state;
     const t = (((a + b) | 0) + d) | 0;
@@ -33,24 +33,24 @@ export class RandomStream {
     return this.next() < probability;
   }
 
-  between(least: number, most: number): number {
-    return least + this.next() * (most - least);
+  between(min: number, max: number): number {
+    return min + this.next() * (max - min);
   }
 
-  integer(least: number, most: number): number {
-    return Math.floor(this.between(least, most + 1));
+  integer(min: number, max: number): number {
+    return Math.floor(this.between(min, max + 1));
   }
 
-  /** Spread evenly over the orders of magnitude: as many between 1 and 10 as between 10 and 100. */
-  magnitude(least: number, most: number): number {
-    return least * (most / least) ** this.next();
+  /** Returns a number that is uniform in its logarithm: as likely between 1 and 10 as between 10 and 100. */
+  magnitude(min: number, max: number): number {
+    return min * (max / min) ** this.next();
   }
 
   pick<T>(choices: readonly T[]): T {
     return choices[this.integer(0, choices.length - 1)] as T;
   }
 
-  /** One of the names, each as often as its weight says. */
+  /** Picks a name with a probability proportional to its weight. */
   weighted<Name extends string>(weights: Record<Name, number>): Name {
     const entries = Object.entries(weights) as [Name, number][];
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);

@@ -1,14 +1,14 @@
-/** SQL: the rows that the transaction has read and written so far, as Postgres itself counts them. */
+/** SQL for the number of rows that the transaction has read and written so far, as Postgres counts them. */
 export const touched = (where: string) =>
   `select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del + seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) as count from pg_stat_xact_user_tables where ${where}`;
 
 /**
- * Writes down, in a schema of its own, what becomes of every row and of every setting: one row a change, numbered in the order of the
- * changes. Only a simulation has it. The invariants read it, and nothing that Punctual says of itself.
+ * SQL that records every change of a row and of a setting in the schema `simulation`, numbered in the order of the changes. The invariants
+ * read this record and none of Punctual's own reports.
  */
 export const recorder = `
 create schema simulation;
--- The machine's clock is not the simulation's: a call has lasted as long as the rows take that it has touched so far.
+-- Replaces the machine's clock: a call's age is the simulated time that its touched rows take.
 create or replace function punctual.is_call_over() returns boolean language plpgsql set search_path = '' as $$
 declare
   v_row_ms double precision := nullif(current_setting('simulation.row_ms', true), '');
@@ -20,7 +20,7 @@ end
 $$;
 create sequence simulation.places;
 
--- Of dm_queue, posts and jobs, in the words of the states. A row that is deleted goes to the state 'gone'; simulation.gone has it as it was.
+-- Rows of dm_queue, posts and jobs, with the names of the states. A deleted row goes to the state 'gone', and simulation.gone keeps its content.
 create table simulation.transitions (
   place bigint primary key default nextval('simulation.places'),
   call integer not null default current_setting('simulation.call')::integer,
@@ -102,7 +102,7 @@ $$;
 create trigger record_enrolment after insert or update on punctual.enrolments
   for each row execute function simulation.record_enrolment();
 
--- subject: the account's id, 'pace/<queue>/<id>' for what overrides it in a queue, 'provider/<name>', or 'queue/<name>'.
+-- subject: the account's id, 'pace/<queue>/<id>' for its overrides in a queue, 'provider/<name>', or 'queue/<name>'.
 create table simulation.settings (
   place bigint primary key default nextval('simulation.places'),
   at timestamptz not null,
@@ -134,21 +134,21 @@ create trigger record_provider after insert or update on punctual.providers
   for each row execute function simulation.record_settings('provider', 'paused_until');
 `;
 
-/** One change of a row, as the recorder saw it. */
+/** One recorded change of a row. */
 export interface Transition {
   place: number;
-  /** Which call of the database made it: one transaction. */
+  /** The number of the database call that made the change. A call is one transaction. */
   call: number;
-  /** Milliseconds since the epoch, as all instants here. */
+  /** Milliseconds since the epoch, as for all instants here. */
   at: number;
   queue: string;
   rowId: string;
-  /** Empty where the queue has no accounts. */
+  /** Empty if the queue has no accounts. */
   accountId: string;
-  /** Of a job the queue that it names; else empty. */
+  /** A job's partition; empty for other queues. */
   part: string;
   from: string | null;
-  /** A state's own name, or `gone`. */
+  /** The name of the state, or `gone`. */
   to: string;
   claimId: string | null;
   attempts: number;
@@ -159,11 +159,11 @@ export interface Transition {
   leaseExpiresAt: number | null;
   finishedAt: number | null;
   lastError: string | null;
-  /** What somebody did by plain SQL; null where Punctual did it. */
+  /** The kind of the change by plain SQL; null if Punctual made the change. */
   byHand: string | null;
 }
 
-/** One writing of an enrolment. */
+/** One recorded write of an enrolment. */
 export interface EnrolmentChange {
   place: number;
   call: number;
@@ -188,7 +188,7 @@ export interface SettingsChange {
   settings: Record<string, any>;
 }
 
-/** What never comes is null; what was always there is of the year 1. */
+/** SQL for an instant in milliseconds: `infinity` is null, `-infinity` is in the year 1. */
 export const instant = (column: string) =>
   `round(extract(epoch from case ${column} when 'infinity' then null when '-infinity' then '0001-01-01Z' else ${column} end) * 1000)`;
 

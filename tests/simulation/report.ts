@@ -1,7 +1,7 @@
 import { faultNames } from './faults.ts';
 import type { Figures, SimulationResult } from './run-simulation.ts';
 
-/** One line for a seed that went well; for one that did not, what was broken and how to see it again. */
+/** Returns one line for a seed that passed. For one that failed, also its violations and the command that repeats it. */
 export function describeResult(
   { seed, days, violations, figures, hash }: SimulationResult,
   flags = '',
@@ -19,14 +19,14 @@ export function describeResult(
   return [
     `FAILED  ${line}`,
     ...details,
-    `        again: npm run simulate -- --seed ${seed} --days ${days}${flags} --verbose`,
+    `        repeat: npm run simulate -- --seed ${seed} --days ${days}${flags} --verbose`,
   ].join('\n');
 }
 
-/** From so many seeds on every fault has to have come. */
+/** A run of this many seeds or more must contain every fault. */
 const seedsForAllFaults = 20;
 
-/** The faults that never came in so many seeds that they had to: the simulation does not do what it says. */
+/** Returns the faults that never occurred in a run that is long enough to contain them all. */
 export function missingFaults(results: SimulationResult[]): string[] {
   if (results.length < seedsForAllFaults) return [];
   return faultNames.filter((name) => results.every(({ figures }) => !figures.faults[name]));
@@ -47,21 +47,21 @@ export function describeAll(results: SimulationResult[], wallSeconds: number): s
   const slowest = Math.max(...results.map(({ figures }) => figures.seconds));
   return [
     `${results.length} seeds, ${failed.length} failed${failed.length > 0 ? `: ${failed.map(({ seed }) => seed).join(', ')}` : ''}`,
-    `rows ${sum((f) => f.rows)}, ticks ${sum((f) => f.ticks)}, of these killed ${sum((f) => f.kills)} and frozen ${sum((f) => f.freezes)}`,
-    `answers of the database lost ${sum((f) => f.answersLost)}, webhooks ${sum((f) => f.webhooks)}, deliveries ${sum((f) => f.deliveries)}`,
+    `rows ${sum((f) => f.rows)}, ticks ${sum((f) => f.ticks)} (${sum((f) => f.kills)} killed, ${sum((f) => f.freezes)} frozen)`,
+    `database responses lost ${sum((f) => f.responsesLost)}, webhooks ${sum((f) => f.webhooks)}, deliveries ${sum((f) => f.deliveries)}`,
     `enrolments: ${
       sums((f) => f.enrolments)
         .map(([phase, count]) => `${count} ${phase}`)
         .join(', ') || 'none'
     }`,
-    `rows in the end: ${sums((f) => f.states)
+    `rows at the end: ${sums((f) => f.states)
       .map(([state, count]) => `${count} ${state}`)
       .join(', ')}`,
     `faults: ${sums((f) => f.faults)
       .map(([name, count]) => `${name} ${count}`)
       .join(', ')}`,
-    ...(missing.length > 0 ? [`FAULTS THAT NEVER CAME: ${missing.join(', ')}`] : []),
-    'rows that were unknown, and how that ended:',
+    ...(missing.length > 0 ? [`FAULTS THAT NEVER OCCURRED: ${missing.join(', ')}`] : []),
+    'rows that stopped being unknown, by outcome and reason:',
     ...sums((f) => f.unknowns).map(([end, count]) => `  ${count} ${end}`),
     `${wallSeconds.toFixed(0)} s; a seed took ${(sum((f) => f.seconds) / results.length).toFixed(1)} s, the slowest ${slowest.toFixed(1)} s`,
   ].join('\n');

@@ -1,25 +1,25 @@
 import type { VirtualClock } from '../support/virtual-clock.ts';
+import { textOf } from './enrolment-stories.ts';
 import type { Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { FinishedRun, PacedRun } from './run-simulation.ts';
 import { type Enrolled, isChatOf } from './sequence-operator.ts';
-import { textOf } from './sequence-reckoning.ts';
 import type { SimulatedStore } from './simulated-store.ts';
 import type { SqlOperator } from './sql-operator.ts';
 import { hour, type Intent, type World } from './world.ts';
 
-/** What the database has forgotten. */
+/** The span that the restored database does not know. */
 export interface LostTime {
   from: number;
   to: number;
-  /** The rows that are not there any more. */
+  /** Ids of the rows that the restore removed. */
   dms: Set<string>;
   posts: Set<string>;
 }
 
 type Enqueue = (queue: 'dm_queue' | 'posts', intent: Intent) => Promise<void>;
 
-/** An enrolment that waits for somebody to resume it, with the message that is the next or on its way. */
+/** A paused enrolment, with its next message or the one on its way. */
 interface Paused {
   id: string;
   step: number;
@@ -27,9 +27,9 @@ interface Paused {
   isOnItsWay: boolean;
 }
 
-/** Whoever puts the database back to an earlier instant when a run is over, and follows docs/restore.md then. */
+/** An operator who restores the database to an earlier instant after a run, and then follows docs/restore.md. */
 export class Restorer {
-  /** How many calls of the database it knows of. */
+  /** How many database calls the saved copy contains. */
   private savedCalls = 0;
 
   constructor(
@@ -39,7 +39,7 @@ export class Restorer {
     private readonly random: RandomStream,
     private readonly store: SimulatedStore,
     private readonly sqlOperator: SqlOperator,
-    private readonly tell: (line: () => string) => void,
+    private readonly log: (line: () => string) => void,
   ) {}
 
   begin(): void {
@@ -51,7 +51,7 @@ export class Restorer {
     });
   }
 
-  /** Begins when no process runs any more, and ends when all has come to rest. `before`: the run as it was judged. */
+  /** Restores and repairs the database, then waits until nothing is left to do. No process may run. `before`: the finished run. */
   async restore(since: number, before: FinishedRun, enqueue: Enqueue): Promise<LostTime> {
     const to = Math.floor(this.clock.now());
     await this.clock.busy(this.store.database.goBack());
@@ -65,25 +65,25 @@ export class Restorer {
     };
     await this.afterRestore(since);
     await this.wait(this.random.between(0.1, 1));
-    // Everybody else has lived on in the lost time: what other systems queued, and what people answered, is told again.
+    // The rest of the world has not gone back. Callers queue their rows again, and people's replies are reported again.
     for (const [id, intent] of before.intents)
       if (intent.idempotencyKey !== null && lost.dms.has(id)) await enqueue('dm_queue', intent);
     for (const [id, intent] of before.posts.intents)
       if (intent.idempotencyKey !== null && lost.posts.has(id)) await enqueue('posts', intent);
-    await this.tellReplies(before, since);
+    await this.reportReplies(before, since);
     await this.afterRestore(since);
     await this.wait(this.random.between(1, 6));
     await this.sqlOperator.cancelForgotten(this.savedCalls);
     await this.resume(before);
     await this.store.sql('update punctual.queues set paused_at = null, paused_reason = null');
-    // Accounts are paused until their next day.
+    // after_restore pauses accounts until their next day.
     await this.wait(30);
     return lost;
   }
 
   private async afterRestore(since: number): Promise<void> {
-    const answer = await this.store.call('after_restore', { p_since: new Date(since).toISOString() });
-    this.tell(() => `restored: ${JSON.stringify(answer)}`);
+    const summary = await this.store.call('after_restore', { p_since: new Date(since).toISOString() });
+    this.log(() => `restored: ${JSON.stringify(summary)}`);
   }
 
   private wait(hours: number): Promise<void> {
@@ -92,7 +92,7 @@ export class Restorer {
     );
   }
 
-  /** A database that is put back gives ids out a second time. Here it does not, so that the books of the providers stay legible. */
+  /** A restored database would give out ids a second time. Skips them, so that an id in the provider's record means one row. */
   private async keepIdsApart(): Promise<void> {
     await this.store.sql(
       `select to_jsonb(count(setval(format('%I.%I', schemaname, sequencename), coalesce(last_value, 1) + 1000000))) as answer
@@ -110,8 +110,8 @@ export class Restorer {
     return new Set([...intents.keys()].filter((id) => !there.has(id)));
   }
 
-  /** What people wrote since to somebody who is enrolled. */
-  private async tellReplies({ enrolled, messages }: FinishedRun, since: number): Promise<void> {
+  /** Reports the replies that enrolled people wrote after that instant. */
+  private async reportReplies({ enrolled, messages }: FinishedRun, since: number): Promise<void> {
     const there = new Set<string>(
       await this.store.sql(`select coalesce(jsonb_agg(id::text), '[]') as answer from punctual.enrolments`),
     );
@@ -123,11 +123,11 @@ export class Restorer {
       const said_at = new Date(message.saidAt).toISOString();
       const reply = { body: message.text, message_id: message.id, said_at };
       await this.store.call('take_reply', { p_id: owner.id, p_reply: reply });
-      this.tell(() => `enrolment ${owner.id}: told again of "${message.text}"`);
+      this.log(() => `enrolment ${owner.id}: reported again: "${message.text}"`);
     }
   }
 
-  /** Whoever got a later message than the database knows of is not to get it again. */
+  /** Resumes paused enrolments, and stops those whose person got a later message than the database knows. */
   private async resume({ enrolled, messages }: FinishedRun): Promise<void> {
     const paused: Paused[] = await this.store.sql(
       `select coalesce(jsonb_agg(jsonb_build_object('id', e.id::text, 'step', coalesce(d.step, e.step),
@@ -141,13 +141,13 @@ export class Restorer {
       const wasSent = laterTexts(person, one).some((text) =>
         messages.some((message) => message.text === text && isChatOf(person, message) && !message.failed),
       );
-      this.tell(() => `enrolment ${one.id}: ${wasSent ? 'its later steps went out' : 'goes on'}`);
+      this.log(() => `enrolment ${one.id}: ${wasSent ? 'its later steps went out' : 'goes on'}`);
       await this.store.call(wasSent ? 'stop_enrolment' : 'resume_enrolment', { p_id: one.id }, 'PT409');
     }
   }
 }
 
-/** Of what comes after the message that is on its way, or of that and all after it where none is. */
+/** Returns the texts after the message on its way. If none is on its way, the texts from the next message on. */
 function laterTexts(person: Enrolled, { step, isReminder, isOnItsWay }: Paused): string[] {
   const messages = person.steps.flatMap((_, n) => [
     { step: n + 1, isReminder: false },

@@ -14,6 +14,7 @@ import type { Rpc } from '../../lib/store/rpc.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import type { SimulationDatabase } from './database.ts';
 import type { DrawnJob } from './draw-jobs.ts';
+import { textOf } from './enrolment-stories.ts';
 import { type Fate, Faults } from './faults.ts';
 import { FeedModel } from './feed-model.ts';
 import { invariants } from './invariants/invariants.ts';
@@ -36,12 +37,11 @@ import {
 import { type LostTime, Restorer } from './restorer.ts';
 import { type Call, startSchedulers } from './schedulers.ts';
 import { type Act, type Enrolled, SequenceOperator } from './sequence-operator.ts';
-import { textOf } from './sequence-reckoning.ts';
 import { SimulatedLocks } from './simulated-lock.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { type BroughtOutcome, SimulatedStore } from './simulated-store.ts';
 import { SqlOperator } from './sql-operator.ts';
-import { type ToldReceipt, Webhooks } from './webhooks.ts';
+import { type ReceivedReceipt, Webhooks } from './webhooks.ts';
 import {
   drawWorld,
   hour,
@@ -53,7 +53,7 @@ import {
   type World,
 } from './world.ts';
 
-/** One queue of a run that has come to its end. */
+/** One queue of a finished run. */
 export interface QueueRun {
   queue: QueueName;
   world: World;
@@ -61,77 +61,77 @@ export interface QueueRun {
   rows: FinalRow[];
   transitions: Transition[];
   brought: BroughtOutcome[];
-  /** Which calls were retention's. */
+  /** The numbers of the calls that pruned. */
   prunes: Set<number>;
-  /** Rows whose status somebody has set, or that he has deleted, by plain SQL: what became of them is his word. */
+  /** Rows that a person settled or deleted by plain SQL: the outcome is that person's decision. */
   handled: Set<string>;
-  /** Rows whose time somebody has set, be it while a retry had another. */
+  /** Rows whose due time a person set by plain SQL, possibly over the time of a retry. */
   moved: Set<string>;
 }
 
-/** One whose rows go out through accounts, at most once. */
+/** A queue whose rows go out through accounts, at most once. */
 export interface PacedRun extends QueueRun {
   messages: ProviderMessage[];
   calls: ProviderCall[];
-  /** Row id by row id, what was asked for. */
+  /** The intent of each row, by row id. */
   intents: Map<string, Intent>;
 }
 
 export interface JobsRun extends QueueRun {
   runs: JobRun[];
-  /** Row id by row id, what was asked for. */
+  /** The drawn job of each row, by row id. */
   drawn: Map<string, DrawnJob>;
 }
 
-/** A run that has come to its end, as the invariants see it: what is of no other queue is of dm_queue. */
+/** A finished run, as the invariants see it. The fields of `PacedRun` are those of dm_queue. */
 export interface FinishedRun extends PacedRun {
   posts: PacedRun;
   jobs: JobsRun;
   broughtByEnrolments: BroughtOutcome[];
-  told: ToldReceipt[];
-  /** Enrolment id by enrolment id. */
+  receipts: ReceivedReceipt[];
+  /** By enrolment id. */
   enrolled: Map<string, Enrolled>;
   enrolments: FinalEnrolment[];
   enrolmentChanges: EnrolmentChange[];
   acts: Act[];
   assigned: Map<string, number>;
-  toldByApi: ApiReply[];
-  /** What was seen to be wrong while it ran. */
+  apiReplies: ApiReply[];
+  /** Violations seen while the run was under way. */
   observed: Violation[];
   figures: Figures;
   log: string[];
 }
 
-/** A run whose database was put back when it had come to its end, and has come to its end again. */
+/** A run that went on to a second end after its database was restored to an earlier instant. */
 export interface RestoredRun extends FinishedRun {
   lost: LostTime;
 }
 
-/** A row as it stands in the end. */
+/** A row at the end of the run. */
 export interface FinalRow {
   id: string;
-  /** Empty where the queue has no accounts. */
+  /** Empty if the queue has no accounts. */
   accountId: string;
-  /** A state's own name. */
+  /** The name of the state, not the queue's own word for it. */
   status: string;
   attempts: number;
   lastError: string | null;
   leaseExpiresAt: number | null;
   finishedAt: number | null;
-  /** It was deleted: this is how it stood. */
+  /** Who deleted the row; the other fields are its last values. Null if it exists. */
   gone: 'by retention' | 'by hand' | null;
   reconcileAt: number | null;
   reconcile: { waits_for_operator?: boolean; found?: string | null } | null;
   messageId: string | null;
   chatId: string | null;
-  /** Of a sequence's message. */
+  /** The enrolment that queued the message; null if none did. */
   enrolmentId: string | null;
   step: number | null;
   isReminder: boolean;
   explanation: { waits: { kind: string; until: string | null }[]; expected_at: string | null } | null;
 }
 
-/** An enrolment as it stands in the end. */
+/** An enrolment at the end of the run. */
 export interface FinalEnrolment {
   id: string;
   status: string;
@@ -149,16 +149,16 @@ export interface Figures {
   ticks: number;
   kills: number;
   freezes: number;
-  answersLost: number;
+  responsesLost: number;
   deliveries: number;
   webhooks: number;
-  /** How enrolments stood in the end: phase by phase. */
+  /** Enrolments by their last phase. */
   enrolments: Record<string, number>;
-  /** Rows that were unknown at some time, and how that ended. */
+  /** How often a row stopped being unknown, by outcome and reason. */
   unknowns: Record<string, number>;
-  /** Rows by their queue and their state in the end. */
+  /** Rows by queue and last state. */
   states: Record<string, number>;
-  /** How often each fault came, by its name. */
+  /** How often each fault occurred, by its name. */
   faults: Record<string, number>;
   seconds: number;
 }
@@ -168,11 +168,11 @@ export interface SimulationResult {
   days: number;
   violations: Violation[];
   figures: Figures;
-  /** Of all that happened and all that came of it: the same seed has the same. */
+  /** A hash of the whole run. The same seed always has the same hash. */
   hash: string;
 }
 
-/** Plays one seed to its end over a fresh database, and judges it. */
+/** Runs one seed to its end over a fresh database and checks every invariant. */
 export async function runSimulation(
   { seed, days, onLog }: { seed: number; days: number; onLog?: (line: string) => void },
   open: () => Promise<SimulationDatabase>,
@@ -230,8 +230,8 @@ class Simulation {
     this.stream = stream;
     this.faults = new Faults(world, () => clock.now(), stream);
     this.store = new SimulatedStore(database, clock, this.faults, stream('store'));
-    this.store.onError = (fn, error) => this.observe('the SQL fails at nothing', `${fn}: ${error.message}`);
-    this.store.onStall = (details) => this.observe('no slowness keeps a queue from going on', details);
+    this.store.onError = (fn, error) => this.observe('no SQL call fails', `${fn}: ${error.message}`);
+    this.store.onStall = (details) => this.observe('no slowness stops a queue', details);
     this.locks = new SimulatedLocks(clock, this.faults, stream('locks'));
     this.provider = new ProviderModel(clock, this.faults, stream('provider'));
     this.feed = new FeedModel(world, clock, this.faults, stream('feeds'), this.provider);
@@ -239,15 +239,15 @@ class Simulation {
     this.webhooks = new Webhooks(world, clock, this.faults, stream('webhooks'), this.store, this.provider);
     this.operator = new Operator(world, clock, this.faults, stream('operator'), this.store, this.provider);
     const { faults, store, provider } = this;
-    const tell = (line: () => string) => this.tell(line);
-    this.sqlOperator = new SqlOperator(world, clock, faults, stream('sql operator'), store, tell);
+    const log = (line: () => string) => this.logLine(line);
+    this.sqlOperator = new SqlOperator(world, clock, faults, stream('sql operator'), store, log);
     this.sequenceOperator = new SequenceOperator(
       world,
       clock,
       faults,
       stream('sequence operator'),
       store,
-      tell,
+      log,
       provider,
       this.sqlOperator.zones,
     );
@@ -259,9 +259,9 @@ class Simulation {
       store,
       provider,
       this.sequenceOperator,
-      tell,
+      log,
     );
-    this.restorer = new Restorer(world, clock, faults, stream('restore'), store, this.sqlOperator, tell);
+    this.restorer = new Restorer(world, clock, faults, stream('restore'), store, this.sqlOperator, log);
   }
 
   async play(): Promise<FinishedRun> {
@@ -276,7 +276,7 @@ class Simulation {
     await this.sequenceOperator.begin();
     this.beginJumps();
     this.beginChatter();
-    this.beginHousekeeping();
+    this.beginMaintenance();
     startSchedulers(
       { world: this.world, clock: this.clock, faults: this.faults, stream: this.stream },
       (call) => void this.startProcess(call),
@@ -287,7 +287,7 @@ class Simulation {
     return this.finish();
   }
 
-  /** Puts the database back, in a world where that happens. `before`: what came of the run until now. */
+  /** Restores the database to an earlier instant and runs on; returns null in a world without a restore. `before`: the run so far. */
   async restore(before: FinishedRun): Promise<RestoredRun | null> {
     const { restoresTo } = this.world;
     if (restoresTo === null) return null;
@@ -322,7 +322,7 @@ class Simulation {
       maxTicks,
       concurrency,
     ]);
-    // Enrolments are kept: whoever was in a sequence is not to be in it once more.
+    // The enrolments' queue keeps its rows, so that nobody is enrolled in the same sequence a second time.
     await this.store.sql('update punctual.queues set retention_days = $1 where name = any ($2)', [
       retentionDays,
       [...queueNames],
@@ -338,7 +338,7 @@ class Simulation {
   }
 
   private enqueue(intent: Intent): Promise<void> {
-    return this.take('dm_queue', intent, {
+    return this.insert('dm_queue', intent, {
       account_id: intent.account.id,
       channel: intent.account.provider === 'unipile' ? 'linkedin' : 'whatsapp',
       chat_id: intent.chatId,
@@ -349,7 +349,7 @@ class Simulation {
   }
 
   private enqueuePost(post: Intent): Promise<void> {
-    return this.take('posts', post, {
+    return this.insert('posts', post, {
       account_id: post.account.id,
       body: post.body,
       media_urls: post.mediaUrls,
@@ -357,17 +357,17 @@ class Simulation {
     });
   }
 
-  private async take(queue: 'dm_queue' | 'posts', intent: Intent, columns: object): Promise<void> {
+  private async insert(queue: 'dm_queue' | 'posts', intent: Intent, columns: object): Promise<void> {
     const { priority, idempotencyKey, expiresAt } = intent;
     const row = { ...columns, priority, expires_at: isoOf(expiresAt), idempotency_key: idempotencyKey };
-    const take = async () => {
+    const insert = async () => {
       const enqueue = queue === 'dm_queue' ? 'enqueue_dms' : 'enqueue_posts';
       const { rows } = (await this.store.call(enqueue, { p_rows: [row] })) as CreatedRows;
       for (const { id } of rows) this.intents[queue].set(id, intent);
-      this.tell(() => `${queue} ${rows[0]?.id} enqueued: "${intent.body}", due ${isoOf(intent.sendAt)}`);
+      this.logLine(() => `${queue} ${rows[0]?.id} enqueued: "${intent.body}", due ${isoOf(intent.sendAt)}`);
     };
-    await take();
-    if (idempotencyKey) this.clock.timer(minute, () => void take());
+    await insert();
+    if (idempotencyKey) this.clock.timer(minute, () => void insert());
   }
 
   private async createJob(job: DrawnJob): Promise<void> {
@@ -385,7 +385,7 @@ class Simulation {
     const create = async () => {
       const { rows } = (await this.store.call('create_jobs', { p_rows: [row] })) as CreatedRows;
       for (const { id } of rows) this.drawnJobs.set(id, job);
-      this.tell(() => `jobs ${rows[0]?.id} created: ${JSON.stringify(job)}`);
+      this.logLine(() => `jobs ${rows[0]?.id} created: ${JSON.stringify(job)}`);
     };
     await create();
     if (job.isUnique) this.clock.timer(minute, () => void create());
@@ -394,20 +394,20 @@ class Simulation {
   private async startProcess(call: Call): Promise<void> {
     const n = `${++this.ticks} of ${call.queue}`;
     const random = this.stream(`process ${n}`);
-    const process = new SimulatedProcess(this.clock, (befallen) => {
-      this.tell(() => `tick ${n} ${befallen}`);
-      if (befallen === 'thawed') return;
-      this.faults.count(`process: ${befallen}`);
-      if (befallen !== 'killed') this.freezes++;
+    const process = new SimulatedProcess(this.clock, (event) => {
+      this.logLine(() => `tick ${n} ${event}`);
+      if (event === 'thawed') return;
+      this.faults.count(`process: ${event}`);
+      if (event !== 'killed') this.freezes++;
       else {
         this.kills++;
         this.live.delete(process);
       }
     });
-    const fate = this.faults.doom(process);
+    const fate = this.faults.drawFate(process);
     this.live.add(process);
     const startedAt = this.clock.now();
-    // The platform counts from before the handler's first line. One that was frozen may outlive it, and come back to life with old claims.
+    // The platform's limit starts before the handler's first line. A process that was frozen may outlive the limit and resume with old claims.
     const limitMs = call.limitMs - random.between(0, 2_900);
     const outlives = random.chance(0.7);
     process.at(limitMs, () => {
@@ -421,23 +421,23 @@ class Simulation {
     const ports: TickPorts = {
       store: queueStore(rpc, this.clock.date),
       clock: process.clock,
-      log: { ...silentLog, error: (fields, message) => this.hearError(n, fields, message) },
+      log: { ...silentLog, error: (fields, message) => this.observeError(n, fields, message) },
       random: random.next,
       newId: () => random.uuid(),
       lock: this.locks.portOf(process, fate),
     };
     const run = this.tick(call, ports, { process, fate, rpc, startedAt });
-    // Its end may never come: nobody waits for it.
-    const end = (told: string) => {
+    // Not awaited: a tick that is killed never ends.
+    const end = (result: string) => {
       process.end();
       this.live.delete(process);
-      this.tell(() => `tick ${n} (${call.scheduler}) ${told}`);
+      this.logLine(() => `tick ${n} (${call.scheduler}) ${result}`);
     };
     void run.then(
-      (reports) => end(reports.map(described).join('; ')),
+      (reports) => end(reports.map(describeReport).join('; ')),
       (error) => {
         if ((error as Error).name !== 'StoreError')
-          this.observe('the engine throws nothing of its own', `tick ${n}: ${(error as Error).stack}`);
+          this.observe('the engine throws only store errors', `tick ${n}: ${(error as Error).stack}`);
         end(`failed: ${(error as Error).message}`);
       },
     );
@@ -461,10 +461,10 @@ class Simulation {
       case 'enrolments':
         return [await tick(enrolments, ports, { ...options, deps: null })];
       case 'jobs': {
-        const work = partitionsHandler(this.jobs.queueOf(process, fate));
+        const handler = partitionsHandler(this.jobs.queueOf(process, fate));
         const services = { ports, rpc, env: {} } as unknown as Services;
         const params = new URLSearchParams();
-        const { reports, fault } = await work(services, {
+        const { reports, fault } = await handler(services, {
           scheduler,
           startedAt,
           maxDuration: limitMs / 1_000,
@@ -483,21 +483,21 @@ class Simulation {
         const ms = random.magnitude(2, 2_400) * second;
         for (const process of this.live) process.stall();
         this.clock.skip(ms);
-        this.tell(() => `time jumped by ${Math.round(ms / second)} s`);
+        this.logLine(() => `time jumped by ${Math.round(ms / second)} s`);
       }
       this.clock.timer(random.between(4, 40) * hour, jump);
     };
     this.clock.timer(random.between(1, 40) * hour, jump);
   }
 
-  /** The roll-up and retention, each until nothing is left or a call fails. */
-  private beginHousekeeping(): void {
+  /** Runs the roll-up and then retention, each until nothing is left or a call fails. */
+  private beginMaintenance(): void {
     if (this.world.retentionDays === null) return;
     const random = this.stream('maintenance');
-    const keepHouse = () => {
-      this.clock.timer(random.between(3, 12) * hour, keepHouse);
+    const maintain = () => {
+      this.clock.timer(random.between(3, 12) * hour, maintain);
       const process = new SimulatedProcess(this.clock, () => this.live.delete(process));
-      const fate = this.faults.doom(process);
+      const fate = this.faults.drawFate(process);
       this.live.add(process);
       const rpc = this.store.rpcOf(process, fate);
       const run = async (fn: string) => {
@@ -508,7 +508,7 @@ class Simulation {
           more = step.more;
         }
       };
-      // Its end may never come: nobody waits for it.
+      // Not awaited: a process that is killed never ends.
       const end = () => {
         process.end();
         this.live.delete(process);
@@ -517,10 +517,10 @@ class Simulation {
         .then(() => run('prune'))
         .then(end, end);
     };
-    this.clock.timer(random.between(3, 12) * hour, keepHouse);
+    this.clock.timer(random.between(3, 12) * hour, maintain);
   }
 
-  /** What people type into the same chats, on either side. */
+  /** Has people type into the same chats, on either side. */
   private beginChatter(): void {
     const random = this.stream('chatter');
     let n = 0;
@@ -543,21 +543,21 @@ class Simulation {
     this.clock.timer(hour, type);
   }
 
-  private hearError(n: string, fields: object, message: string): void {
+  private observeError(n: string, fields: object, message: string): void {
     const { err } = fields as { err?: Error };
-    this.tell(() => `tick ${n}: ${message} ${JSON.stringify(fields)}`);
-    if (err) this.observe('the engine throws nothing of its own', `tick ${n}: ${message}: ${err.stack}`);
+    this.logLine(() => `tick ${n}: ${message} ${JSON.stringify(fields)}`);
+    if (err) this.observe('the engine throws only store errors', `tick ${n}: ${message}: ${err.stack}`);
   }
 
   private observe(invariant: string, details: string): void {
     this.observed.push({ invariant, details: `${this.clock.date().toISOString()} ${details}` });
-    this.tell(() => `VIOLATED ${invariant}: ${details}`);
+    this.logLine(() => `VIOLATED ${invariant}: ${details}`);
   }
 
-  private tell(line: () => string): void {
-    const told = `${this.clock.date().toISOString()} ${line()}`;
-    this.log.push(told);
-    this.onLog(told);
+  private logLine(line: () => string): void {
+    const text = `${this.clock.date().toISOString()} ${line()}`;
+    this.log.push(text);
+    this.onLog(text);
   }
 
   private async finish(): Promise<FinishedRun> {
@@ -584,24 +584,24 @@ class Simulation {
       posts: published,
       jobs,
       broughtByEnrolments: store.brought.filter(({ queue }) => queue === 'enrolments'),
-      told: this.webhooks.told,
+      receipts: this.webhooks.received,
       enrolled: this.sequenceOperator.enrolled,
       enrolments: finalEnrolments,
       enrolmentChanges: await store.sql(readEnrolmentChanges),
       acts: this.sequenceOperator.acts,
       assigned: this.sequenceOperator.assigned,
-      toldByApi: this.people.told,
+      apiReplies: this.people.reported,
       observed: this.observed,
       figures: {
         rows: dms.rows.length + published.rows.length + jobs.rows.length,
         ticks: this.ticks,
         kills: this.kills,
         freezes: this.freezes,
-        answersLost: store.answersLost,
+        responsesLost: store.responsesLost,
         deliveries: provider.messages.filter(({ byHand, failed }) => !byHand && !failed).length,
-        webhooks: this.webhooks.told.length,
+        webhooks: this.webhooks.received.length,
         enrolments: countBy(finalEnrolments, ({ phase }) => phase),
-        unknowns: endsOfUnknowns([...dms.transitions, ...published.transitions], operator.decisions),
+        unknowns: countEndsOfUnknowns([...dms.transitions, ...published.transitions], operator.decisions),
         states: countBy(
           [dms, published, jobs].flatMap(({ queue, rows }) => rows.map(({ status }) => `${queue} ${status}`)),
           (state) => state,
@@ -632,7 +632,7 @@ class Simulation {
     };
   }
 
-  /** What a step's message is to be, by the sequence as it was when the person was enrolled. */
+  /** Adds the intent of each step's message, in the version of the sequence that the person was enrolled with. */
   private addIntentsOfSteps(rows: FinalRow[]): void {
     for (const { id, enrolmentId, step, isReminder } of rows) {
       const enrolled = this.sequenceOperator.enrolled.get(enrolmentId ?? '');
@@ -659,7 +659,7 @@ interface CreatedRows {
 
 const isoOf = (at: number | null) => (at === null ? null : new Date(at).toISOString());
 
-/** By the columns that only some of the queues have, what they are not is null. */
+/** Columns that a queue does not have read as null. */
 const readRows = (queue: QueueName) => `
   select coalesce(jsonb_agg(jsonb_build_object('id', r.c->>'id', 'accountId', coalesce(r.c->>'account_id', ''),
     'status', r.state, 'attempts', r.c->'attempts', 'lastError', r.c->>'last_error',
@@ -687,8 +687,8 @@ function countBy<Item>(items: Item[], name: (item: Item) => string): Record<stri
   return counts;
 }
 
-/** How each time that a row was unknown came to an end. */
-function endsOfUnknowns(transitions: Transition[], decisions: Set<string>): Record<string, number> {
+/** Counts how rows stopped being unknown, and how many still are. */
+function countEndsOfUnknowns(transitions: Transition[], decisions: Set<string>): Record<string, number> {
   const ends: Record<string, number> = {};
   const waiting = new Set<string>();
   for (const { queue, rowId, from, to, lastError } of transitions) {
@@ -696,19 +696,19 @@ function endsOfUnknowns(transitions: Transition[], decisions: Set<string>): Reco
     if (to === 'unknown') waiting.add(row);
     if (from !== 'unknown' || to === 'unknown') continue;
     waiting.delete(row);
-    const by = decisions.has(row) ? 'by the operator' : (lastError ?? 'proved');
-    const end = `${to} ${by}`;
+    const reason = decisions.has(row) ? 'by the operator' : (lastError ?? 'by proof');
+    const end = `${to} ${reason}`;
     ends[end] = (ends[end] ?? 0) + 1;
   }
   if (waiting.size > 0) ends['still waiting'] = waiting.size;
   return ends;
 }
 
-function described(report: TickReport | ReconcileReport): string {
+function describeReport(report: TickReport | ReconcileReport): string {
   if (!('counts' in report)) return `${report.ended}, ${report.checked} checked, ${report.resolved} resolved`;
   const { outcome, ended, counts, lock, usedMs } = report;
-  const told = Object.entries(counts).filter(([, count]) => count > 0);
-  return `${outcome}, ${ended}, lock ${lock}, ${usedMs} ms, ${told.map(([name, count]) => `${count} ${name}`).join(' ')}`;
+  const nonZero = Object.entries(counts).filter(([, count]) => count > 0);
+  return `${outcome}, ${ended}, lock ${lock}, ${usedMs} ms, ${nonZero.map(([name, count]) => `${count} ${name}`).join(' ')}`;
 }
 
 function hashOf(run: FinishedRun): string {

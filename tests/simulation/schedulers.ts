@@ -7,7 +7,7 @@ export interface Call {
   queue: 'dm_queue' | 'enrolments' | 'posts' | 'jobs';
   scheduler: string;
   limitMs: number;
-  /** Only checks unknown rows. */
+  /** The call only checks unknown rows. */
   reconciles: boolean;
 }
 
@@ -19,7 +19,7 @@ const enrolments: Call = { ...cron, queue: 'enrolments' };
 const posts: Call = { ...cron, queue: 'posts' };
 const jobs: Call = { ...cron, queue: 'jobs' };
 
-/** What calls the endpoints: crons that are late, that miss, double and overlap, and now and then a worker. */
+/** Starts the schedulers: crons whose calls are late, missing, doubled or overlapping, and a worker every few hours. */
 export function startSchedulers(
   {
     world,
@@ -30,18 +30,18 @@ export function startSchedulers(
   call: (call: Call) => void,
 ): void {
   const random = stream('clocks');
-  const repeat = (periodMs: number, what: Call, random: RandomStream) => {
-    const due = () => {
-      clock.timer(periodMs, due);
+  const repeat = (periodMs: number, one: Call, random: RandomStream) => {
+    const fire = () => {
+      clock.timer(periodMs, fire);
       if (faults.strikes(0.04, random, 'clock: missed')) return;
       const lateMs = faults.strikes(0.1, random, 'clock: late')
         ? random.magnitude(1, 240) * second
         : random.between(0, 2) * second;
-      clock.timer(lateMs, () => call(what));
+      clock.timer(lateMs, () => call(one));
       if (faults.strikes(0.05, random, 'clock: doubled'))
-        clock.timer(lateMs + random.magnitude(0.001, 90) * second, () => call(what));
+        clock.timer(lateMs + random.magnitude(0.001, 90) * second, () => call(one));
     };
-    clock.timer(random.between(0, periodMs), due);
+    clock.timer(random.between(0, periodMs), fire);
   };
   repeat(world.cronPeriodMs, cron, random);
   repeat(world.checksPeriodMs, reconciling, random);
@@ -51,9 +51,9 @@ export function startSchedulers(
     repeat(2 * world.checksPeriodMs, { ...reconciling, queue: 'posts' }, stream('looks at posts'));
   }
   if (world.jobs.length > 0) repeat(world.jobsPeriodMs, jobs, stream('job clocks'));
-  const workNow = () => {
+  const callWorker = () => {
     call(worker);
-    clock.timer(random.between(1, 8) * hour, workNow);
+    clock.timer(random.between(1, 8) * hour, callWorker);
   };
-  clock.timer(random.between(0, 8) * hour, workNow);
+  clock.timer(random.between(0, 8) * hour, callWorker);
 }

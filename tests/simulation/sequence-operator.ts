@@ -6,7 +6,7 @@ import type { RandomStream } from './random.ts';
 import type { SimulatedStore } from './simulated-store.ts';
 import { chatWith, hour, minute, second, type World } from './world.ts';
 
-/** Somebody who was enrolled, with what held at that moment. */
+/** A person who was enrolled, with the steps and the zone that applied at that instant. */
 export interface Enrolled {
   id: string;
   at: number;
@@ -15,7 +15,7 @@ export interface Enrolled {
   zone: string;
 }
 
-/** What an operator did with an enrolment, and was answered. */
+/** An operator's change of an enrolment that the database accepted. */
 export interface Act {
   at: number;
   enrolmentId: string;
@@ -29,11 +29,11 @@ interface Unmatched {
   received_at: string;
 }
 
-/** Whoever makes the sequences, edits them, enrols people, and pauses, resumes and stops some of them. */
+/** An operator who creates and edits sequences, enrols people, and pauses, resumes and stops enrolments. */
 export class SequenceOperator {
   readonly enrolled = new Map<string, Enrolled>();
   readonly acts: Act[] = [];
-  /** Replies that were said to be somebody's: enrolment by enrolment, when. */
+  /** When a reply was first assigned to an enrolment, by enrolment id. */
   readonly assigned = new Map<string, number>();
   private readonly ids = new Map<string, string>();
   private readonly inForce = new Map<string, DrawnSequence['versions'][number]>();
@@ -44,18 +44,18 @@ export class SequenceOperator {
     private readonly faults: Faults,
     private readonly random: RandomStream,
     private readonly store: SimulatedStore,
-    private readonly tell: (line: () => string) => void,
+    private readonly log: (line: () => string) => void,
     provider: ProviderModel,
-    /** Of the accounts, as they are now. */
+    /** The accounts' current time zones, by account id. */
     private readonly zones: Map<string, string>,
   ) {
-    // Where acts meet what is on its way: a message at the provider, an enrolment in the hands of a tick.
-    provider.listen((message) => {
-      const [met] = [...this.enrolled.values()].filter((enrolled) => isChatOf(enrolled, message));
-      if (met && message.fromUs && !message.byHand) this.meet(met.id, 10 * second);
+    // Acts that race with a message at the provider, or with an enrolment that a tick has claimed.
+    provider.onMessage((message) => {
+      const [recipient] = [...this.enrolled.values()].filter((enrolled) => isChatOf(enrolled, message));
+      if (recipient && message.fromUs && !message.byHand) this.interrupt(recipient.id, 10 * second);
     });
-    store.hearClaims((queue, ids) => {
-      if (queue === 'enrolments') for (const id of ids) this.meet(id, 50);
+    store.onClaim((queue, ids) => {
+      if (queue === 'enrolments') for (const id of ids) this.interrupt(id, 50);
     });
   }
 
@@ -64,16 +64,16 @@ export class SequenceOperator {
     if (world.batches.length === 0) return;
     for (const sequence of world.sequences) await this.create(sequence);
     for (const batch of world.batches) this.at(batch.at, () => this.enrol(batch));
-    const meddle = () => {
+    const intervene = () => {
       if (this.clock.now() >= world.quietAt) return;
-      if (!this.faults.databaseOutage()) void this.meddle();
-      this.clock.timer(random.magnitude(0.2, 5) * hour, meddle);
+      if (!this.faults.databaseOutage()) void this.intervene();
+      this.clock.timer(random.magnitude(0.2, 5) * hour, intervene);
     };
-    this.clock.timer(random.between(0.2, 5) * hour, meddle);
+    this.clock.timer(random.between(0.2, 5) * hour, intervene);
     this.at(world.quietAt, () => this.resumeAll());
   }
 
-  /** At that time, or when the database is there again. */
+  /** Acts at that time, or as soon as the database is reachable again. */
   private at(at: number, act: () => Promise<unknown>): void {
     this.clock.timer(at - this.clock.now(), () => {
       if (this.faults.databaseOutage()) this.at(this.clock.now() + 10 * minute, act);
@@ -90,11 +90,11 @@ export class SequenceOperator {
     })) as { id: string };
     this.ids.set(name, id);
     this.inForce.set(name, first);
-    this.tell(() => `${name}: ${JSON.stringify(first)}`);
+    this.log(() => `${name}: ${JSON.stringify(first)}`);
     for (const edit of edits) {
       this.at(edit.at, async () => {
         this.inForce.set(name, edit);
-        this.tell(() => `${name} is edited: ${JSON.stringify(edit)}`);
+        this.log(() => `${name} is edited: ${JSON.stringify(edit)}`);
         await this.store.call('update_sequence', {
           p_id: id,
           p_changes: { steps: edit.steps, time_zone: edit.timeZone },
@@ -124,7 +124,7 @@ export class SequenceOperator {
       const person = people[n];
       if (!created || !person || !version) continue;
       const zone = person.timeZone ?? version.timeZone ?? this.zones.get(person.account.id) ?? '';
-      this.tell(() => `enrolment ${id} of ${person.recipient ?? person.chatId} in ${name}, ${zone}`);
+      this.log(() => `enrolment ${id} of ${person.recipient ?? person.chatId} in ${name}, ${zone}`);
       this.enrolled.set(id, { id, at, person, steps: version.steps, zone });
     }
     if (repeats) {
@@ -133,7 +133,7 @@ export class SequenceOperator {
     }
   }
 
-  private async meddle(): Promise<void> {
+  private async intervene(): Promise<void> {
     const { random } = this;
     const id = random.chance(0.6) ? await this.findBusy() : random.pick([...this.enrolled.keys()]);
     if (id === undefined) return;
@@ -153,9 +153,9 @@ export class SequenceOperator {
     }
   }
 
-  private meet(id: string, longestMs: number): void {
+  private interrupt(id: string, maxDelayMs: number): void {
     if (!this.faults.strikes(0.04, this.random)) return;
-    this.at(this.clock.now() + this.random.magnitude(1, longestMs), async () => {
+    this.at(this.clock.now() + this.random.magnitude(1, maxDelayMs), async () => {
       if (this.random.chance(0.3)) await this.act('stop', id);
       else await this.pause(id);
     });
@@ -169,16 +169,16 @@ export class SequenceOperator {
   }
 
   private async act(kind: Act['kind'], enrolmentId: string): Promise<void> {
-    // After a restore it is for somebody else to say who goes on.
+    // After a restore the Restorer decides which enrolments go on.
     if (this.clock.now() >= this.world.endAt) return;
     const at = Math.floor(this.clock.now());
     const enrolment = await this.store.call(`${kind}_enrolment`, { p_id: enrolmentId }, 'PT409');
     if (enrolment === null) return;
     this.acts.push({ at, enrolmentId, kind });
-    this.tell(() => `enrolment ${enrolmentId}: ${kind}`);
+    this.log(() => `enrolment ${enrolmentId}: ${kind}`);
   }
 
-  /** One whose message is queued or being sent: that is where acts meet ticks. */
+  /** Finds an enrolment whose message is queued or being sent, because there an act races with a tick. */
   private findBusy(): Promise<string | undefined> {
     return this.find(
       `select distinct d.enrolment_id::text as id from punctual.dm_queue d
@@ -193,7 +193,7 @@ export class SequenceOperator {
     return found.length > 0 ? this.random.pick(found) : undefined;
   }
 
-  /** Looks through the replies that nobody could be found for, and says whose they are where he knows it. */
+  /** Lists the replies without a known sender, and assigns those whose sender the operator knows. */
   private async assignReplies(): Promise<void> {
     const { items: replies } = (await this.store.call('list_replies', {})) as { items: Unmatched[] };
     for (const reply of replies) {
@@ -218,7 +218,7 @@ export class SequenceOperator {
   }
 }
 
-/** Whether a message is in the chat of the enrolled with their account. */
+/** Whether the message is in the person's chat with the account. */
 export function isChatOf(
   { person }: Enrolled,
   { accountId, chatId }: Pick<ProviderMessage, 'accountId' | 'chatId'>,

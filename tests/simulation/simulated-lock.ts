@@ -4,7 +4,7 @@ import type { Fate, Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
-/** Redis, with expiry in virtual time. Sometimes it cannot be asked, and sometimes it has forgotten whom it gave the lock. */
+/** Redis with expiry in virtual time. Sometimes it is unreachable, and sometimes it grants a lock that another process holds. */
 export class SimulatedLocks {
   private readonly held = new Map<string, { until: number }>();
 
@@ -15,13 +15,13 @@ export class SimulatedLocks {
   ) {}
 
   portOf(process: SimulatedProcess, fate: Fate): OverlapLock {
-    const ask = <T>(answer: () => T): Promise<T> =>
+    const query = <T>(evaluate: () => T): Promise<T> =>
       new Promise((resolve) => {
         fate.step();
         if (process.isOver) return;
         this.clock.timer(this.random.magnitude(1, 30), () => {
-          const value = answer();
-          process.hear('answer', () => resolve(value));
+          const value = evaluate();
+          process.receive('response', () => resolve(value));
         });
       });
     return {
@@ -32,29 +32,33 @@ export class SimulatedLocks {
             process.clock.timer(500, () => resolve({ state: 'unavailable', reason: 'no answer from Redis' }));
           });
         }
-        return ask((): LockAttempt => {
+        return query((): LockAttempt => {
           const now = this.clock.now();
           const holder = this.held.get(key);
           if (holder && holder.until > now && fault !== 'lies') return { state: 'held' };
           const mine = { until: now + lifetimeMs };
           this.held.set(key, mine);
-          return { state: 'acquired', lock: this.lockOf(key, mine, ask) };
+          return { state: 'acquired', lock: this.lockOf(key, mine, query) };
         });
       },
     };
   }
 
-  private lockOf(key: string, mine: { until: number }, ask: <T>(answer: () => T) => Promise<T>): HeldLock {
+  private lockOf(
+    key: string,
+    mine: { until: number },
+    query: <T>(evaluate: () => T) => Promise<T>,
+  ): HeldLock {
     const isMine = () => this.held.get(key) === mine && mine.until > this.clock.now();
     return {
       extend: (lifetimeMs) =>
-        ask(() => {
+        query(() => {
           if (!isMine()) return false;
           mine.until = this.clock.now() + lifetimeMs;
           return true;
         }),
       release: () =>
-        ask(() => {
+        query(() => {
           if (isMine()) this.held.delete(key);
         }),
     };

@@ -2,28 +2,28 @@ import { type Clock, unsuspendedTime } from '../../lib/engine/ports/clock.ts';
 import type { VirtualClock } from '../support/virtual-clock.ts';
 
 interface Deferred {
-  phase: 'timer' | 'answer';
+  phase: 'timer' | 'response';
   fn: () => void;
 }
 
 /**
- * One function instance of the platform. All that it hears of the world comes through here, so that it can be killed (nothing of it goes
- * on), frozen (it hears nothing until it thaws, and then everything at once) or suspended with its machine (frozen, and its monotonic clock
- * and its timers stand still meanwhile).
+ * One function instance of the platform. Every timer and response reaches it through this class, so that it can be killed (it ends), frozen
+ * (it receives nothing until it thaws, and then everything at once) or suspended with its machine (frozen, with its monotonic clock and its
+ * timers stopped).
  */
 export class SimulatedProcess {
   private state: 'running' | 'frozen' | 'over' = 'running';
   private deferred: Deferred[] = [];
-  /** It was frozen, or time jumped while it ran: no promise about its end holds. */
+  /** It was frozen, or time jumped while it ran, so it may outlive its limit. */
   private isStalled = false;
-  /** For how long its monotonic clock has stood still, in milliseconds. */
+  /** Milliseconds that its monotonic clock has been stopped. */
   private suspendedMs = 0;
 
   readonly clock: Clock;
 
   constructor(
     private readonly world: VirtualClock,
-    private readonly onFate: (befallen: 'killed' | 'frozen' | 'suspended' | 'thawed') => void,
+    private readonly onFate: (event: 'killed' | 'frozen' | 'suspended' | 'thawed') => void,
   ) {
     const now = unsuspendedTime(this.monotonic, () => world.now());
     this.clock = { now, timer: (ms, fn) => this.timer(ms, fn) };
@@ -34,13 +34,13 @@ export class SimulatedProcess {
   private timer(ms: number, fn: () => void): () => void {
     let cancelled = false;
     const due = this.monotonic() + ms;
-    const hear = () => {
+    const fire = () => {
       const leftMs = due - this.monotonic();
       if (cancelled) return;
-      if (leftMs > 0.001) cancel = this.world.timer(leftMs, () => this.hear('timer', hear));
+      if (leftMs > 0.001) cancel = this.world.timer(leftMs, () => this.receive('timer', fire));
       else fn();
     };
-    let cancel = this.world.timer(ms, () => this.hear('timer', hear));
+    let cancel = this.world.timer(ms, () => this.receive('timer', fire));
     return () => {
       cancelled = true;
       cancel();
@@ -55,20 +55,20 @@ export class SimulatedProcess {
     return this.isStalled;
   }
 
-  /** Something reaches the process: at once, or when it thaws, or never. */
-  hear(phase: Deferred['phase'], fn: () => void): void {
+  /** Delivers a timer or a response to the process: at once if it runs, when it thaws if it is frozen, or never. */
+  receive(phase: Deferred['phase'], fn: () => void): void {
     if (this.state === 'running') fn();
     else if (this.state === 'frozen') this.deferred.push({ phase, fn });
   }
 
-  /** Something befalls the process from without, if it still is there. */
+  /** Runs `fn` after a delay unless the process has ended. */
   at(ms: number, fn: () => void): void {
     this.world.timer(ms, () => {
       if (!this.isOver) fn();
     });
   }
 
-  /** It came to its own end. */
+  /** Ends the process normally. */
   end(): void {
     this.state = 'over';
     this.deferred = [];
@@ -80,7 +80,7 @@ export class SimulatedProcess {
     this.onFate('killed');
   }
 
-  /** Time jumped, for it as for all. */
+  /** Notes that time jumped or stopped for the process. */
   stall(): void {
     this.isStalled = true;
   }
@@ -108,10 +108,10 @@ export class SimulatedProcess {
     if (this.state !== 'frozen') return;
     this.state = 'running';
     this.onFate('thawed');
-    // Node's loop runs the timers that are overdue before it reads what the sockets got.
+    // Node's event loop runs overdue timers before it reads the sockets.
     const timers = this.deferred.filter(({ phase }) => phase === 'timer');
-    const answers = this.deferred.filter(({ phase }) => phase === 'answer');
+    const responses = this.deferred.filter(({ phase }) => phase === 'response');
     this.deferred = [];
-    for (const { phase, fn } of [...timers, ...answers]) this.world.timer(0, () => this.hear(phase, fn));
+    for (const { phase, fn } of [...timers, ...responses]) this.world.timer(0, () => this.receive(phase, fn));
   }
 }

@@ -5,12 +5,12 @@ import type { SimulationDatabase } from './database.ts';
 import type { Fate, Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
-import { newerReply, olderRequest, type VersionSkew } from './version-skew.ts';
+import { newerResponse, olderRequest, type VersionSkew } from './version-skew.ts';
 import { second } from './world.ts';
 
-/** As the transports: an answer that is not here by then is not coming. */
+/** The transports' own timeout. */
 const timeoutMs = 5 * second;
-/** Of the functions that ticks and maintenance call, as their migrations set it. */
+/** Statement limits that the migrations set on functions of ticks and maintenance. */
 const statementLimitMs: Record<string, number> = {
   exchange: 4 * second,
   take_unknown: 4 * second,
@@ -18,15 +18,15 @@ const statementLimitMs: Record<string, number> = {
   prune: 4 * second,
   roll_up: 20 * second,
 };
-/** So many ticks in a row may come to nothing for want of time, where the next claims. */
-const mostStalledTicks = 6;
-/** How long a request may lie somewhere on its way, in seconds. */
-const longestDelay = 1_200;
+/** At most this many ticks in a row may have all their exchanges cancelled. */
+const maxStalledTicks = 6;
+/** The longest that a request may be under way, in seconds. */
+const maxDelaySeconds = 1_200;
 
-/** An outcome that an exchange brought, and what the database made of it. */
+/** An outcome that an exchange brought, and the database's verdict. */
 export interface BroughtOutcome {
   at: number;
-  /** As the recorder counts them. */
+  /** The call's number in the recorder. */
   call: number;
   queue: string;
   rowId: string;
@@ -35,9 +35,9 @@ export interface BroughtOutcome {
   verdict: string;
   delaySeconds: number | null;
   limitScope: string | null;
-  /** What the provider said of how long it limits the account. */
+  /** How long the provider limits the account; null if it did not say. */
   accountPauseSeconds: number | null;
-  /** Whom the provider refused; null where it refused nothing. */
+  /** The scope of the provider's refusal; null if there was none. */
   refused: 'row' | 'account' | 'provider' | null;
 }
 
@@ -58,17 +58,17 @@ interface Exchange {
   };
 }
 
-/** The way from processes to the database: calls take time, get lost, and are carried out late or twice. */
+/** The network between processes and the database: calls take time, get lost, and run late or twice. */
 export class SimulatedStore {
-  answersLost = 0;
+  responsesLost = 0;
   readonly brought: BroughtOutcome[] = [];
-  /** Which calls were retention's. */
+  /** The numbers of the calls that pruned. */
   readonly prunes = new Set<number>();
-  /** Of each partition the ticks of which every exchange was cancelled, since one of them could claim. */
+  /** The ticks of each partition whose exchanges were cancelled since an exchange could last claim. */
   private readonly stalled = new Map<string, Set<string>>();
-  /** A partition that so many ticks could not work on. */
+  /** Called when too many ticks in a row could not claim for a partition. */
   onStall: (details: string) => void = () => {};
-  /** What the database answers with an error: nothing here gives it reason to. */
+  /** Called for any database error that is not expected and not a cancellation. */
   onError: (fn: string, error: Error) => void = () => {};
 
   private readonly claimListeners: ((queue: string, ids: string[]) => void)[] = [];
@@ -80,18 +80,18 @@ export class SimulatedStore {
     private readonly random: RandomStream,
   ) {}
 
-  /** Calls `hear` with the rows that an exchange has just claimed. */
-  hearClaims(hear: (queue: string, ids: string[]) => void): void {
-    this.claimListeners.push(hear);
+  /** Registers a listener for the rows that each exchange claims. */
+  onClaim(listener: (queue: string, ids: string[]) => void): void {
+    this.claimListeners.push(listener);
   }
 
-  /** Carries a call out, now. `expects`: errors' codes that are an answer like any other, namely null. */
+  /** Runs a call now, without faults. `expects`: error codes for which it returns null. */
   call(fn: string, args: Record<string, unknown>, ...expects: string[]): Promise<unknown> {
-    return this.carryOut(fn, args, null, expects);
+    return this.run(fn, args, null, expects);
   }
 
-  /** `row`: how long reading or writing one row takes; the call is cancelled where that comes to more than its limit. */
-  private async carryOut(
+  /** `row`: the milliseconds that one row takes, and the call's total. A call over its statement limit is cancelled. */
+  private async run(
     fn: string,
     args: Record<string, unknown>,
     row: { ms: number; cost: { ms: number } } | null,
@@ -100,7 +100,7 @@ export class SimulatedStore {
     const at = Math.floor(this.clock.now());
     const limitMs = statementLimitMs[fn];
     const limit =
-      // Between the slow spells nothing comes near the limit, and counting what a call has touched takes longer than most calls.
+      // Outside slow spells no call comes near its limit, and counting its touched rows would take longer than most calls.
       row === null || limitMs === undefined || row.ms < 0.1
         ? undefined
         : {
@@ -112,12 +112,12 @@ export class SimulatedStore {
             },
           };
     try {
-      const answering = this.database.call(fn, args, at, limit);
+      const calling = this.database.call(fn, args, at, limit);
       const { calls } = this.database;
-      const answer = await this.clock.busy(answering);
+      const response = await this.clock.busy(calling);
       if (fn === 'prune') this.prunes.add(calls);
-      if (fn === 'exchange') this.note(at, calls, args as unknown as Exchange, answer);
-      return answer;
+      if (fn === 'exchange') this.note(at, calls, args as unknown as Exchange, response);
+      return response;
     } catch (error) {
       const { code } = error as StoreError;
       if (expects.includes(code ?? '')) return null;
@@ -135,16 +135,16 @@ export class SimulatedStore {
     at: number,
     call: number,
     { p_tick: { queue, partition }, p_want, p_outcomes: { done, records } }: Exchange,
-    answer: unknown,
+    response: unknown,
   ): void {
-    const { rows, settled } = answer as {
+    const { rows, settled } = response as {
       rows: { id: string }[];
       settled: { exceptions: { id: string; claim_id: string; verdict: string; outcome: string }[] };
     };
     const { exceptions } = settled;
     if (p_want !== 0) this.stalled.delete(`${queue}/${partition}`);
     const ids = rows.map(({ id }) => id);
-    for (const hear of this.claimListeners) hear(queue, ids);
+    for (const listener of this.claimListeners) listener(queue, ids);
     const all = [
       ...done.flatMap(({ claim_id, ids }) => ids.map((id) => ({ id, claim_id, outcome: 'done' }))),
       ...records,
@@ -171,7 +171,7 @@ export class SimulatedStore {
     const name = `${queue}/${partition}`;
     const ticks = (this.stalled.get(name) ?? new Set()).add(id);
     this.stalled.set(name, ticks);
-    if (ticks.size === mostStalledTicks + 1)
+    if (ticks.size === maxStalledTicks + 1)
       this.onStall(`${name}: every exchange of ${ticks.size} ticks in a row was cancelled`);
   }
 
@@ -180,54 +180,55 @@ export class SimulatedStore {
     return this.clock.busy(this.database.sql(text, params, this.clock.now()));
   }
 
-  /** `skew`: how the process and the database differ in their versions. */
+  /** Returns the process's transport, with faults. `skew`: how the versions of the process and the database differ. */
   rpcOf(process: SimulatedProcess, fate: Fate, skew: VersionSkew = 'none'): Rpc {
-    return (fn, said) =>
+    return (fn, ownArgs) =>
       new Promise((resolve, reject) => {
         const isSkewed = fn === 'exchange' && skew !== 'none';
         if (isSkewed) this.faults.count(`version: ${skew}`);
-        const args = isSkewed && skew === 'older code' ? olderRequest(said) : said;
+        const args = isSkewed && skew === 'older code' ? olderRequest(ownArgs) : ownArgs;
         fate.step();
         if (process.isOver) return;
-        const fault = this.faults.ofDatabaseCall(bringsBack(args));
+        const fault = this.faults.ofDatabaseCall(makesPending(args));
         const settle = once();
         const fail = (kind: 'unavailable' | 'refused', message: string) =>
           settle(() => reject(new StoreError(kind, message)));
         process.clock.timer(timeoutMs, () => fail('unavailable', 'the Data API did not answer'));
 
-        const answer = (ms: number, fn: () => void) => this.clock.timer(ms, () => process.hear('answer', fn));
-        const carryOut = async (hears: boolean) => {
+        const respond = (ms: number, fn: () => void) =>
+          this.clock.timer(ms, () => process.receive('response', fn));
+        const run = async (hasResponse: boolean) => {
           const cost = { ms: 0 };
-          const outcome = await this.carryOut(fn, args, { ms: this.faults.msPerRow(), cost }).then(
-            (value) => () => resolve(isSkewed && skew === 'newer database' ? newerReply(value) : value),
+          const outcome = await this.run(fn, args, { ms: this.faults.msPerRow(), cost }).then(
+            (value) => () => resolve(isSkewed && skew === 'newer database' ? newerResponse(value) : value),
             (error) => () => reject(error),
           );
           fate.step();
-          if (hears) answer(this.latencyMs() + cost.ms, () => settle(outcome));
+          if (hasResponse) respond(this.latencyMs() + cost.ms, () => settle(outcome));
         };
-        const send = (ms: number, hears: boolean) => this.clock.timer(ms, () => void carryOut(hears));
+        const send = (ms: number, hasResponse: boolean) => this.clock.timer(ms, () => void run(hasResponse));
 
         switch (fault) {
           case 'lost':
           case 'away, hanging':
             return;
           case 'away':
-            answer(3, () => fail('unavailable', 'the Data API answered 503'));
+            respond(3, () => fail('unavailable', 'the Data API answered 503'));
             return;
           case 'refused':
-            answer(20, () => fail('refused', 'refused by the simulation'));
+            respond(20, () => fail('refused', 'refused by the simulation'));
             return;
           case 'answer lost':
-            this.answersLost++;
+            this.responsesLost++;
             send(this.latencyMs(), false);
             return;
           case 'carried out late':
-            this.answersLost++;
-            send(this.random.magnitude(5, longestDelay) * second, true);
+            this.responsesLost++;
+            send(this.random.magnitude(5, maxDelaySeconds) * second, true);
             return;
           case 'carried out twice':
             send(this.latencyMs(), true);
-            send(this.random.magnitude(0.1, longestDelay) * second, false);
+            send(this.random.magnitude(0.1, maxDelaySeconds) * second, false);
             return;
           case 'slow':
             send(this.random.between(0.2, 4.5) * second, true);
@@ -243,13 +244,13 @@ export class SimulatedStore {
   }
 }
 
-/** Whether it brings rows back to be tried again, or to come again. */
-function bringsBack(args: Record<string, unknown>): boolean {
+/** Whether the call carries outcomes that make rows pending again. */
+function makesPending(args: Record<string, unknown>): boolean {
   const records = (args as Partial<Exchange>).p_outcomes?.records ?? [];
   return records.some(({ outcome }) => ['retry', 'release', 'again'].includes(outcome));
 }
 
-/** Of several endings only the first counts. */
+/** Returns a function that runs only the first callback it gets. */
 function once(): (fn: () => void) => void {
   let over = false;
   return (fn) => {

@@ -5,7 +5,7 @@ import { runSimulation } from './run-simulation.ts';
 
 const open = () => openEmbedded(inject('snapshot'));
 
-it('keeps every promise for six hours, and plays a seed exactly as before', async () => {
+it('the simulated engine keeps every promise for six hours, and the same seed repeats the run exactly', async () => {
   const first = await runSimulation({ seed: 3, days: 0.25 }, open);
   expect(first.figures.deliveries).toBeGreaterThan(10);
   expect(first.violations, describeResult(first)).toEqual([]);

@@ -4,9 +4,9 @@ import type { RandomStream } from './random.ts';
 import type { SimulatedStore } from './simulated-store.ts';
 import { drawHours, hour, minute, type QueueName, second, type World, zones } from './world.ts';
 
-/** What somebody did to a row by plain SQL. */
+/** A change of a row by plain SQL. */
 export interface HandAct {
-  /** As the recorder counts them. */
+  /** The call's number in the recorder. */
   call: number;
   queue: QueueName;
   rowId: string;
@@ -22,10 +22,10 @@ const dueColumns: Record<QueueName, string> = {
   jobs: 'run_at',
 };
 
-/** An operator with a SQL console: no function of Punctual's comes between, and ticks go on meanwhile. */
+/** An operator with a SQL console, who bypasses Punctual's functions while ticks run. */
 export class SqlOperator {
   readonly acts: HandAct[] = [];
-  /** Of the accounts, as they are now. */
+  /** The accounts' current time zones, by account id. */
   readonly zones: Map<string, string>;
 
   constructor(
@@ -34,11 +34,11 @@ export class SqlOperator {
     private readonly faults: Faults,
     private readonly random: RandomStream,
     private readonly store: SimulatedStore,
-    private readonly tell: (line: () => string) => void,
+    private readonly log: (line: () => string) => void,
   ) {
     this.zones = new Map(world.accounts.map(({ id, time_zone }) => [id, time_zone]));
-    // Where he meets a tick: rows that are being performed.
-    store.hearClaims((queue, ids) => {
+    // Changes that race with a tick: the row is being performed.
+    store.onClaim((queue, ids) => {
       for (const id of ids) {
         if (queue === 'enrolments' || !this.faults.strikes(0.02, this.random)) continue;
         const kind = this.random.pick(['done', 'dead', 'cancelled', 'deleted', 'pending again'] as const);
@@ -52,15 +52,15 @@ export class SqlOperator {
 
   begin(): void {
     const { random, world } = this;
-    const meddle = () => {
+    const intervene = () => {
       if (this.clock.now() >= world.quietAt) return;
-      if (!this.faults.databaseOutage()) void this.meddle();
-      this.clock.timer(random.magnitude(0.1, 4) * hour, meddle);
+      if (!this.faults.databaseOutage()) void this.intervene();
+      this.clock.timer(random.magnitude(0.1, 4) * hour, intervene);
     };
-    this.clock.timer(random.between(0.2, 4) * hour, meddle);
+    this.clock.timer(random.between(0.2, 4) * hour, intervene);
   }
 
-  private async meddle(): Promise<void> {
+  private async intervene(): Promise<void> {
     const { random } = this;
     if (random.chance(0.35)) return this.editAccount();
     const queue = random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs'] as const);
@@ -93,17 +93,17 @@ export class SqlOperator {
           : random.integer(0, 900);
     await this.store.sql(`update punctual.accounts set ${edit} = $2 where id = $1`, [id, value]);
     if (edit === 'time_zone') this.zones.set(id, value as string);
-    this.tell(() => `account ${id}: ${edit} is ${JSON.stringify(value)} by hand`);
+    this.log(() => `account ${id}: ${edit} is ${JSON.stringify(value)} by hand`);
   }
 
-  /** To one row, or to any that it fits. */
+  /** Changes the given row, or any row in a fitting state. */
   private async act(queue: QueueName, kind: Kind, rowId: string | null): Promise<void> {
     const { random, store } = this;
     if (this.clock.now() >= this.world.quietAt || this.faults.databaseOutage()) return;
     const due = dueColumns[queue];
     const at = `current_setting('simulation.now')::timestamptz`;
     const movedTo = this.drawDue(at);
-    // Its time as well: where he gives none, that of the machine is taken.
+    // Sets finished_at too, because the default is the machine's time and not the simulated one.
     const settle = (state: string) =>
       `update punctual.${queue} t set status = q.${state}_word, finished_at = ${at}`;
     const set: Record<Kind, string> = {
@@ -122,32 +122,32 @@ export class SqlOperator {
       deleted: ['pending', 'unknown', 'done', 'dead', 'cancelled'],
       'due moved': ['pending'],
     };
-    // A sequence's message that is over may have another in its place: whoever takes it up again by hand is outside of the sequence.
-    const isMeant =
+    // The message of a step may have a successor. A person who puts the old one back to pending sends it outside the sequence.
+    const isAllowed =
       queue === 'dm_queue' && (kind === 'pending again' || kind === 'done')
         ? `(c.enrolment_id is null or (c.status not in ('failed', 'cancelled') and ${kind === 'done'}))`
-        : // One that never comes due is counted as out of reach: its sequence does not go on, paused and resumed or not.
+        : // A message that never falls due stops its sequence for good, even if the enrolment is paused and resumed.
           queue === 'dm_queue' && kind === 'due moved' && movedTo === `'infinity'`
           ? 'c.enrolment_id is null'
           : 'true';
     const states = rowId === null ? fits[kind] : ['running'];
     const changing: Promise<string[]> = store.sql(
       `with changed as (${set[kind]} ${kind === 'deleted' ? '' : 'from'} punctual.queues q where q.name = '${queue}' and t.id = (
-         select c.id from punctual.${queue} c where ${isMeant} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
+         select c.id from punctual.${queue} c where ${isAllowed} and simulation.state_of(c.status) in (select jsonb_array_elements_text($1::jsonb))
             and c.id = coalesce($2::bigint, c.id) order by md5(c.id || $3) limit 1) returning t.id)
        select coalesce(jsonb_agg(id::text), '[]') as answer from changed`,
       [JSON.stringify(states), rowId, `${random.next()}`],
     );
-    // Before others send theirs.
+    // Read before another call raises the number.
     const { calls: call } = store.database;
     for (const id of await changing) {
       this.faults.count(`by hand: ${kind}${rowId === null ? '' : ', while it runs'}`);
       this.acts.push({ call, queue, rowId: id, kind });
-      this.tell(() => `${queue} ${id}: ${kind} by hand`);
+      this.log(() => `${queue} ${id}: ${kind} by hand`);
     }
   }
 
-  /** Rows that were set to done since that call, or whose time was moved, in a database that has forgotten it. */
+  /** Cancels pending rows that a person settled as done or moved after that call, because the restored database does not know it. */
   async cancelForgotten(sinceCall: number): Promise<void> {
     for (const { call, queue, rowId, kind } of [...this.acts]) {
       if (call <= sinceCall || (kind !== 'due moved' && kind !== 'done') || queue === 'jobs') continue;

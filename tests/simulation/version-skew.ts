@@ -1,12 +1,12 @@
-/** During a deployment two versions of the code talk to one database: the request of an older one, or the reply of a newer. */
+/** A deployment runs two versions at once: the process sends an older version's request, or gets a later version's response. */
 export type VersionSkew = 'none' | 'older code' | 'newer database';
 
-/** What later versions have added to a request. An older one has never heard of it. */
+/** Fields of a request that the first version does not send. */
 const addedToTick = ['path', 'schedule', 'continuation', 'run_id', 'asked_for', 'asked_limit', 'call_ms'];
 const addedToOutcomes = ['progress'];
 const addedToRecords = ['limit_scope', 'account_id', 'account_pause_seconds', 'refused', 'refusal'];
 
-/** The arguments of `exchange` as the first version of the engine sent them. */
+/** Returns the arguments of `exchange` as the first version of the engine sent them. */
 export function olderRequest(args: Record<string, unknown>): Record<string, unknown> {
   const outcomes = args.p_outcomes as { records: object[] };
   return {
@@ -19,15 +19,15 @@ export function olderRequest(args: Record<string, unknown>): Record<string, unkn
   };
 }
 
-/** The reply of `exchange` as a later version may send it: with more than is known here. */
-export function newerReply(answer: unknown): unknown {
-  const reply = answer as { settings: object; rows: object[] };
+/** Returns the response of `exchange` as a later version may send it, with fields that this version does not know. */
+export function newerResponse(value: unknown): unknown {
+  const response = value as { settings: object; rows: object[] };
   const more = { of_a_later_version: { list: [1, null] } };
   return {
-    ...reply,
+    ...response,
     ...more,
-    settings: { ...reply.settings, ...more },
-    rows: reply.rows.map((row) => ({ ...row, ...more })),
+    settings: { ...response.settings, ...more },
+    rows: response.rows.map((row) => ({ ...row, ...more })),
   };
 }
 

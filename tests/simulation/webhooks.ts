@@ -18,7 +18,8 @@ interface Receipt {
   said_at: string;
 }
 
-export interface ToldReceipt {
+/** A receipt that reached the database. */
+export interface ReceivedReceipt {
   at: number;
   status: string;
   messageId: string;
@@ -29,8 +30,7 @@ export interface ToldReceipt {
 
 /** The providers' webhooks: late, twice, out of order, or never. */
 export class Webhooks {
-  /** What the database was told, and when. */
-  readonly told: ToldReceipt[] = [];
+  readonly received: ReceivedReceipt[] = [];
 
   constructor(
     private readonly world: World,
@@ -40,7 +40,7 @@ export class Webhooks {
     private readonly store: SimulatedStore,
     provider: ProviderModel,
   ) {
-    provider.listen((message) => this.announce(message));
+    provider.onMessage((message) => this.announce(message));
   }
 
   private announce(message: ProviderMessage): void {
@@ -69,9 +69,9 @@ export class Webhooks {
 
   private post(message: ProviderMessage, receipt: Receipt): void {
     const { random } = this;
-    // A world in perfect order has none that are lost, and the operator has little to do.
+    // Lost webhooks leave unknown rows for the operator to decide.
     if (random.chance(Math.min(0.3, 0.07 * this.world.weather))) return;
-    // A message that cannot be delivered is given up after hours.
+    // A provider gives up an undeliverable message only after hours.
     const isLate = receipt.status === 'failed' && random.chance(0.6);
     const lateMs = isLate
       ? random.between(1, 12) * hour
@@ -94,7 +94,7 @@ export class Webhooks {
         this.deliver(provider, receipt, this.random.between(1, 20) * minute);
         return;
       }
-      this.told.push({
+      this.received.push({
         at: Math.floor(this.clock.now()),
         status: receipt.status,
         messageId: receipt.message_id,

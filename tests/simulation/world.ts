@@ -10,7 +10,7 @@ export const day = 24 * hour;
 
 export type Provider = 'unipile' | 'whatsapp_cloud';
 
-/** Pace settings as the columns of punctual.accounts. */
+/** Pace settings, named like the columns of punctual.accounts. */
 export interface PaceSettings {
   daily_limit: number;
   hourly_limit: number | null;
@@ -28,11 +28,11 @@ export interface SimulatedAccount extends PaceSettings {
   provider_account_id: string;
   name: string;
   time_zone: string;
-  /** What dm_queue has otherwise for this account. */
+  /** Settings that override the account's own in punctual.pace. */
   override: Partial<PaceSettings>;
 }
 
-/** A message that somebody wants sent, or a post that is to be published, once. */
+/** A message to send once, or a post to publish once. */
 export interface Intent {
   /** When it is enqueued. */
   arrivesAt: number;
@@ -43,9 +43,9 @@ export interface Intent {
   sendAt: number;
   priority: number;
   expiresAt: number | null;
-  /** With it the enqueue is repeated, as by a caller that got no answer. */
+  /** If set, the insert is repeated, as by a caller whose response was lost. */
   idempotencyKey: string | null;
-  /** Of a post. */
+  /** Only posts have them. */
   mediaUrls?: string[];
 }
 
@@ -53,17 +53,17 @@ export interface Intent {
 export const queueNames = ['dm_queue', 'posts', 'jobs'] as const;
 export type QueueName = (typeof queueNames)[number];
 
-/** From the first to the last instant at which something may come. */
+/** The first and the last instant at which new rows and faults may come. */
 export interface Span {
   startAt: number;
   quietAt: number;
 }
 
-/** All that is drawn before a run begins. */
+/** Everything that is drawn before a run starts. */
 export interface World {
   seed: number;
   startAt: number;
-  /** Faults, new messages and the operator's changes stop; what is left comes to rest. */
+  /** From here on there are no faults, new messages or changes by an operator, and the remaining work ends. */
   quietAt: number;
   endAt: number;
   accounts: SimulatedAccount[];
@@ -76,22 +76,22 @@ export interface World {
   campaigns: number[];
   maxTicks: number;
   concurrency: number;
-  /** How bad the world is: 1 is a bad week, 0 none of it. */
+  /** Scales how often faults occur: 1 is a bad week, 0 has no faults. */
   weather: number;
-  /** Milliseconds from one call of the cron endpoint to the next, where nothing comes between. */
+  /** Milliseconds between two calls of the cron endpoint if no fault interferes. */
   cronPeriodMs: number;
   checksPeriodMs: number;
-  /** The same for the entries of the other queues. */
+  /** The same for the other queues' endpoints. */
   enrolmentsPeriodMs: number;
   postsPeriodMs: number;
-  /** Days after which settled rows go; null where nothing is deleted and nothing rolled up. */
+  /** Days until retention deletes settled rows; null if neither retention nor the roll-up runs. */
   retentionDays: number | null;
   jobsPeriodMs: number;
-  /** The instant that the database is put back to when the run is over; null where it is not. */
+  /** The instant that the database is restored to after the run; null if it is not restored. */
   restoresTo: number | null;
 }
 
-/** Where clocks change, and the days on which they do: at two, at midnight, by half an hour. */
+/** Instants at which a zone's clocks change: at 2 o'clock, at midnight, and by half an hour. */
 const changes: [instant: string, zone: string][] = [
   ['2026-03-08T07:00:00Z', 'America/New_York'],
   ['2026-11-01T06:00:00Z', 'America/New_York'],
@@ -158,7 +158,7 @@ function drawAccounts(
   startAt: number,
   days: number,
 ): SimulatedAccount[] {
-  // Where accounts are held back by little, ticks have more to do than they can.
+  // Accounts with a loose pace give ticks more work than they can do.
   const strictness = random.pick([0.1, 1, 1]);
   return Array.from({ length: random.pick([8, 12, 25]) }, (_, n) => ({
     id: random.uuid(),
@@ -187,7 +187,7 @@ function drawPace(random: RandomStream, strictness: number, startAt: number, day
   };
 }
 
-/** Office hours, a lunch break, night shifts over the hour at which clocks change, a day or two closed. */
+/** Draws sending hours: office hours, a lunch break, nights over the hour at which clocks change, and closed days. */
 export function drawHours(random: RandomStream): Record<string, string[]> {
   const hours: Record<string, string[]> = {};
   for (const weekday of weekdays) {
@@ -215,13 +215,13 @@ function drawIntents(
   );
   const intents: Intent[] = [];
   for (const [n, arrival] of arrivals.entries()) {
-    // Now and then many come at once.
+    // Three of ten arrive together with the one before.
     const last = intents.at(-1);
     const arrivesAt = Math.round(
       last && random.chance(0.3) ? last.arrivesAt + random.integer(0, 500) : arrival,
     );
     const twin = random.chance(0.1) ? intents.at(-random.integer(1, 10)) : undefined;
-    // The same words again, mostly soon after: only then one could be taken for the other.
+    // The same text again, mostly soon after, when one message could be mistaken for the other.
     const sendAt = Math.round(
       twin && random.chance(0.7)
         ? Math.max(arrivesAt, twin.sendAt) + random.magnitude(0.01, 20) * minute
@@ -258,7 +258,7 @@ function drawCampaigns(random: RandomStream, startAt: number, quietAt: number): 
   return Array.from({ length: count }, () => Math.round(random.between(startAt + hour, quietAt - 4 * hour)));
 }
 
-/** More at once than a tick can do. */
+/** Draws more messages for one instant than a tick can send. */
 function drawCampaign(random: RandomStream, accounts: SimulatedAccount[], at: number): Intent[] {
   return Array.from({ length: Math.round(accounts.length * random.between(1, 3.5)) }, (_, n) => {
     const account = random.pick(accounts);
@@ -287,17 +287,17 @@ function drawAddressee(
   return { chatId: null, recipient: random.chance(0.5) ? person : `newcomer-${n}` };
 }
 
-/** The provider's id of the chat of an account with a person. */
+/** Returns the provider's id of the chat between an account and a person. */
 export function chatOf(providerAccountId: string, recipient: string): string {
   return `chat/${providerAccountId}/${recipient}`;
 }
 
-/** Where an account's posts go. */
+/** Returns the id of the account's own feed. */
 export function feedOf(providerAccountId: string): string {
   return `feed/${providerAccountId}`;
 }
 
-/** The chat that a message to this addressee ends up in. WhatsApp Cloud has no chats: the number. */
+/** Returns the chat that a message to this addressee arrives in. WhatsApp Cloud has no chats, so there it is the number. */
 export function chatWith({
   account,
   chatId,

@@ -27,8 +27,8 @@ async function addDms(account: string, count: number): Promise<void> {
 
 const setAccount = (change: string) => database.sql(`update punctual.accounts set ${change}`);
 
-/** When the one account may go, asked at `now`, and what it waits for. */
-async function opening(now = sql.now): Promise<{ at: number; kinds: string[]; texts: string[] }> {
+/** Returns when the one account may send, judged at `now`, and why it waits until then. */
+async function nextSend(now = sql.now): Promise<{ at: number; kinds: string[]; texts: string[] }> {
   const [row] = await database.sql(
     `select o.open_at, o.waits from punctual.accounts a join punctual.pace p on p.account_id = a.id and p.queue = 'dm_queue',
        punctual.account_opening(a, p, $1) o`,
@@ -38,7 +38,7 @@ async function opening(now = sql.now): Promise<{ at: number; kinds: string[]; te
   return { at: Date.parse(row.open_at), kinds: waits.map((w) => w.kind), texts: waits.map((w) => w.text) };
 }
 
-/** Claims one row, if there is one for it, and says what became of it. */
+/** Claims one row and settles it with `outcome`. Returns its id, or null if none was claimed. */
 async function claimOne(outcome: string, more: Record<string, unknown> = {}): Promise<string | null> {
   const tick = sql.tick();
   const { rows, claimId } = await tick.claim(1);
@@ -51,7 +51,7 @@ async function claimOne(outcome: string, more: Record<string, unknown> = {}): Pr
 const hour = 3_600_000;
 
 describe('the hourly limit', () => {
-  it('is kept in any sixty minutes to the claim, whatever claims come to, and costs not one claim too many', async () => {
+  it('allows a claim exactly when fewer rows than the limit were done or unknown in the last 60 minutes', async () => {
     const outcome = fc.constantFrom('done', 'done', 'unknown', 'dead', 'release', 'retry');
     const step = fc.tuple(
       fc.integer({ min: 0, max: 2_400 }),
@@ -80,17 +80,17 @@ describe('the hourly limit', () => {
     await assertProperty(property, { numRuns: runs({ quick: 4, all: 8 }) });
   }, 300_000);
 
-  it('opens sixty minutes after the claim that filled it, to the millisecond', async () => {
+  it('allows the next claim 60 minutes after it was reached, to the millisecond', async () => {
     await addDms(await sql.addAccount({ hourly_limit: 2 }), 5);
     await sql.drain();
-    expect((await opening()).at).toBe(Date.parse(sql.at(3_600)));
+    expect((await nextSend()).at).toBe(Date.parse(sql.at(3_600)));
     sql.pass(3_599.999);
     expect(await sql.drain()).toEqual([]);
     sql.pass(0.001);
     expect(await sql.drain()).toHaveLength(2);
   });
 
-  it('of more than thirty remembers as many', async () => {
+  it('counts every claim of the last hour, also if it is above 30', async () => {
     await addDms(await sql.addAccount({ hourly_limit: 40 }), 90);
     for (let minute = 0; minute < 40; minute++) {
       expect(await claimOne('done')).not.toBeNull();
@@ -104,18 +104,18 @@ describe('the hourly limit', () => {
 });
 
 describe('the gap', () => {
-  it('lies between the gap and the gap with all its jitter, another each time, and the same whoever asks', async () => {
+  it('lasts from gap_seconds to gap_seconds plus the whole jitter, differs each time, and is the same for explain_row and the claim', async () => {
     const id = await sql.addAccount({ gap_seconds: 60, gap_jitter_seconds: 120 });
     await addDms(id, 30);
     const waits = new Set<number>();
     for (let n = 0; n < 24; n++) {
       expect(await claimOne('done')).not.toBeNull();
-      const { at, kinds } = await opening();
+      const { at, kinds } = await nextSend();
       expect(kinds).toEqual(['gap']);
       const waitMs = at - Date.parse(sql.now);
       expect(waitMs).toBeGreaterThanOrEqual(60_000);
       expect(waitMs).toBeLessThan(180_000);
-      for (const later of [1, 30, 59]) expect((await opening(sql.at(later))).at).toBe(at);
+      for (const later of [1, 30, 59]) expect((await nextSend(sql.at(later))).at).toBe(at);
       const [next] = await database.sql(
         `select min(id)::text as id from punctual.dm_queue where status = 'pending'`,
       );
@@ -129,7 +129,7 @@ describe('the gap', () => {
     expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThan(60_000);
   });
 
-  it('without jitter is exact', async () => {
+  it('is exact without jitter', async () => {
     await addDms(await sql.addAccount({ gap_seconds: 90 }), 3);
     expect(await sql.drain()).toHaveLength(1);
     sql.pass(89.999);
@@ -139,7 +139,7 @@ describe('the gap', () => {
   });
 });
 
-describe('a ramp', () => {
+describe('a warm-up', () => {
   it.each([
     [30, 20, 14],
     [30, 20, 4],
@@ -153,7 +153,7 @@ describe('a ramp', () => {
     [60, 5, 2],
     [12, 50, 1],
   ])(
-    'to %i a day from %i percent over %i days has on each day the share it says',
+    'to %i rows a day from %i percent over %i days raises the daily limit evenly',
     async (full, from, days) => {
       await sql.addAccount({
         daily_limit: full,
@@ -176,12 +176,12 @@ describe('a ramp', () => {
     },
   );
 
-  it('lets through so many on each day of the account’s own zone', async () => {
+  it('counts its days in the account’s time zone', async () => {
     const ramp = { ramp_started_on: '2026-03-03', ramp_days: 4, ramp_from_percent: 25 };
     sql.setNow('2026-03-01T00:00:00Z');
     await addDms(await sql.addAccount({ daily_limit: 8, time_zone: 'Pacific/Auckland', ...ramp }), 60);
     const sent: number[] = [];
-    // Noon in Auckland, from the day before the ramp on.
+    // Noon in Auckland, starting on the day before the warm-up.
     for (const day of ['2026-03-01', '2026-03-02', '2026-03-03', '2026-03-04', '2026-03-05', '2026-03-06']) {
       sql.setNow(`${day}T23:00:00Z`);
       sent.push((await sql.drain()).length);
@@ -191,9 +191,9 @@ describe('a ramp', () => {
 });
 
 describe('a pause', () => {
-  it('has an end, is kept to it, and says why', async () => {
+  it('lasts until its end and gives its reason', async () => {
     await addDms(await sql.addAccount({ paused_until: sql.at(600), paused_reason: 'the owner is away' }), 1);
-    expect(await opening()).toEqual({
+    expect(await nextSend()).toEqual({
       at: Date.parse(sql.at(600)),
       kinds: ['paused'],
       texts: ['paused: the owner is away'],
@@ -204,10 +204,10 @@ describe('a pause', () => {
     expect(await sql.drain()).toHaveLength(1);
   });
 
-  it('that ends outside the hours lasts until they begin', async () => {
+  it('that ends outside the sending hours lasts until they begin', async () => {
     const hours = JSON.stringify({ tue: ['09:00-17:00'] });
     await addDms(await sql.addAccount({ paused_until: sql.at(600), hours }), 1);
-    expect(await opening()).toMatchObject({
+    expect(await nextSend()).toMatchObject({
       at: Date.parse('2026-03-03T09:00:00Z'),
       kinds: ['paused', 'hours'],
     });
@@ -218,7 +218,7 @@ describe('a pause', () => {
   });
 });
 
-describe('settings of one queue', () => {
+describe('an account’s settings for one queue', () => {
   it.each([
     ['daily_limit', '5', '2', 2],
     ['hourly_limit', 'null', '3', 3],
@@ -226,7 +226,7 @@ describe('settings of one queue', () => {
     ['hours', 'null', `'{"sun": ["00:00-24:00"]}'`, 0],
     ['hours', `'{}'`, `'{"mon": ["00:00-24:00"]}'`, 5],
     ['daily_limit', '0', '4', 4],
-  ])('%s: %s for the account gives way to %s, at once', async (column, general, own, claimed) => {
+  ])('override the account’s own %s at once: %s gives way to %s', async (column, general, own, claimed) => {
     const id = await sql.addAccount({ daily_limit: 5 });
     await addDms(id, 9);
     await setAccount(`${column} = ${general}`);
@@ -234,7 +234,7 @@ describe('settings of one queue', () => {
     expect(await sql.drain()).toHaveLength(claimed);
   });
 
-  it('are obeyed by the next claim, also by an account that waits already', async () => {
+  it('take effect with the next claim, even for an account that is already waiting', async () => {
     await addDms(await sql.addAccount({ gap_seconds: 3_600 }), 20);
     const tick = sql.tick({ limit_seconds: 800 });
     const first = await tick.claim(1);
@@ -251,7 +251,7 @@ describe('settings of one queue', () => {
     expect(await sql.drain()).toEqual([]);
   });
 
-  it('count apart from those of another queue', async () => {
+  it('limit that queue alone', async () => {
     await database.sql(
       'create table public.notes (id bigint generated always as identity primary key, account_id uuid not null references punctual.accounts, body text, due_at timestamptz)',
     );
@@ -281,19 +281,19 @@ describe('settings of one queue', () => {
   });
 });
 
-describe('what had no effect for certain', () => {
+describe('an outcome that rules out an effect', () => {
   it.each(['dead', 'release', 'retry'])(
-    '%s gives back its place of the day, of the hour, and the gap',
+    '(%s) returns the row’s place under the daily limit, the hourly limit and the gap',
     async (outcome) => {
       await addDms(await sql.addAccount({ daily_limit: 1, hourly_limit: 1, gap_seconds: 600 }), 3);
       expect(await claimOne(outcome)).not.toBeNull();
-      expect(await opening()).toEqual({ at: Date.parse(sql.now), kinds: [], texts: [] });
+      expect(await nextSend()).toEqual({ at: Date.parse(sql.now), kinds: [], texts: [] });
       expect(await claimOne('done')).not.toBeNull();
-      expect((await opening()).kinds.sort()).toEqual(['daily_limit', 'gap', 'hourly_limit']);
+      expect((await nextSend()).kinds.sort()).toEqual(['daily_limit', 'gap', 'hourly_limit']);
     },
   );
 
-  it('gives back its own place and no older one', async () => {
+  it('returns the row’s own place and no older one', async () => {
     await addDms(await sql.addAccount({ hourly_limit: 2 }), 5);
     const first = Date.parse(sql.now);
     await claimOne('done');
@@ -301,18 +301,18 @@ describe('what had no effect for certain', () => {
     await claimOne('dead');
     sql.pass(600);
     await claimOne('done');
-    expect((await opening()).at).toBe(first + hour);
+    expect((await nextSend()).at).toBe(first + hour);
   });
 
-  it('and nothing else does: what may have had an effect keeps all three', async () => {
+  it('differs from unknown, which keeps all three places', async () => {
     await addDms(await sql.addAccount({ daily_limit: 1, hourly_limit: 1, gap_seconds: 600 }), 3);
     await claimOne('unknown');
-    expect((await opening()).kinds.sort()).toEqual(['daily_limit', 'gap', 'hourly_limit']);
+    expect((await nextSend()).kinds.sort()).toEqual(['daily_limit', 'gap', 'hourly_limit']);
   });
 });
 
-describe('fairness', () => {
-  it('sends a row that falls due in the next tick, however many of another account were due before it', async () => {
+describe('fairness between accounts', () => {
+  it('sends a newly due row in the next tick, even behind 10,000 older rows of another account', async () => {
     const busy = await sql.addAccount({ name: 'busy' });
     await addDms(busy, 10_000);
     const quiet = await sql.addAccount({ name: 'quiet' });
@@ -323,7 +323,7 @@ describe('fairness', () => {
     expect(rows.map((row) => row.account?.name).sort()).toEqual(['busy', 'quiet']);
   });
 
-  it('serves every account that is ready before it serves any a second time', async () => {
+  it('serves every ready account once before it serves any account twice', async () => {
     const names = Array.from({ length: 12 }, (_, n) => `busy ${n}`);
     for (const name of names) await addDms(await sql.addAccount({ name }), 3);
     const tick = sql.tick();
@@ -331,7 +331,7 @@ describe('fairness', () => {
     for (let n = 0; n < 8; n++) {
       const { rows, claimId } = await tick.claim(3);
       served.push(...rows.map((row) => row.account?.name));
-      // Accounts that are ready since the same instant come in any order.
+      // Accounts that became ready at the same instant have no fixed order.
       sql.pass(1);
       await tick.settle(rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' })));
     }

@@ -29,10 +29,10 @@ const settingsOf = (reply: object) => {
   const { settings } = reply as { settings: { batch_limit: number; concurrency: number } };
   return `${settings.batch_limit}/${settings.concurrency}`;
 };
-const opened = async () => settingsOf(await tick().exchange());
+const newTickSettings = async () => settingsOf(await tick().exchange());
 
-/** A tick that met a provider's limit. */
-async function meetLimit() {
+/** Runs a tick whose row the provider rate-limits, and lets 60 s pass. */
+async function runRateLimitedTick() {
   const one = tick();
   const { rows, claimId } = await one.claim(1);
   await one.settle(
@@ -53,7 +53,7 @@ async function meetLimit() {
   sql.pass(60);
 }
 
-describe('settings that follow the backlog', () => {
+describe('adaptive settings', () => {
   it.each([
     [0, '20/3'],
     [9, '20/3'],
@@ -63,20 +63,20 @@ describe('settings that follow the backlog', () => {
     [100, '40/7'],
     [101, '50/10'],
     [1_500, '50/10'],
-  ])('with %i due rows are %s', async (count, settings) => {
+  ])('with %i due rows are %s (batch limit/concurrency)', async (count, settings) => {
     await fill(count);
-    expect(await opened()).toBe(settings);
+    expect(await newTickSettings()).toBe(settings);
   });
 
-  it('are of the backlog as the tick begins, and stay', async () => {
+  it('depend on the backlog when the tick starts, and stay until it ends', async () => {
     await fill(60);
     const one = tick();
     expect(settingsOf(await one.claim(40))).toBe('40/7');
     expect(settingsOf(await one.exchange())).toBe('40/7');
-    expect(await opened()).toBe('30/5');
+    expect(await newTickSettings()).toBe('30/5');
   });
 
-  it('bound the claim', async () => {
+  it('limit the claim', async () => {
     await fill(200);
     const one = tick();
     expect((await one.exchange({ want: null })).rows).toHaveLength(10);
@@ -84,7 +84,7 @@ describe('settings that follow the backlog', () => {
     expect((await one.claim(100)).rows).toHaveLength(0);
   });
 
-  it('go down by a step as soon as the tick meets a limit', async () => {
+  it('drop one step as soon as a provider rate-limits the tick', async () => {
     await fill(200);
     const one = tick();
     const { rows, claimId } = await one.claim(1);
@@ -99,46 +99,46 @@ describe('settings that follow the backlog', () => {
     expect(settingsOf(await one.settle([record]))).toBe('40/7');
   });
 
-  it('are a step lower for each of the last three ticks that met a limit, for ten minutes', async () => {
+  it('drop one step for each of the last three ticks that was rate-limited, for 10 minutes', async () => {
     await fill(200);
-    await meetLimit();
-    expect(await opened()).toBe('40/7');
-    await meetLimit();
-    expect(await opened()).toBe('30/5');
-    await meetLimit();
-    await meetLimit();
-    expect(await opened()).toBe('20/3');
+    await runRateLimitedTick();
+    expect(await newTickSettings()).toBe('40/7');
+    await runRateLimitedTick();
+    expect(await newTickSettings()).toBe('30/5');
+    await runRateLimitedTick();
+    await runRateLimitedTick();
+    expect(await newTickSettings()).toBe('20/3');
     sql.pass(600);
-    expect(await opened()).toBe('50/10');
+    expect(await newTickSettings()).toBe('50/10');
   });
 
-  it('go up again as ticks meet none', async () => {
+  it('rise again after ticks without a rate limit', async () => {
     await fill(200);
-    await meetLimit();
+    await runRateLimitedTick();
     for (let n = 0; n < 3; n++) {
       const one = tick();
       await one.claim(1);
       await one.close();
       sql.pass(10);
     }
-    expect(await opened()).toBe('50/10');
+    expect(await newTickSettings()).toBe('50/10');
   });
 
-  it('give way to what a partition sets for itself, which may also switch them off', async () => {
+  it('give way to a partition’s own settings, which may also turn them off', async () => {
     await fill(200);
     await database.sql(
       `update punctual.partitions set concurrency = 2 where queue = 'tasks' and partition = 'a'`,
     );
-    expect(await opened()).toBe('50/2');
+    expect(await newTickSettings()).toBe('50/2');
     await database.sql(
       `update punctual.partitions set adaptive = false where queue = 'tasks' and partition = 'a'`,
     );
-    expect(await opened()).toBe('30/2');
+    expect(await newTickSettings()).toBe('30/2');
   });
 
-  it('are off unless asked for', async () => {
+  it('do not apply to a queue with adaptive = false', async () => {
     await fill(200);
     await database.sql(`update punctual.queues set adaptive = false where name = 'tasks'`);
-    expect(await opened()).toBe('30/5');
+    expect(await newTickSettings()).toBe('30/5');
   });
 });

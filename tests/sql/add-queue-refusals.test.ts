@@ -16,65 +16,67 @@ beforeEach(async () => {
 });
 
 interface Refusal {
-  what: string;
-  /** Columns of `app.t`, besides the key and `due`. */
+  mistake: string;
+  /** Columns of `app.t` after the key and `due`. */
   columns?: string;
-  /** In place of the whole table. */
+  /** The statement that creates `app.t`, instead of `columns`. */
   table?: string;
-  /** Before the call. */
+  /** Statements to run before the call. */
   given?: string[];
   call?: string;
-  /** What the message says, and what it advises; null where the message says it all. */
+  /** Without the prefix "add_queue: ". */
   message: string;
+  /** Null if the message says it all. */
   hint: string | null;
 }
 
-const take = 'name the words your table uses in p_words.';
+const nameYourWords = 'name the words your table uses in p_words.';
 const words = (...named: string[]) =>
   `the word${named.length > 1 ? 's' : ''} ${named.map((word) => `"${word}"`).join(', ')}`;
 const allWords = words('cancelled', 'dead', 'done', 'pending', 'running', 'unknown');
 const states = `'pending', 'running', 'done', 'dead', 'unknown'`;
 const plain = `'t', 'app.t', 'due', 'at-least-once'`;
-const role = 'Add it, name another column, or change its type.';
-const roles = 'A column has one role: standard, status, due, partition, account, progress or result column.';
-const function_ = 'Create it first, and name it with its schema.';
+const fixColumn = 'Add it, name another column, or change its type.';
+const oneRolePerColumn =
+  'A column has one role: standard, status, due, partition, account, progress or result column.';
+const createFunction = 'Create it first, and name it with its schema.';
 const distinct = "Name six words, none of them empty. Add missing ones to the column's check.";
 const retype = 'Rename your column, or change its type.';
 const account = ', account_id uuid references punctual.accounts';
 
 const refusals: Refusal[] = [
   {
-    what: 'a name that is none',
+    mistake: 'an invalid queue name',
     call: `'Trials!', 'app.t', 'due', 'at-least-once'`,
     message: '"Trials!" is not a valid queue name',
     hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
   },
   {
-    what: 'a name that is too long',
+    mistake: 'a queue name of 41 characters',
     call: `'${'t'.repeat(41)}', 'app.t', 'due', 'at-least-once'`,
     message: `"${'t'.repeat(41)}" is not a valid queue name`,
     hint: 'Use up to 40 lower-case letters, digits and _, beginning with a letter.',
   },
   {
-    what: 'a promise that is none',
+    mistake: 'an unknown delivery',
     call: `'t', 'app.t', 'due', 'exactly-once'`,
     message: 'delivery cannot be "exactly-once"',
     hint: `Use 'at-most-once' or 'at-least-once'.`,
   },
   {
-    what: 'a table without its schema',
+    mistake: 'a table name without a schema',
     call: `'t', 't', 'due', 'at-least-once'`,
     message: 'the table name "t" needs its schema',
     hint: `For example 'public.free_trials'.`,
   },
   {
-    what: 'a table that is not there',
+    mistake: 'a table that does not exist',
     call: `'t', 'app.nothing', 'due', 'at-least-once'`,
     message: 'there is no table app.nothing',
     hint: `Check the spelling. A name with capitals needs its own quotes: 'public."FreeTrials"'.`,
   },
   ...['pg_catalog.pg_class', 'app.seen', 'app.parted', 'app.part', 'app.forgetful'].map((table) => ({
-    what: `${table}, which is no table of rows`,
+    mistake: `${table}, which is not an ordinary table`,
     given: [
       'create view app.seen as select * from app.t',
       'create table app.parted (id bigint primary key, due timestamptz) partition by range (id)',
@@ -86,25 +88,25 @@ const refusals: Refusal[] = [
     hint: 'Views, partitions, partitioned, foreign, unlogged and system tables cannot be queues.',
   })),
   {
-    what: 'the table of another queue',
+    mistake: 'the table of another queue',
     call: `'t', 'punctual.dm_queue', 'send_at', 'at-least-once'`,
     message: 'punctual.dm_queue is already the table of the queue dm_queue',
     hint: `Use that queue, or remove it first: select punctual.remove_queue('dm_queue');`,
   },
   {
-    what: 'another table for a queue that has one',
+    mistake: 'a second table for an existing queue',
     call: `'dm_queue', 'app.t', 'due', 'at-least-once'`,
     message: 'the queue dm_queue has another table, punctual.dm_queue',
     hint: 'Choose another name. If the table was renamed, update table_schema and table_name in punctual.queues.',
   },
   ...[
-    ['without a key', 'id bigint, due timestamptz'],
+    ['without a primary key', 'id bigint, due timestamptz'],
     ['with a key of two columns', 'id bigint, b bigint, due timestamptz, primary key (id, b)'],
-    ['with a key of another name', 'key bigint primary key, due timestamptz'],
+    ['with a key that is not named id', 'key bigint primary key, due timestamptz'],
     ['with an integer key', 'id integer primary key, due timestamptz'],
-    ['with a text for its key', 'id text primary key, due timestamptz'],
-  ].map(([what, columns]) => ({
-    what: `a table ${what}`,
+    ['with a text key', 'id text primary key, due timestamptz'],
+  ].map(([lack, columns]) => ({
+    mistake: `a table ${lack}`,
     table: `create table app.t (${columns})`,
     message: 'the primary key of app.t has to be one column id, bigint or uuid',
     hint: 'To change an integer key: alter table … alter column id type bigint. Otherwise add such a key.',
@@ -112,9 +114,9 @@ const refusals: Refusal[] = [
   ...[
     ['without time zone', 'due timestamp', 'timestamp without time zone'],
     ['that is a date', 'due date', 'date'],
-    ['that is not there', 'other timestamptz', 'missing'],
-  ].map(([what, column, type]) => ({
-    what: `a due column ${what}`,
+    ['that is missing', 'other timestamptz', 'missing'],
+  ].map(([flaw, column, type]) => ({
+    mistake: `a due column ${flaw}`,
     table: `create table app.t (id bigint primary key, ${column})`,
     message: `the due column due of app.t is ${type}, and has to be timestamptz`,
     hint:
@@ -123,103 +125,103 @@ const refusals: Refusal[] = [
         : `Run: alter table … alter column … type timestamptz using … at time zone 'UTC'. Without a zone, each reader sees another instant.`,
   })),
   {
-    what: 'a partition column that is not there',
+    mistake: 'a missing partition column',
     call: `${plain}, p_partition_column => 'region'`,
     message: 'the partition column region of app.t is missing, and has to be text',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'an account column that is no uuid',
+    mistake: 'an account column that is not a uuid',
     columns: ', account_id bigint',
     call: `${plain}, p_account_column => 'account_id'`,
     message: 'the account column account_id of app.t is bigint, and has to be uuid',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'a pair column that is no text',
+    mistake: 'a pair column that is not text',
     columns: `${account}, person integer`,
     call: `${plain}, p_account_column => 'account_id', p_pair_column => 'person'`,
     message: 'the pair column person of app.t is integer, and has to be text',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'a progress column that is no jsonb',
+    mistake: 'a progress column that is not jsonb',
     columns: ', progress text',
     call: `${plain}, p_progress_column => 'progress'`,
     message: 'the progress column progress of app.t is text, and has to be jsonb',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'a secret column that is not there',
+    mistake: 'a missing secret column',
     call: `${plain}, p_secret_columns => '{token}'`,
     message: 'the secret column token of app.t is missing, and has to be there',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'a result column that is neither text nor jsonb',
+    mistake: 'a result column that is neither text nor jsonb',
     columns: ', size integer',
     call: `${plain}, p_result_columns => '{size}'`,
     message: 'the result column size of app.t is integer, and has to be text or jsonb',
-    hint: role,
+    hint: fixColumn,
   },
   {
-    what: 'a proof column that is jsonb',
+    mistake: 'a proof column that is jsonb',
     columns: ', sent jsonb',
     call: `${plain}, p_result_columns => '{sent}', p_proof_column => 'sent'`,
     message: 'the proof column sent is jsonb, and has to be text',
     hint: `It holds the provider's id of the message, which is looked up as text.`,
   },
   {
-    what: 'a proof column that is no result column',
+    mistake: 'a proof column that is not a result column',
     columns: ', sent text',
     call: `${plain}, p_proof_column => 'sent'`,
     message: 'the proof column sent is not a result column',
     hint: 'Name it in p_result_columns as well.',
   },
   {
-    what: 'an account column that references no account',
+    mistake: 'an account column without a foreign key to accounts',
     columns: ', account_id uuid',
     call: `${plain}, p_account_column => 'account_id'`,
     message: 'the account column account_id of app.t has to reference punctual.accounts (id)',
     hint: 'alter table app.t add foreign key (account_id) references punctual.accounts',
   },
   {
-    what: 'a pair without an account',
+    mistake: 'a pair column without an account column',
     columns: ', person text',
     call: `${plain}, p_pair_column => 'person'`,
     message: 'a pair column needs an account column',
     hint: 'Name it in p_account_column, or leave out p_pair_column.',
   },
   {
-    what: 'a due column that is a standard one',
+    mistake: 'a standard column as the due column',
     columns: ', next_attempt_at timestamptz',
     call: `'t', 'app.t', 'next_attempt_at', 'at-least-once'`,
     message: 'the column next_attempt_at has another role already',
-    hint: roles,
+    hint: oneRolePerColumn,
   },
   {
-    what: 'a result column that is a standard one',
+    mistake: 'a standard column as a result column',
     columns: ', last_error text',
     call: `${plain}, p_result_columns => '{last_error}'`,
     message: 'the column last_error has another role already',
-    hint: roles,
+    hint: oneRolePerColumn,
   },
   {
-    what: 'one column for result and partition',
+    mistake: 'the same column for a result and the partition',
     columns: ', region text',
     call: `${plain}, p_partition_column => 'region', p_result_columns => '{region}'`,
     message: 'the column region has another role already',
-    hint: roles,
+    hint: oneRolePerColumn,
   },
   {
-    what: 'one column for result and progress',
+    mistake: 'the same column for a result and the progress',
     columns: ', data jsonb',
     call: `${plain}, p_progress_column => 'data', p_result_columns => '{data}'`,
     message: 'the column data has another role already',
-    hint: roles,
+    hint: oneRolePerColumn,
   },
   {
-    what: 'rows in a table without a status, whose words are those of another column',
+    mistake: 'existing rows without a status column, even if another column has the words',
     columns: `, state text default 'open'`,
     given: [`insert into app.t (id, due, state) values (1, '2020-01-01', 'void')`],
     call: `${plain}, '{"pending": "open", "dead": "void"}'`,
@@ -234,7 +236,7 @@ const refusals: Refusal[] = [
     ],
     ['app.state', plain, 'pending'],
   ].map(([type, call, word]) => ({
-    what: `an empty table that seems to say its state in another column (${type})`,
+    mistake: `an empty table whose state seems to be in another column (${type})`,
     given: [`create type app.state as enum (${states})`],
     columns: `, note text, state ${type}`,
     call,
@@ -242,7 +244,7 @@ const refusals: Refusal[] = [
     hint: `If it has the row's state: p_status_column => 'state'. If not: p_status_column => 'status', which add_queue adds.`,
   })),
   {
-    what: 'a misspelt status column',
+    mistake: 'a misspelt status column',
     columns: `, state text, kind app.kind, amount integer, last_error text`,
     given: [`create type app.kind as enum ('once', 'monthly')`],
     call: `${plain}, p_status_column => 'sate'`,
@@ -250,56 +252,56 @@ const refusals: Refusal[] = [
     hint: 'Name an existing column: state, kind. Without p_status_column, a column status is added.',
   },
   {
-    what: 'a state of existing rows that is none of the three',
+    mistake: 'a state for existing rows other than pending, done and cancelled',
     call: `${plain}, p_existing_rows => 'dead'`,
     message: 'p_existing_rows cannot be "dead"',
     hint: `Use the state of the existing rows: 'pending', 'done' or 'cancelled'.`,
   },
   {
-    what: 'a state of existing rows where each row has its own',
+    mistake: 'a state for existing rows that have a status',
     columns: `, status text default 'pending'`,
     call: `${plain}, p_existing_rows => 'done'`,
     message: 'p_existing_rows does not apply: app.t has a column status with the state of each row',
     hint: 'Leave out p_existing_rows. To change the state of rows, update them first.',
   },
   {
-    what: 'a state that is none',
+    mistake: 'words for unknown states',
     call: `${plain}, '{"paused": "x", "held": "y"}'`,
     message: 'p_words has unknown states: held, paused',
     hint: "Its keys are pending, running, done, dead, unknown and cancelled. Its values are your table's words for them.",
   },
   {
-    what: 'words that are not distinct',
+    mistake: 'the same word for two states',
     call: `${plain}, '{"dead": "done"}'`,
     message:
       'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "done", unknown "unknown", cancelled "cancelled"',
     hint: distinct,
   },
   {
-    what: 'an empty word',
+    mistake: 'an empty word',
     call: `${plain}, '{"dead": ""}'`,
     message:
       'the six state words have to be distinct, and are pending "pending", running "running", done "done", dead "", unknown "unknown", cancelled "cancelled"',
     hint: distinct,
   },
   {
-    what: 'an after_settle that is not there',
+    mistake: 'an after_settle function that does not exist',
     call: `${plain}, p_after_settle => 'app.nothing'`,
     message: 'there is no function app.nothing(p_applied jsonb, p_now timestamptz)',
-    hint: function_,
+    hint: createFunction,
   },
   {
-    what: 'a before_claim that is not there',
+    mistake: 'a before_claim function that does not exist',
     call: `${plain}, p_before_claim => 'app.nothing'`,
     message: 'there is no function app.nothing(p_partition text, p_now timestamptz)',
-    hint: function_,
+    hint: createFunction,
   },
   {
-    what: 'an after_settle that takes something else',
+    mistake: 'an after_settle function with other parameters',
     given: [`create function app.note(text) returns void language sql as 'select'`],
     call: `${plain}, p_after_settle => 'app.note'`,
     message: 'there is no function app.note(p_applied jsonb, p_now timestamptz)',
-    hint: function_,
+    hint: createFunction,
   },
   ...[
     '',
@@ -311,68 +313,68 @@ const refusals: Refusal[] = [
     'a.b.c.d',
   ].flatMap((name) => [
     {
-      what: `"${name}" for an after_settle`,
+      mistake: `"${name}" as the after_settle function`,
       call: `${plain}, p_after_settle => '${name}'`,
       message: `there is no function ${name}(p_applied jsonb, p_now timestamptz)`,
-      hint: function_,
+      hint: createFunction,
     },
     {
-      what: `"${name}" for an evidence`,
+      mistake: `"${name}" as the evidence function`,
       call: `${plain}, p_evidence => '${name}'`,
       message: `there is no function ${name}(p_ids text[], p_now timestamptz)`,
-      hint: function_,
+      hint: createFunction,
     },
   ]),
   {
-    what: 'an evidence that is not there',
+    mistake: 'an evidence function that does not exist',
     call: `${plain}, p_evidence => 'app.nothing'`,
     message: 'there is no function app.nothing(p_ids text[], p_now timestamptz)',
-    hint: function_,
+    hint: createFunction,
   },
   ...[
     ['a boolean', 'boolean', 'boolean', allWords],
     ['a number', 'integer', 'integer', allWords],
     ['too short', 'varchar(8)', 'character varying(8)', words('cancelled')],
-    ['an enum that lacks one', 'app.state', 'app.state', words('cancelled')],
-    ['an enum that lacks three', 'app.open', 'app.open', words('cancelled', 'dead', 'unknown')],
-    ['a domain that lacks one', 'app.narrow', 'app.narrow', words('cancelled')],
-    ['filled up', 'char(9)', 'character(9)', words('dead', 'done', 'pending', 'running', 'unknown')],
-  ].map(([what, type, said, lacking]) => ({
-    what: `a status that is ${what}`,
+    ['an enum that lacks one word', 'app.state', 'app.state', words('cancelled')],
+    ['an enum that lacks three words', 'app.open', 'app.open', words('cancelled', 'dead', 'unknown')],
+    ['a domain that lacks one word', 'app.narrow', 'app.narrow', words('cancelled')],
+    ['padded with spaces', 'char(9)', 'character(9)', words('dead', 'done', 'pending', 'running', 'unknown')],
+  ].map(([flaw, type, fullType, lacking]) => ({
+    mistake: `a status column that is ${flaw}`,
     given: [
       `create type app.state as enum (${states})`,
       `create type app.open as enum ('pending', 'running', 'done')`,
       `create domain app.narrow as text check (value in (${states}))`,
     ],
     table: `create table app.t (id bigint primary key, due timestamptz, status ${type})`,
-    message: `the column status of app.t (${said}) does not take ${lacking}`,
-    hint: `Add them to the type, or ${take}`,
+    message: `the column status of app.t (${fullType}) does not take ${lacking}`,
+    hint: `Add them to the type, or ${nameYourWords}`,
   })),
   {
-    what: 'a check that does not take a word',
+    mistake: 'a check that rejects one word',
     columns: `, status text check (status in (${states}))`,
     message: 'the check "t_status_check" of app.t does not take the word "cancelled"',
-    hint: `Widen the check, or ${take}`,
+    hint: `Widen the check, or ${nameYourWords}`,
   },
   {
-    what: 'a check that does not take several words',
+    mistake: 'a check that rejects several words',
     columns: `, state text check (state in ('draft', 'open', 'paid', 'void'))`,
     call: `${plain}, '{"pending": "open", "done": "paid"}', p_status_column => 'state'`,
     message: `the check "t_state_check" of app.t does not take ${words('cancelled', 'dead', 'running', 'unknown')}`,
-    hint: `Widen the check, or ${take}`,
+    hint: `Widen the check, or ${nameYourWords}`,
   },
   {
-    what: 'a second check that does not take a word',
+    mistake: 'a second check that rejects one word',
     columns: `, status text check (length(status) > 0) constraint short check (length(status) < 9)`,
     message: 'the check "short" of app.t does not take the word "cancelled"',
-    hint: `Widen the check, or ${take}`,
+    hint: `Widen the check, or ${nameYourWords}`,
   },
   {
-    what: 'a word that the table of states does not know',
+    mistake: 'words that the referenced table of states lacks',
     given: ['create table app.states (name text primary key)', `insert into app.states values ('cancelled')`],
     table: `create table app.t (id bigint primary key, due timestamptz, status text references app.states)`,
     message: `"t_status_fkey" of app.t does not take ${words('dead', 'done', 'pending', 'running', 'unknown')}, which app.states lacks`,
-    hint: `Insert them there, or ${take}`,
+    hint: `Insert them there, or ${nameYourWords}`,
   },
   ...[
     ['priority', 'integer', 'smallint'],
@@ -380,30 +382,30 @@ const refusals: Refusal[] = [
     ['claim_id', 'text', 'uuid'],
     ['finished_at', 'date', 'timestamp with time zone'],
     ['last_error', 'jsonb', 'text'],
-    // One that is too short is no text.
+    // Any varchar is refused, because it may be too short for an error.
     ['last_error', 'character varying', 'text'],
-  ].map(([name, type, wanted]) => ({
-    what: `a column ${name} that is ${type}`,
+  ].map(([name, type, expected]) => ({
+    mistake: `a column ${name} of type ${type}`,
     columns: `, ${name} ${type}`,
-    message: `the column ${name} of app.t is ${type}, and has to be ${wanted}`,
+    message: `the column ${name} of app.t is ${type}, and has to be ${expected}`,
     hint: retype,
   })),
   ...['7', 'null'].map((priority) => ({
-    what: `rows whose priority is ${priority}`,
+    mistake: `rows whose priority is ${priority}`,
     columns: ', priority smallint',
     given: [`insert into app.t (id, priority) values (1, ${priority})`],
     call: `${plain}, p_existing_rows => 'pending'`,
     message: 'app.t has rows whose priority is not between 0 and 3',
     hint: 'update app.t set priority = 1 where priority is null or priority not between 0 and 3, or rename your column.',
   })),
-  ...['5', '(2 + 2)'].map((said) => ({
-    what: `a priority of ${said} unless it is said`,
-    columns: `, priority smallint not null default ${said}`,
-    message: `app.t has an invalid default (${said}): priority is not between 0 and 3`,
+  ...['5', '(2 + 2)'].map((value) => ({
+    mistake: `a priority whose default is ${value}`,
+    columns: `, priority smallint not null default ${value}`,
+    message: `app.t has an invalid default (${value}): priority is not between 0 and 3`,
     hint: 'alter table app.t alter column priority set default 1, or rename your column.',
   })),
   {
-    what: 'attempts that begin below none',
+    mistake: 'attempts whose default is negative',
     columns: `, attempts integer not null default '-1'`,
     message: `app.t has an invalid default ('-1'::integer): attempts are null or negative`,
     hint: 'alter table app.t alter column attempts set default 0, or rename your column.',
@@ -413,7 +415,7 @@ const refusals: Refusal[] = [
     ['timeout_seconds', 15],
   ].flatMap(([name, remedy]) => [
     {
-      what: `rows whose ${name} is 0`,
+      mistake: `rows whose ${name} is 0`,
       columns: `, ${name} integer`,
       given: [`insert into app.t (id, ${name}) values (1, null), (2, 0)`],
       call: `${plain}, p_existing_rows => 'pending'`,
@@ -421,32 +423,32 @@ const refusals: Refusal[] = [
       hint: `update app.t set ${name} = ${remedy} where ${name} < 1, or rename your column.`,
     },
     {
-      what: `a ${name} of 0 unless it is said`,
+      mistake: `a ${name} whose default is 0`,
       columns: `, ${name} integer not null default 0`,
       message: `app.t has an invalid default (0): ${name} is less than 1`,
       hint: `alter table app.t alter column ${name} set default ${remedy}, or rename your column.`,
     },
   ]),
   {
-    what: 'a check that cannot be tried',
+    mistake: 'a check that raises an error',
     columns: `, status text check (status::integer > 0)`,
     message: `the check "t_status_check" of app.t does not take ${allWords}`,
-    hint: `Widen the check, or ${take}`,
+    hint: `Widen the check, or ${nameYourWords}`,
   },
   {
-    what: 'a name that is none of a table',
+    mistake: 'a schema without a table name',
     call: `'t', 'public.', 'due', 'at-least-once'`,
     message: 'the table name "public." needs its schema',
     hint: `For example 'public.free_trials'.`,
   },
   {
-    what: 'a table of Punctual’s own',
+    mistake: 'one of Punctual’s own tables',
     call: `'t', 'punctual.accounts', 'created_at', 'at-least-once'`,
     message: 'the table punctual.accounts is reserved for Punctual',
     hint: 'Create a table of your own.',
   },
   {
-    what: 'no due column',
+    mistake: 'a call without a due column',
     call: `'t', 'app.t', null, 'at-least-once'`,
     message: 'the due column <NULL> of app.t is missing, and has to be timestamptz',
     hint: 'Name the column that says when a row is due: p_due_column.',
@@ -456,14 +458,14 @@ const refusals: Refusal[] = [
     ['attempts', ', attempts integer generated always as (1) stored'],
     ['sent', `, sent text generated always as ('x') stored`],
   ].map(([name, columns]) => ({
-    what: `a column ${name} that is generated`,
+    mistake: `a generated column ${name}`,
     columns,
     call: name === 'sent' ? `${plain}, p_result_columns => '{sent}'` : plain,
     message: `the column ${name} of app.t is generated, but ticks have to write it`,
     hint: `alter table app.t alter column ${name} drop expression, or rename your column.`,
   })),
   {
-    what: 'a column attempts that counts by itself',
+    mistake: 'an identity column attempts',
     columns: ', attempts integer generated by default as identity',
     message: 'the column attempts of app.t is generated, but ticks have to write it',
     hint: 'alter table app.t alter column attempts drop identity, or rename your column.',
@@ -472,19 +474,19 @@ const refusals: Refusal[] = [
     ['last_error', `text not null default ''`],
     ['finished_at', 'timestamptz not null default now()'],
   ].map(([name, type]) => ({
-    what: `a column ${name} that takes no null`,
+    mistake: `a not-null column ${name}`,
     columns: `, ${name} ${type}`,
     message: `the column ${name} of app.t is not null, but ticks have to set it to null`,
     hint: `alter table app.t alter column ${name} drop not null, or rename your column.`,
   })),
-  ...['[]', '"x"', 'null', '{"dead": null}', '{"dead": 5}', '{"dead": {"a": 1}}'].map((said) => ({
-    what: `words said as ${said}`,
-    call: `${plain}, '${said}'`,
+  ...['[]', '"x"', 'null', '{"dead": null}', '{"dead": 5}', '{"dead": {"a": 1}}'].map((value) => ({
+    mistake: `${value} as p_words`,
+    call: `${plain}, '${value}'`,
     message: 'p_words is not an object of words',
     hint: `For example '{"running": "sending", "done": "sent"}'.`,
   })),
   ...['p_after_settle', 'p_evidence', 'p_facts'].map((name) => ({
-    what: `${name} that ticks may not call`,
+    mistake: `a function for ${name} that ticks may not call`,
     given: [
       `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
       `create function app.f(text[], timestamptz) returns jsonb language sql as 'select null::jsonb'`,
@@ -495,7 +497,7 @@ const refusals: Refusal[] = [
     hint: 'Run: grant execute on function … to service_role; grant usage on schema … to service_role.',
   })),
   {
-    what: 'a function that service_role could replace by one of its own',
+    mistake: 'a function that service_role owns, and could replace',
     given: [
       `create function app.f(jsonb, timestamptz) returns void language sql as 'select'`,
       'alter function app.f(jsonb, timestamptz) owner to service_role',
@@ -505,7 +507,7 @@ const refusals: Refusal[] = [
     hint: 'Run: alter function … owner to the owner of the schema punctual.',
   },
   {
-    what: 'a table of somebody else’s, whose triggers would run as the owner',
+    mistake: 'a table with another owner, whose triggers would run with Punctual’s rights',
     given: ['alter table app.t owner to authenticated'],
     call: plain,
     message:
@@ -513,19 +515,19 @@ const refusals: Refusal[] = [
     hint: 'Run: alter table … owner to the owner of the schema punctual. Or make its owner a member of that role.',
   },
   {
-    what: 'settings that are no object',
+    mistake: 'settings that are not an object',
     call: `${plain}, p_settings => '[]'`,
     message: 'p_settings is not an object of settings',
     hint: `For example '{"concurrency": 10}'.`,
   },
   {
-    what: 'a setting that is none',
+    mistake: 'an unknown setting',
     call: `${plain}, p_settings => '{"batch": 5}'`,
     message: 'there is no setting batch',
     hint: 'The settings are batch_limit, concurrency, adaptive, budget_seconds, max_ticks, timeout_seconds, lease_seconds, max_attempts, backoff_base_seconds, backoff_cap_seconds and retention_days.',
   },
   ...[0, 36_501, 2_147_483_647].map((days) => ({
-    what: `a retention of ${days} days`,
+    mistake: `a retention of ${days} days`,
     call: `${plain}, p_settings => '{"retention_days": ${days}}'`,
     message:
       'a setting is out of range: new row for relation "queues" violates check constraint "queues_retention_days_check"',
@@ -535,14 +537,14 @@ const refusals: Refusal[] = [
     ['0', 'new row for relation "queues" violates check constraint "queues_concurrency_check"'],
     ['null', 'null value in column "concurrency" of relation "queues" violates not-null constraint'],
     ['"many"', 'invalid input syntax for type integer: "many"'],
-  ].map(([value, said]) => ({
-    what: `a concurrency of ${value}`,
+  ].map(([value, reason]) => ({
+    mistake: `a concurrency of ${value}`,
     call: `${plain}, p_settings => '{"concurrency": ${value}}'`,
-    message: `a setting is out of range: ${said}`,
+    message: `a setting is out of range: ${reason}`,
     hint: 'docs/settings.md has the range of each setting.',
   })),
   {
-    what: 'rows whose attempts are not counted',
+    mistake: 'rows whose attempts are null',
     columns: ', attempts integer',
     given: ['insert into app.t (id) values (1)'],
     call: `${plain}, p_existing_rows => 'pending'`,
@@ -550,7 +552,7 @@ const refusals: Refusal[] = [
     hint: 'update app.t set attempts = 0 where attempts is null or attempts < 0, or rename your column.',
   },
   {
-    what: 'two rows of one key',
+    mistake: 'two rows with the same idempotency key',
     columns: ', idempotency_key text',
     given: [`insert into app.t (id, idempotency_key) values (1, 'k'), (2, 'k')`],
     call: `${plain}, p_existing_rows => 'pending'`,
@@ -558,7 +560,7 @@ const refusals: Refusal[] = [
     hint: 'Keys must be unique: set one of them to null, or rename your column.',
   },
   {
-    what: 'indexes of its name on another table',
+    mistake: 'an index of the queue’s name on another table',
     given: ['create table app.old (id bigint)', 'create index punctual_t_due on app.old (id)'],
     message: 'the index app.punctual_t_due belongs to app.old',
     hint: 'A removed queue of this name left it. Drop its indexes.',
@@ -569,11 +571,11 @@ const enumMessage =
   'add_queue: the word "cancelled" was added to app.state in this transaction, and cannot be used before its end';
 
 describe('add_queue refuses', () => {
-  it.each(refusals)('$what', async ({ columns = '', table, given = [], call = plain, message, hint }) => {
+  it.each(refusals)('$mistake', async ({ columns = '', table, given = [], call = plain, message, hint }) => {
     const create = table ?? `create table app.t (id bigint primary key, due timestamptz${columns})`;
-    // What a table is made of comes before it, what is in it after it.
-    const later = given.filter((statement) => / app\.t\b/.test(statement));
-    for (const statement of [...given.filter((one) => !later.includes(one)), create, ...later]) {
+    // Types and functions come before the table. Its rows and changes of it come after it.
+    const afterTable = given.filter((statement) => / app\.t\b/.test(statement));
+    for (const statement of [...given.filter((one) => !afterTable.includes(one)), create, ...afterTable]) {
       await database.sql(statement);
     }
     const state = async () => [await tableShape(database, 'app.t'), await registryShape(database)];
@@ -584,11 +586,11 @@ describe('add_queue refuses', () => {
     );
     expect(refusal?.message).toBe(`add_queue: ${message}`);
     expect(refusal?.hint ?? null).toBe(hint);
-    // Refused is refused: nothing of it is left.
+    // A refused call changes nothing.
     expect(await state()).toEqual(before);
   });
 
-  it('a word that was added to the enum in the same migration', async () => {
+  it('an enum’s word that was added in the same transaction', async () => {
     await database.sql(`create type app.state as enum (${states})`);
     await database.sql('create table app.t (id bigint primary key, due timestamptz, status app.state)');
     await database.sql('begin');
@@ -600,7 +602,7 @@ describe('add_queue refuses', () => {
     await database.sql('rollback');
   });
 
-  it('nothing without a case above', () => {
+  it('only for reasons that have a case here', () => {
     const folder = new URL('../../supabase/schemas/add-queue/', import.meta.url);
     const sql = readdirSync(folder)
       .map((file) => readFileSync(new URL(file, folder), 'utf8'))
@@ -611,13 +613,13 @@ describe('add_queue refuses', () => {
     expect(templates.length).toBeGreaterThan(20);
     const literally = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
     const messages = [enumMessage, ...refusals.map(({ message }) => `add_queue: ${message}`)];
-    const unmet = templates.filter((template) => {
+    const untested = templates.filter((template) => {
       const pattern = new RegExp(
         `^${template.replaceAll(`''`, `'`).split('%').map(literally).join('.*')}$`,
         's',
       );
       return !messages.some((message) => pattern.test(message));
     });
-    expect(unmet).toEqual([]);
+    expect(untested).toEqual([]);
   });
 });

@@ -17,8 +17,8 @@ beforeEach(async () => {
   sql = exchanges(database);
 });
 
-/** Makes `app.trials` and a queue of it; `columns` besides the key and the due time. */
-async function trials(columns = '', call = '') {
+/** Creates `app.trials` and its queue. `columns` follow the key and the due time. */
+async function addTrialsQueue(columns = '', call = '') {
   await database.sql(
     `create table app.trials (id bigint generated always as identity primary key, next_at timestamptz${columns})`,
   );
@@ -39,15 +39,15 @@ const addTrial = (due: string, columns: Record<string, unknown> = {}) =>
     [due, ...Object.values(columns)],
   );
 
-describe('a table of a person’s own', () => {
-  it('keeps its rows for ever unless it is told otherwise', async () => {
-    await trials(`, status text default 'pending', finished_at timestamptz`);
+describe('your own table', () => {
+  it('keeps its rows for ever by default', async () => {
+    await addTrialsQueue(`, status text default 'pending', finished_at timestamptz`);
     await database.sql(`insert into app.trials (status, finished_at) values ('done', '2020-01-01')`);
     await database.rpc('prune', { p_now: sql.now });
     expect(await database.sql('select status from app.trials')).toEqual([{ status: 'done' }]);
   });
 
-  it('is told which columns ticks use from now on, which triggers run in them and which checks they cannot know', async () => {
+  it('gets notes about columns that ticks now use, triggers that run in ticks, and checks on several columns', async () => {
     await database.sql(
       `create function app.note() returns trigger language plpgsql as 'begin return new; end'`,
     );
@@ -73,7 +73,7 @@ describe('a table of a person’s own', () => {
     expect((await database.sql(add))[0].answer.notes).toEqual(always);
   });
 
-  it('is told how many rows the first ticks will do', async () => {
+  it('gets a note with the number of rows that the first ticks run', async () => {
     await database.sql('create table app.trials (id bigint primary key, next_at timestamptz)');
     await database.sql(
       `insert into app.trials values (1, now()), (2, now() - interval '1 year'), (3, now() + interval '1 day'), (4, null)`,
@@ -90,19 +90,19 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('may say something else in a column of the same words, where a status is asked for', async () => {
-    const { added } = await trials(
+  it('may have another column with a state’s word if p_status_column names status', async () => {
+    const { added } = await addTrialsQueue(
       `, approval text check (approval in ('pending', 'approved'))`,
       `, p_status_column => 'status'`,
     );
     expect(added).toContain('status');
   });
 
-  it('has what was done to it and found there kept, for the dashboard', async () => {
-    await trials(`, status text default 'pending', claimed_at timestamptz, priority smallint`);
+  it('has its setup recorded for the dashboard', async () => {
+    await addTrialsQueue(`, status text default 'pending', claimed_at timestamptz, priority smallint`);
     await database.sql('grant insert on app.trials to anon');
     await database.sql('alter table app.trials add paid boolean, add check (status = $$done$$ or paid)');
-    // Run again under another delivery, it adds what that needs.
+    // A second call with another delivery adds the columns that it needs.
     await database.sql(`select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once')`);
     const setup = async () => {
       const stats = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
@@ -124,13 +124,14 @@ describe('a table of a person’s own', () => {
       anon: ['insert'],
     });
     expect(seen.dm_queue).toBeNull();
-    // Who may reach it is read anew.
+    // Access to the table is not recorded, but read each time.
     await database.sql('alter table app.trials enable row level security');
     expect((await setup()).trials?.row_level_security).toBe(true);
   });
 
-  it('is told which checks hold for what ticks write in columns of its own', async () => {
-    const { notes } = await trials(`, last_error text constraint short check (length(last_error) < 10),
+  it('gets notes about checks on columns that ticks write', async () => {
+    const { notes } =
+      await addTrialsQueue(`, last_error text constraint short check (length(last_error) < 10),
       attempts integer default 0, claimed_at timestamptz, constraint begun check (attempts = 0 or claimed_at is not null)`);
     expect(notes).toEqual([
       'these columns existed already, and ticks use them from now on: last_error, attempts, claimed_at',
@@ -139,8 +140,8 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('is told that its priority has a check from now on', async () => {
-    const { notes } = await trials(', priority smallint not null default 2');
+  it('gets a note about the new check on its priority', async () => {
+    const { notes } = await addTrialsQueue(', priority smallint not null default 2');
     expect(notes).toEqual([
       'these columns existed already, and ticks use them from now on: priority',
       'priority has a new check, "punctual_trials_priority": it must be between 0 and 3',
@@ -153,13 +154,13 @@ describe('a table of a person’s own', () => {
     expect(answer.notes).toEqual([]);
   });
 
-  it('gets defaults for the columns that it has without', async () => {
-    await trials(', priority smallint, attempts integer');
+  it('gets defaults for existing columns that lack them', async () => {
+    await addTrialsQueue(', priority smallint, attempts integer');
     await addTrial(sql.at(-1));
     expect((await tick().claim()).rows).toMatchObject([{ attempt: 1, row: { priority: 1 } }]);
   });
 
-  it('that anon may write in part is told so', async () => {
+  it('is reported as open to anon even if anon may write only one column', async () => {
     await database.sql('create table app.trials (id bigint primary key, next_at timestamptz)');
     await database.sql('grant update (next_at) on app.trials to anon');
     const [{ answer }] = await database.sql(
@@ -168,8 +169,8 @@ describe('a table of a person’s own', () => {
     expect(answer.anon).toEqual(['update']);
   });
 
-  it('gets other indexes with other words or another due column, and keeps how its vacuum was set', async () => {
-    await trials(`, later timestamptz, status text default 'pending'`);
+  it('gets new indexes for new words and a new due column, and keeps its autovacuum settings', async () => {
+    await addTrialsQueue(`, later timestamptz, status text default 'pending'`);
     await database.sql('alter table app.trials set (autovacuum_vacuum_scale_factor = 0.5)');
     await database.sql(
       `select punctual.add_queue('trials', 'app.trials', 'later', 'at-least-once', '{"pending": "todo"}')`,
@@ -186,14 +187,14 @@ describe('a table of a person’s own', () => {
     expect(reloptions).toContain('autovacuum_vacuum_scale_factor=0.5');
   });
 
-  it('gets indexes of its own where a queue that was removed has left some', async () => {
+  it('gets the indexes of a new queue even if a removed queue left others', async () => {
     const indexes = () =>
       database.sql(
         `select indexname, indexdef from pg_indexes where indexname like 'punctual_trials_%' order by indexname`,
       );
     const table = `, later timestamptz, region text, status text default 'todo'`;
     const call = `'trials', 'app.trials', 'later', 'at-least-once', '{"pending": "todo"}'`;
-    await trials(table);
+    await addTrialsQueue(table);
     await database.sql('drop table app.trials');
     await database.sql(`delete from punctual.queues where name = 'trials'`);
     await database.sql(`create table app.trials (id bigint primary key, next_at timestamptz${table})`);
@@ -210,8 +211,8 @@ describe('a table of a person’s own', () => {
     expect(await indexes()).toEqual(fresh);
   });
 
-  it('has its dead rows found by partition, the longest dead first, where it is parted', async () => {
-    await trials(
+  it('gets an index of its dead rows by partition, the longest dead first, if it has partitions', async () => {
+    await addTrialsQueue(
       `, "the Region" text, status text`,
       `, p_words => '{"dead": "it''s over"}', p_partition_column => 'the Region'`,
     );
@@ -228,8 +229,8 @@ describe('a table of a person’s own', () => {
     ['"App"', '"X"'],
     ['"App"', '"it""s 100%"'],
     ['"tri.als"', `"a'b"`],
-  ])('may be in a schema %s, and be called %s', async (schema, name) => {
-    // What is spelled the same in small letters is another's.
+  ])('may be in the schema %s and have the name %s', async (schema, name) => {
+    // Another table and its index, whose names differ from the queue's only in case.
     await database.sql('create table app.x (id bigint primary key)');
     await database.sql('create index punctual_quoted_due on app.x (id)');
     await database.sql(`drop schema if exists ${schema} cascade`);
@@ -255,17 +256,17 @@ describe('a table of a person’s own', () => {
     await database.sql(`drop schema ${schema} cascade`);
   });
 
-  it('gets the columns that it lacks, and answers what was done and who may reach it', async () => {
-    const answer = await trials();
-    expect(answer).toMatchObject({
+  it('gets the columns that it lacks, and add_queue returns their names and who may reach the table', async () => {
+    const response = await addTrialsQueue();
+    expect(response).toMatchObject({
       queue: 'trials',
       table: 'app.trials',
       row_level_security: false,
       anon: [],
       notes: [],
     });
-    expect(answer.added).toContain('status');
-    expect(answer.added).toContain('lease_expires_at');
+    expect(response.added).toContain('status');
+    expect(response.added).toContain('lease_expires_at');
     await addTrial(sql.at(-1));
     const { rows } = await tick().claim();
     expect(rows).toMatchObject([{ attempt: 1, row: { status: 'running' } }]);
@@ -275,28 +276,31 @@ describe('a table of a person’s own', () => {
     ['pending', 'todo', ['old', 'new']],
     ['done', 'finished', ['new']],
     ['cancelled', 'cancelled', ['new']],
-  ])('whose old rows are %s has only new rows done besides', async (state, word, done) => {
-    await database.sql(
-      'create table app.trials (id bigint generated always as identity primary key, next_at timestamptz, label text)',
-    );
-    await addTrial(sql.at(-2), { label: 'old' });
-    const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once',
+  ])(
+    'with existing rows that are %s runs those only if they are pending, and new rows always',
+    async (state, word, claimed) => {
+      await database.sql(
+        'create table app.trials (id bigint generated always as identity primary key, next_at timestamptz, label text)',
+      );
+      await addTrial(sql.at(-2), { label: 'old' });
+      const add = `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once',
       '{"pending": "todo", "done": "finished"}', p_existing_rows => '${state}')`;
-    await database.sql(add);
-    expect(await database.sql('select status from app.trials')).toEqual([{ status: word }]);
-    await addTrial(sql.at(-1), { label: 'new' });
-    // The migration's text may be run again.
-    await database.sql(add);
-    expect((await tick().claim()).rows.map(({ row }) => row.label)).toEqual(done);
-  });
+      await database.sql(add);
+      expect(await database.sql('select status from app.trials')).toEqual([{ status: word }]);
+      await addTrial(sql.at(-1), { label: 'new' });
+      // The migration may run again.
+      await database.sql(add);
+      expect((await tick().claim()).rows.map(({ row }) => row.label)).toEqual(claimed);
+    },
+  );
 
-  it('keeps its own words, and the check that it has on them', async () => {
+  it('keeps its own words for the states and its check on them', async () => {
     const words = `{"pending": "todo", "running": "doing", "done": "finished", "dead": "failed", "unknown": "unclear", "cancelled": "dropped"}`;
-    const answer = await trials(
+    const response = await addTrialsQueue(
       `, status text not null default 'todo' check (status in ('todo', 'doing', 'finished', 'failed', 'unclear', 'dropped', 'draft'))`,
       `, p_words => '${words}'`,
     );
-    expect(answer.added).not.toContain('status');
+    expect(response.added).not.toContain('status');
     await addTrial(sql.at(-1));
     await addTrial(sql.at(-1), { status: 'draft' });
     const one = tick();
@@ -309,7 +313,7 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('may have an enum for its states and uuids for its keys', async () => {
+  it('may have an enum for its status and uuids for its keys', async () => {
     await database.sql(
       `create type app.state as enum ('pending', 'running', 'done', 'dead', 'unknown', 'cancelled')`,
     );
@@ -324,8 +328,8 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select status from app.trials')).toEqual([{ status: 'dead' }]);
   });
 
-  it('is claimed oldest first within a priority, the urgent first, whatever is not yet due', async () => {
-    await trials(', label text');
+  it('has its due rows claimed by priority, then the oldest first', async () => {
+    await addTrialsQueue(', label text');
     await addTrial(sql.at(-10), { label: 'b' });
     await addTrial(sql.at(-20), { label: 'a' });
     await addTrial(sql.at(-1), { label: 'urgent', priority: 0 });
@@ -337,13 +341,13 @@ describe('a table of a person’s own', () => {
     expect(order).toEqual(['urgent', 'a', 'b', 'low']);
   });
 
-  it('under at-least-once gives a dead tick’s row to the next, until its attempts are used up', async () => {
-    await trials('', `, p_settings => '{"max_attempts": 2}'`);
+  it('under at-least-once retries a dead tick’s row in a later tick until its attempts are used up', async () => {
+    await addTrialsQueue('', `, p_settings => '{"max_attempts": 2}'`);
     await addTrial(sql.at(-1));
     await tick().claim();
     sql.pass(91);
     expect(await tick().claim()).toMatchObject({ swept: 1 });
-    // The one that was swept waits before it is tried again, for two minutes at most.
+    // A swept row waits up to two minutes for its retry.
     sql.pass(120);
     await tick().claim();
     expect(await database.sql('select status, attempts from app.trials')).toEqual([
@@ -356,8 +360,8 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('tries a row again after its delay, at no other column of the owner’s', async () => {
-    await trials();
+  it('retries a row after its delay and leaves the due column as it is', async () => {
+    await addTrialsQueue();
     await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
@@ -373,8 +377,8 @@ describe('a table of a person’s own', () => {
     expect((await one.claim()).rows).toHaveLength(1);
   });
 
-  it('that is settled as a group answers the ones that were not as asked', async () => {
-    await trials();
+  it('names the rows of a group that were already settled or lost', async () => {
+    await addTrialsQueue();
     for (let n = 0; n < 4; n++) await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
@@ -397,8 +401,8 @@ describe('a table of a person’s own', () => {
     });
   });
 
-  it('is not claimed after its expiry, also where more have expired than one exchange marks dead', async () => {
-    await trials();
+  it('claims no expired row, even if more have expired than one exchange marks dead', async () => {
+    await addTrialsQueue();
     await database.sql(
       `insert into app.trials (next_at, expires_at) select $1::timestamptz, $2::timestamptz from generate_series(1, 1001)`,
       [sql.at(-9), sql.at(0)],
@@ -412,8 +416,8 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('that is settled as a group leaves a row alone that another tick has claimed since', async () => {
-    await trials();
+  it('settles no row of a group that another tick has claimed since', async () => {
+    await addTrialsQueue();
     await addTrial(sql.at(-1));
     const stale = tick();
     const { rows, claimId } = await stale.claim();
@@ -431,14 +435,14 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('has its after_settle run in the same transaction: what that refuses is not settled, and holds no other', async () => {
+  it('runs its after_settle in the transaction that settles: a row that it refuses is not settled and blocks no other', async () => {
     await database.sql(
       'create table app.checks (trial bigint, outcome text, ms integer not null check (ms < 1000))',
     );
     await database.sql(`create function app.keep_check(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.checks select (a->>'id')::bigint, a->>'outcome', (a->'result'->>'ms')::integer from jsonb_array_elements(p_applied) a $$`);
     await database.sql('grant all on all tables in schema app to service_role');
-    await trials('', `, p_after_settle => 'app.keep_check'`);
+    await addTrialsQueue('', `, p_after_settle => 'app.keep_check'`);
     for (let n = 0; n < 2; n++) await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
@@ -458,20 +462,20 @@ describe('a table of a person’s own', () => {
       { trial: Number(fine), outcome: 'again', ms: 20 },
     ]);
     expect((await sql.history(refused)).map(([event]) => event)).toEqual(['error']);
-    // Its own to settle as before, once it can be.
+    // The tick still has the row, and can settle it with another result.
     await one.settle([record(refused, 30)]);
     expect(await database.sql('select ms from app.checks order by ms')).toEqual([{ ms: 20 }, { ms: 30 }]);
   });
 
-  it('is swept and expires whatever its after_settle says, and a refused outcome leaves it to the end of its lease', async () => {
+  it('sweeps and expires rows even if its after_settle raises, and leaves a row with a refused outcome running until its lease ends', async () => {
     await database.sql(`create function app.refuse_all(p_applied jsonb, p_now timestamptz) returns void language plpgsql as $$
       begin raise exception 'not now'; end $$`);
-    await trials('', `, p_after_settle => 'app.refuse_all'`);
+    await addTrialsQueue('', `, p_after_settle => 'app.refuse_all'`);
     await addTrial(sql.at(-1));
-    const dies = tick();
-    const { rows, claimId } = await dies.claim();
+    const dying = tick();
+    const { rows, claimId } = await dying.claim();
     const id = rows[0]?.id ?? '';
-    const { settled } = await dies.settle([{ id, claim_id: claimId, outcome: 'done' }]);
+    const { settled } = await dying.settle([{ id, claim_id: claimId, outcome: 'done' }]);
     expect(settled).toMatchObject({ done: 0, exceptions: [{ id, verdict: 'refused' }] });
     await addTrial(sql.at(-1));
     await database.sql('update app.trials set expires_at = $1 where id = 2', [sql.at(80)]);
@@ -483,11 +487,11 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('ends a tick that meets a function which is gone: nothing is settled, and the error says so', async () => {
+  it('settles nothing and fails with an error if its after_settle is gone', async () => {
     await database.sql(
       `create function app.told(p_applied jsonb, p_now timestamptz) returns void language sql as $$ select $$`,
     );
-    await trials('', `, p_after_settle => 'app.told'`);
+    await addTrialsQueue('', `, p_after_settle => 'app.told'`);
     await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
@@ -497,8 +501,8 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select status from app.trials')).toEqual([{ status: 'running' }]);
   });
 
-  it('is settled without a result that its column does not take', async () => {
-    await trials(', said text check (length(said) < 5)', `, p_result_columns => '{said}'`);
+  it('settles a row without its result if the result’s column refuses it', async () => {
+    await addTrialsQueue(', said text check (length(said) < 5)', `, p_result_columns => '{said}'`);
     await addTrial(sql.at(-1));
     const one = tick();
     const { rows, claimId } = await one.claim();
@@ -514,13 +518,13 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('has its before_claim run once a tick, before it claims, and not where the tick is one too many', async () => {
+  it('runs its before_claim once a tick, before the claim, and not in a tick that is not admitted', async () => {
     await database.sql('create table app.seen (part text, at timestamptz)');
     await database.sql(`create function app.bring(p_partition text, p_now timestamptz) returns void language plpgsql as $$ begin
       insert into app.seen values (p_partition, p_now);
       insert into app.trials (next_at) values (p_now - interval '1 second');
       end $$`);
-    await trials('', `, p_before_claim => 'app.bring'`);
+    await addTrialsQueue('', `, p_before_claim => 'app.bring'`);
     await database.sql('grant all on all tables in schema app to service_role');
     await database.sql('grant usage on all sequences in schema app to service_role');
     const one = tick();
@@ -530,12 +534,12 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select part from app.seen')).toEqual([{ part: 'main' }]);
   });
 
-  it('has its after_settle told of what settles a row otherwise: expiry, an operator, ticks that died too often', async () => {
+  it('calls its after_settle also for rows settled by expiry, an operator or the sweep', async () => {
     await database.sql('create table app.told (trial bigint, outcome text, error text)');
     await database.sql(`create function app.tell(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.told select (a->>'id')::bigint, a->>'outcome', a->>'error' from jsonb_array_elements(p_applied) a $$`);
     await database.sql('grant all on all tables in schema app to service_role');
-    await trials('', `, p_after_settle => 'app.tell', p_settings => '{"max_attempts": 1}'`);
+    await addTrialsQueue('', `, p_after_settle => 'app.tell', p_settings => '{"max_attempts": 1}'`);
     for (let n = 0; n < 3; n++) await addTrial(sql.at(n - 3));
     await database.sql('update app.trials set expires_at = $1 where id = 1', [sql.at(0)]);
     await database.sql('update app.trials set next_at = $1 where id = 2', [sql.at(3_600)]);
@@ -557,32 +561,32 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('goes on where its after_settle raises for a row that expired', async () => {
+  it('claims other rows if its after_settle raises for an expired one', async () => {
     await database.sql(`create function app.refuse(p_applied jsonb, p_now timestamptz) returns void language plpgsql as $$ begin
       if p_applied @> '[{"id": "1"}]' then raise exception 'cannot be'; end if; end $$`);
-    await trials('', `, p_after_settle => 'app.refuse'`);
+    await addTrialsQueue('', `, p_after_settle => 'app.refuse'`);
     for (let n = 0; n < 2; n++) await addTrial(sql.at(-1));
     await database.sql('update app.trials set expires_at = $1 where id = 1', [sql.at(0)]);
     expect((await tick().claim()).rows).toMatchObject([{ id: '2' }]);
     expect(await database.sql('select status from app.trials where id = 1')).toEqual([{ status: 'dead' }]);
   });
 
-  it('has the facts that its function knows of claimed rows go with them, also where the claim is repeated', async () => {
+  it('returns the facts from its function with the claimed rows, also when the claim is repeated', async () => {
     await database.sql(`create function app.know(p_ids text[], p_now timestamptz) returns jsonb language sql as $$
       select jsonb_build_object(p_ids[1], jsonb_build_object('asked', p_ids, 'at', p_now)) $$`);
-    await trials('', `, p_facts => 'app.know'`);
+    await addTrialsQueue('', `, p_facts => 'app.know'`);
     await addTrial(sql.at(-2));
     await addTrial(sql.at(-1));
     const one = tick();
     const facts = [{ asked: ['1', '2'], at: sql.now.replace('.000Z', '+00:00') }, null];
     const first = await one.claim();
-    const known = (rows: unknown[]) => rows.map((row) => (row as { facts?: unknown }).facts ?? null);
-    expect(known(first.rows)).toEqual(facts);
-    expect(known((await one.claim(100, 1)).rows)).toEqual(facts);
+    const factsOf = (rows: unknown[]) => rows.map((row) => (row as { facts?: unknown }).facts ?? null);
+    expect(factsOf(first.rows)).toEqual(facts);
+    expect(factsOf((await one.claim(100, 1)).rows)).toEqual(facts);
   });
 
-  it('is cancelled by the word that the registry has, whoever changed that', async () => {
-    await trials();
+  it('cancels a row with the registry’s current word, even if plain SQL changed it', async () => {
+    await addTrialsQueue();
     await addTrial(sql.at(-1));
     await database.sql('alter table app.trials drop constraint trials_status_check');
     await database.sql(`update punctual.queues set cancelled_word = 'void' where name = 'trials'`);
@@ -591,8 +595,8 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select status from app.trials')).toEqual([{ status: 'void' }]);
   });
 
-  it('is claimed and settled as the registry has it, whoever changed that', async () => {
-    await trials();
+  it('claims and settles under the registry’s current names, even if plain SQL changed them', async () => {
+    await addTrialsQueue();
     await addTrial(sql.at(-1));
     await database.sql('alter table app.trials rename to tests');
     await database.sql('alter table app.tests rename next_at to due');
@@ -605,8 +609,8 @@ describe('a table of a person’s own', () => {
     expect(await database.sql('select status from app.tests')).toEqual([{ status: 'done' }]);
   });
 
-  it('does not claim rows whose time is over, by the column that says so', async () => {
-    await trials(', open_until timestamptz', `, p_closes_column => 'open_until'`);
+  it('claims no row after the time in its p_closes_column', async () => {
+    await addTrialsQueue(', open_until timestamptz', `, p_closes_column => 'open_until'`);
     for (const closes of [null, sql.at(0), sql.at(1)]) {
       await addTrial(sql.at(-9));
       await database.sql(
@@ -617,8 +621,8 @@ describe('a table of a person’s own', () => {
     expect((await tick().claim()).rows.map(({ id }) => id)).toEqual(['1', '3']);
   });
 
-  it('has rows without a due time that wait for something, by the column that says for what', async () => {
-    await trials(', waits_for text', `, p_waits_column => 'waits_for'`);
+  it('explains rows without a due time by its p_waits_column, and counts only the others as unreachable', async () => {
+    await addTrialsQueue(', waits_for text', `, p_waits_column => 'waits_for'`);
     await database.sql(`insert into app.trials (next_at, waits_for) values (null, 'the mail'), (null, null)`);
     const { queues } = (await database.rpc('read_stats', { p_now: sql.now })) as {
       queues: { name: string; unreachable: object[] }[];
@@ -626,18 +630,18 @@ describe('a table of a person’s own', () => {
     expect(queues.find(({ name }) => name === 'trials')?.unreachable).toEqual([
       { reason: 'next_at is null', rows: 1 },
     ]);
-    const why = async (id: string) =>
+    const waitsOf = async (id: string) =>
       (
         (await database.rpc('explain_row', { p_queue: 'trials', p_id: id, p_now: sql.now })) as {
           waits: object[];
         }
       ).waits;
-    expect(await why('1')).toEqual([{ kind: 'event', until: null, text: 'waits for the mail' }]);
-    expect(await why('2')).toEqual([{ kind: 'never_due', until: null, text: 'next_at is null' }]);
+    expect(await waitsOf('1')).toEqual([{ kind: 'event', until: null, text: 'waits for the mail' }]);
+    expect(await waitsOf('2')).toEqual([{ kind: 'never_due', until: null, text: 'next_at is null' }]);
   });
 
-  it('may be parted: each partition has its own tick and its own rows', async () => {
-    await trials(`, region text default 'eu'`, `, p_partition_column => 'region'`);
+  it('may have partitions, each with its own ticks and rows, and reports rows of an unknown partition', async () => {
+    await addTrialsQueue(`, region text default 'eu'`, `, p_partition_column => 'region'`);
     await database.sql(
       `insert into punctual.partitions (queue, partition, batch_limit) values ('trials', 'eu', 1), ('trials', 'us', null)`,
     );
@@ -652,8 +656,8 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('lets a row expire instead of doing it late', async () => {
-    await trials();
+  it('marks an expired row dead instead of running it late', async () => {
+    await addTrialsQueue();
     await addTrial(sql.at(-60), { expires_at: sql.at(-1) });
     await addTrial(sql.at(-30), { expires_at: sql.at(1) });
     expect((await tick().claim()).rows).toHaveLength(1);
@@ -662,8 +666,8 @@ describe('a table of a person’s own', () => {
     ]);
   });
 
-  it('may be added again: nothing changes, and what an operator set stays', async () => {
-    await trials();
+  it('may be added again, and keeps an operator’s settings', async () => {
+    await addTrialsQueue();
     await database.sql(`update punctual.queues set concurrency = 9 where name = 'trials'`);
     await database.sql(`select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-least-once')`);
     expect(await database.sql(`select concurrency from punctual.queues where name = 'trials'`)).toEqual([

@@ -28,19 +28,19 @@ const WORDS = { done: 'won', dead: 'given up', unknown: 'unclear', cancelled: 'o
 type State = keyof typeof WORDS;
 type Verdict = 'up' | 'degraded' | 'down';
 
-/** A settled row, a check, or neither as yet. */
+/** A settled row or a check, with the fields of both. */
 interface Settled {
   queue: 'trials' | 'jobs' | 'monitors';
   at: number;
   state: State;
   verdict: Verdict;
   counted: boolean;
-  /** Null: it was never due. */
+  /** Null if it was never due. */
   lateMs: number | null;
   account: string | null;
 }
 
-/** A queue of a person's own, with words and accounts of its own, and a monitor. */
+/** Adds a queue over a user's table, with its own words and an account column, two accounts and two monitors. */
 async function addQueues(): Promise<void> {
   await database.sql('create schema app');
   await database.sql(`create table app."Trials" (id uuid primary key default gen_random_uuid(), "Next at" timestamptz,
@@ -90,7 +90,7 @@ async function addSettled(rows: Partial<Settled>[]): Promise<void> {
       `insert into app."Trials" (status, finished_at, "Next at", owner) select r.word, r.at, r.due, r.account ${from} 'trials'`,
       [json],
     );
-  // run_at is never null: due at infinity has no lateness either.
+  // run_at cannot be null. A row due at infinity has no lateness either.
   await database.sql(
     `insert into punctual.jobs (name, status, finished_at, run_at)
      select 'j', case r.state when 'dead' then 'failed' else r.state end, r.at, coalesce(r.due, 'infinity') ${from} 'jobs'`,
@@ -103,7 +103,7 @@ async function addSettled(rows: Partial<Settled>[]): Promise<void> {
   );
 }
 
-const rollUp = (...asked: Parameters<typeof sql.rollUp>) => sql.rollUp(...asked);
+const rollUp = (...args: Parameters<typeof sql.rollUp>) => sql.rollUp(...args);
 const setZone = (zone: string) => database.sql('update punctual.settings set time_zone = $1', [zone]);
 const outcomes = async (where = 'true'): Promise<string[]> => {
   const rows =
@@ -132,55 +132,56 @@ const checks = async (): Promise<string[]> => {
 const line = (words: unknown[], numbers: (number | null)[]) =>
   [...words, ...numbers.map((n) => (n === null ? null : Math.round(n * 1e6) / 1e6))].join(' ');
 
-/** The days' figures, reckoned from the rows without the database. */
-function reckon(rows: Settled[], zone: string, today: string): { outcomes: string[]; checks: string[] } {
+/** Computes the daily figures from the rows, without the database. */
+function figuresOf(rows: Settled[], zone: string, today: string): { outcomes: string[]; checks: string[] } {
   const day = new Intl.DateTimeFormat('en-CA', { timeZone: zone });
   const groups = new Map<string, Settled[]>();
   const sites = new Map<string, Settled[]>();
-  const put = (map: typeof groups, words: unknown[], row: Settled) => {
+  const add = (map: typeof groups, words: unknown[], row: Settled) => {
     const key = words.join(' ');
     map.set(key, [...(map.get(key) ?? []), row]);
   };
   for (const row of rows) {
-    const on = day.format(row.at);
-    if (on > today) continue;
+    const date = day.format(row.at);
+    if (date > today) continue;
     if (row.queue === 'monitors') {
       if (!row.counted) continue;
-      put(groups, [on, row.queue, row.verdict, true, null], row);
-      put(sites, [on, row.account === null ? 2 : 1], row);
+      add(groups, [date, row.queue, row.verdict, true, null], row);
+      add(sites, [date, row.account === null ? 2 : 1], row);
     } else {
-      put(groups, [on, row.queue, row.state, true, null], row);
-      if (row.queue === 'trials') put(groups, [on, row.queue, row.state, false, row.account], row);
+      add(groups, [date, row.queue, row.state, true, null], row);
+      if (row.queue === 'trials') add(groups, [date, row.queue, row.state, false, row.account], row);
     }
   }
   const percentiles = (values: number[]) => {
     values.sort((a, b) => a - b);
     return [50, 95, 99].map((p) => values[Math.ceil((values.length * p) / 100) - 1] ?? null);
   };
-  const known = (of: Settled[]) => of.flatMap(({ lateMs }) => (lateMs === null ? [] : [lateMs]));
+  const latenessOf = (members: Settled[]) =>
+    members.flatMap(({ lateMs }) => (lateMs === null ? [] : [lateMs]));
   return {
     outcomes: [...groups]
-      .map(([key, of]) => {
-        const seconds = known(of).map((ms) =>
-          of[0]?.queue === 'monitors' ? (Math.abs(ms) % 30_000) / 1_000 : Math.max(0, ms) / 1_000,
+      .map(([key, members]) => {
+        const seconds = latenessOf(members).map((ms) =>
+          members[0]?.queue === 'monitors' ? (Math.abs(ms) % 30_000) / 1_000 : Math.max(0, ms) / 1_000,
         );
-        return line([key, of.length], percentiles(seconds));
+        return line([key, members.length], percentiles(seconds));
       })
       .sort(),
     checks: [...sites]
-      .map(([key, of]) => {
-        const n = (verdict: Verdict) => of.filter((row) => row.verdict === verdict).length;
-        const ms = percentiles(known(of).map((late) => Math.abs(late) % 30_000));
+      .map(([key, members]) => {
+        const n = (verdict: Verdict) => members.filter((row) => row.verdict === verdict).length;
+        const ms = percentiles(latenessOf(members).map((late) => Math.abs(late) % 30_000));
         return line(
-          [key, of.length, n('up'), n('degraded'), n('down')],
-          [(n('up') + n('degraded')) / of.length, ...ms],
+          [key, members.length, n('up'), n('degraded'), n('down')],
+          [(n('up') + n('degraded')) / members.length, ...ms],
         );
       })
       .sort(),
   };
 }
 
-/** Zones, and a day near which the offset changes there. */
+/** Time zones, each with a day on which its offset changes, if it does. */
 const ZONES: [zone: string, day: string][] = [
   ['UTC', '2026-06-01'],
   ['Europe/Berlin', '2026-03-29'],
@@ -194,10 +195,10 @@ const ZONES: [zone: string, day: string][] = [
 describe('the daily figures', () => {
   beforeEach(addQueues);
 
-  it('are the rows’ own, however late, often or brokenly they are rolled up', async () => {
+  it('match the rows, however late or often they are rolled up, and after interrupted roll-ups', async () => {
     const settled = fc.record({
       queue: fc.constantFrom('trials', 'jobs', 'monitors'),
-      // Hours from the day's UTC midnight: three days, by the hour's edges as by any millisecond.
+      // Milliseconds from the day's UTC midnight, over three days: whole hours, or any instant.
       at: fc.oneof(
         fc.integer({ min: -36, max: 36 }).map((hours) => hours * 3_600_000),
         fc.integer({ min: -36 * 3_600_000, max: 36 * 3_600_000 }),
@@ -212,7 +213,7 @@ describe('the daily figures', () => {
       fc.asyncProperty(
         fc.constantFrom(...ZONES),
         fc.array(settled, { minLength: 1, maxLength: 60 }),
-        // The hours after the day's UTC midnight when it was rolled up, with the steps done before it was broken off.
+        // Earlier roll-ups: hours after the day's UTC midnight, and the number of steps before the interruption.
         fc.array(
           fc.record({ hours: fc.integer({ min: -30, max: 40 }), steps: fc.integer({ min: 1, max: 12 }) }),
           {
@@ -229,10 +230,10 @@ describe('the daily figures', () => {
           const hour = (hours: number) => new Date(midnight + hours * 3_600_000).toISOString();
           await addSettled(rows);
           for (const { hours, steps } of earlier.sort((a, b) => a.hours - b.hours))
-            await rollUp(hour(hours), { most: steps });
+            await rollUp(hour(hours), { maxSteps: steps });
           const last = hour(38 + lastHours);
           await rollUp(last);
-          const expected = reckon(rows, zone, last.slice(0, 10));
+          const expected = figuresOf(rows, zone, last.slice(0, 10));
           expect(await outcomes()).toEqual(expected.outcomes);
           expect(await checks()).toEqual(expected.checks);
           await rollUp(last);
@@ -245,7 +246,7 @@ describe('the daily figures', () => {
   });
 
   it.each([
-    // [zone, instants and the days they are of]
+    // [zone, { instant: its day }]
     [
       'Europe/Berlin',
       {
@@ -263,7 +264,7 @@ describe('the daily figures', () => {
         '2026-10-25T23:00:00Z': '2026-10-26',
       },
     ],
-    // Midnight comes twice there, or not at all.
+    // Havana changes its clocks around midnight, which occurs twice or not at all.
     [
       'America/Havana',
       {
@@ -283,7 +284,7 @@ describe('the daily figures', () => {
         '2026-03-09T04:00:00Z': '2026-03-09',
       },
     ],
-  ])('are of days from midnight to midnight where the clocks change: %s %o', async (zone, instants) => {
+  ])('cover days from midnight to midnight when clocks change: %s %o', async (zone, instants) => {
     await setZone(zone);
     await addSettled(Object.keys(instants).map((at) => ({ at: Date.parse(at) })));
     await rollUp('2026-11-20T00:00:00Z');
@@ -295,14 +296,14 @@ describe('the daily figures', () => {
     expect(rows).toEqual(Object.entries(days).map(([day, n]) => ({ day, rows: n })));
   });
 
-  /** As a settle does: it keeps the time. */
+  /** Changes the state as a settle does, so finished_at stays. */
   const decide = (status: string) =>
     database.sql(`do $$ begin
       perform set_config('punctual.settles', 'jobs', true);
       update punctual.jobs set status = '${status}';
     end $$`);
 
-  it('follow a row that was decided after its day, for two days', async () => {
+  it('follow later decisions for two days, and after that only if the day is rolled up again', async () => {
     await addSettled([{ at: Date.parse('2026-06-01T10:00:00Z'), state: 'unknown' }]);
     await rollUp('2026-06-02T02:00:00Z');
     expect(await outcomes()).toEqual(['2026-06-01 jobs unknown true  1 0 0 0']);
@@ -327,7 +328,7 @@ describe('the daily figures', () => {
     expect(await outcomes()).toEqual(['2026-06-01 jobs dead true  1 0 0 0']);
   });
 
-  it('of today are partial until the day is over', async () => {
+  it('are partial for today until the day is over', async () => {
     const read = async (now: string) =>
       analyticsSchema.parse(await database.rpc('read_analytics', { p_now: now })).totals;
     await addSettled([{ at: Date.parse('2026-06-01T10:00:00Z'), lateMs: 1_500 }]);
@@ -340,7 +341,7 @@ describe('the daily figures', () => {
     expect(await read('2026-06-02T00:00:00Z')).toMatchObject([
       { day: '2026-06-01', partial: false, rows: 2 },
     ]);
-    // What was partial when it was seen last is not left standing, though nothing is left of it.
+    // Partial figures do not stay if no row of their day is left.
     await addSettled([{ at: Date.parse('2026-06-03T10:00:00Z') }]);
     await rollUp('2026-06-03T12:00:00Z');
     await database.sql(
@@ -350,14 +351,14 @@ describe('the daily figures', () => {
     expect(await read('2026-06-06T00:00:00Z')).toMatchObject([{ day: '2026-06-01', rows: 2 }]);
   });
 
-  it('leave a gap of years out, and go on where they were broken off', async () => {
+  it('skip years without rows, and continue after an interruption', async () => {
     await addSettled([
       { at: Date.parse('2019-05-05T10:00:00Z') },
       { at: Date.parse('2026-06-01T10:00:00Z') },
       { at: Date.parse('2026-06-03T10:00:00Z') },
     ]);
     const now = '2026-06-04T02:00:00Z';
-    const first = await rollUp(now, { most: 3 });
+    const first = await rollUp(now, { maxSteps: 3 });
     const steps = [...first, ...(await rollUp(now))];
     expect(steps.filter(({ queue }) => queue === 'jobs').map(({ day, rows }) => [day, rows])).toEqual([
       ['2019-05-05', 1],
@@ -368,7 +369,7 @@ describe('the daily figures', () => {
     expect(new Set(steps.map(({ queue }) => queue)).size).toBe(6);
   });
 
-  it('are whole where two roll up at once', async () => {
+  it('are complete when two roll-ups run at once', async () => {
     const rows = Array.from({ length: 40 }, (_, n) => ({
       at: Date.parse('2026-06-01T00:00:00Z') + n * dayMs * 0.1,
     }));
@@ -377,7 +378,7 @@ describe('the daily figures', () => {
     expect((await outcomes()).map((one) => one.split(' ')[5])).toEqual(['10', '10', '10', '10']);
   });
 
-  it('stay when their account or their queue is gone, and one queue that fails holds up no other', async () => {
+  it('stay when their account or queue is gone, and a queue that fails blocks no other', async () => {
     const at = Date.parse('2026-06-01T10:00:00Z');
     await addSettled([{ queue: 'trials', at, account: ACCOUNTS[0] }, { at }]);
     await rollUp('2026-06-02T02:00:00Z');
@@ -387,18 +388,18 @@ describe('the daily figures', () => {
     expect(failed).toMatchObject([
       { queue: 'trials', rows: null, problem: expect.stringContaining('does not exist') },
     ]);
-    const asked: unknown[] = [];
+    const results: unknown[] = [];
     for (let after: string | null = null, more = true; more; ) {
       const step = (await database.rpc('roll_up', {
         p_day: '2026-06-01',
         p_after: after,
         p_now: '2026-06-03T02:00:00Z',
       })) as { queue: string; rows: number | null; problem: string | null; more: boolean };
-      asked.push([step.queue, step.rows, step.problem !== null]);
+      results.push([step.queue, step.rows, step.problem !== null]);
       [after, more] = [step.queue, step.more];
     }
-    expect(asked).toContainEqual(['jobs', 1, false]);
-    expect(asked.at(-1)).toEqual(['trials', null, true]);
+    expect(results).toContainEqual(['jobs', 1, false]);
+    expect(results.at(-1)).toEqual(['trials', null, true]);
     const read = async () =>
       analyticsSchema.parse(await database.rpc('read_analytics', { p_now: '2026-06-03T02:00:00Z' }));
     expect(await read()).toMatchObject({
@@ -411,7 +412,7 @@ describe('the daily figures', () => {
     expect(await read()).toMatchObject({ problems: [], totals: [{ queue: 'jobs' }, { queue: 'trials' }] });
   });
 
-  it('of pgmq are what its ticks did, and what was set aside', async () => {
+  it('count the messages of pgmq that ticks finished, that were set aside, and that were cancelled', async () => {
     await database.sql(`insert into punctual.queues select (jsonb_populate_record(q, '{"name": "pgmq", "source": "pgmq", "table_name": "x"}')).*
       from punctual.queues q where q.name = 'jobs'`);
     await database.sql(`insert into punctual.ticks (id, queue, partition, scheduler, admitted, started_at, deadline_at, closed_at, outcome, done)
@@ -428,7 +429,7 @@ describe('the daily figures', () => {
     ]);
   });
 
-  it('are read by the accounts that did most and the monitors that did worst, bounded', async () => {
+  it('are returned for the 8 busiest accounts, the others together, and the 60 worst monitors', async () => {
     await addMonitors(63);
     const at = Date.parse('2026-06-01T10:00:00Z');
     const accounts: string[] = [];
@@ -471,7 +472,7 @@ describe('retention', () => {
     >;
   const jobs = async () => (await database.sql('select count(*) as n from punctual.jobs'))[0].n;
 
-  it('waits for what is not rolled up yet, and for seven days at most', async () => {
+  it('keeps rows that are not rolled up yet, for 7 more days at most', async () => {
     await addSettled([36.9, 37.1].map((days) => ({ at: ago(days) })));
     await addSettled([{ at: ago(20) }]);
     await addMonitors(2);
@@ -482,7 +483,7 @@ describe('retention', () => {
     expect(await jobs()).toBe(1);
   });
 
-  it('leaves figures as they are of days that it has taken from', async () => {
+  it('leaves the figures of days whose rows it deleted as they are', async () => {
     await addSettled([31, 31, 29, 29].map((days) => ({ at: ago(days) })));
     await rollUp(now);
     const before = await outcomes();
@@ -490,13 +491,13 @@ describe('retention', () => {
     expect(await prune()).toMatchObject({ rows: 2 });
     await rollUp(now);
     expect(await outcomes()).toEqual(before);
-    // The other queues have lost nothing.
-    const asked = await rollUp(now, { day: '2026-05-31' });
-    expect(asked.find(({ queue }) => queue === 'jobs')).toMatchObject({
+    // The other queues still have all their rows.
+    const steps = await rollUp(now, { day: '2026-05-31' });
+    expect(steps.find(({ queue }) => queue === 'jobs')).toMatchObject({
       rows: null,
       first_day: '2026-06-01',
     });
-    expect(asked.find(({ queue }) => queue === 'posts')).toMatchObject({ rows: 0, first_day: null });
+    expect(steps.find(({ queue }) => queue === 'posts')).toMatchObject({ rows: 0, first_day: null });
     expect(await outcomes()).toEqual(before);
     expect((await rollUp(now, { day: '2026-06-01' })).find(({ queue }) => queue === 'jobs')).toMatchObject({
       rows: 2,
@@ -510,7 +511,7 @@ describe('retention', () => {
     expect(await outcomes()).toEqual(before);
   });
 
-  it('keeps each kind of thing for its own days, and what null says for ever', async () => {
+  it('keeps each kind of data for its own number of days, or for ever if that is null', async () => {
     await addMonitors(2);
     await database.sql(
       `insert into punctual.monitor_hours (monitor_id, hour) select 1 + n % 2, $1::timestamptz - n * interval '1 day' from generate_series(28, 33) n`,
@@ -542,7 +543,7 @@ describe('retention', () => {
     expect(await database.sql('select id from punctual.monitors order by id')).toHaveLength(2);
   });
 
-  it('may keep for a hundred years, and no longer: more days would stop it', async () => {
+  it('refuses 0 days and more than 36,500, and prunes with 36,500', async () => {
     const columns = await database.sql(
       `select relname as table, attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid
         where a.attrelid in ('punctual.queues'::regclass, 'punctual.settings'::regclass) and attname like '%\\_days'`,
@@ -559,7 +560,7 @@ describe('retention', () => {
     expect(await prune()).toMatchObject({ problems: [], more: false });
   });
 
-  it('of a queue whose rows are held by another table says so, and goes on with the others', async () => {
+  it('reports a queue whose rows another table references, and prunes the others', async () => {
     await database.sql('create schema app');
     await database.sql('create table app.notes (job bigint references punctual.jobs)');
     await addSettled([{ at: ago(31) }]);
@@ -574,7 +575,7 @@ describe('retention', () => {
     });
   });
 
-  it('takes bounded steps beside ticks of the same queue, and nothing that is young or theirs', async () => {
+  it('deletes in bounded steps beside ticks of the same queue, and spares young rows and theirs', async () => {
     sql.setNow(now);
     await database.sql(
       `insert into punctual.jobs (name, status, finished_at, run_at)

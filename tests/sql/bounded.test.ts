@@ -14,10 +14,10 @@ beforeEach(async () => {
   sql = exchanges(database);
 });
 
-/** A tick whose calls have no time: each loop goes round once. */
+/** A tick whose calls may take 0 ms, so each loop runs one round. */
 const hurriedTick = () => sql.tick({ call_ms: 0 });
 
-/** The same for another function: its answer. */
+/** Calls another function, which may take 0 ms, and returns its value. */
 async function hurried(call: string, params: unknown[] = []) {
   const [{ answer }] = await database.sql(
     `select punctual.${call} as answer from (select set_config('punctual.call_ms', '0', true) offset 0) hurry`,
@@ -26,14 +26,14 @@ async function hurried(call: string, params: unknown[] = []) {
   return answer;
 }
 
-const count = async (what: string): Promise<number> =>
-  (await database.sql(`select count(*)::integer as n from ${what}`))[0].n;
+const count = async (from: string): Promise<number> =>
+  (await database.sql(`select count(*)::integer as n from ${from}`))[0].n;
 
-async function addAccounts(many: number): Promise<void> {
+async function addAccounts(total: number): Promise<void> {
   await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name)
      select 'unipile', 'many-' || n, 'many' from generate_series(1, $1::integer) n`,
-    [many],
+    [total],
   );
 }
 const addDmForEach = (text = 'x', changes = 'null::timestamptz') =>
@@ -43,13 +43,13 @@ const addDmForEach = (text = 'x', changes = 'null::timestamptz') =>
     [sql.at(-60), text],
   );
 
-describe('a call that has taken long enough', () => {
+describe('a call whose time is over', () => {
   const awake = `punctual.pace where queue = 'dm_queue' and ready_at is not null`;
 
-  it('leaves the accounts that it has not woken to the next, and keeps the tick open', async () => {
+  it('wakes 1,000 accounts, leaves the rest to the next call, and keeps the tick open', async () => {
     await addAccounts(2_500);
     await addDmForEach();
-    // They came into being unseen.
+    // The call has to find the accounts by their rows.
     await database.sql('delete from punctual.pace');
     const tick = hurriedTick();
     const woken: unknown[] = [];
@@ -65,7 +65,7 @@ describe('a call that has taken long enough', () => {
     ]);
   });
 
-  it('claims a few rows all the same where it came to wake accounts', async () => {
+  it('still claims 50 rows after it has woken accounts', async () => {
     await addAccounts(1_000);
     await addDmForEach();
     await database.sql('update punctual.queues set batch_limit = null');
@@ -74,7 +74,7 @@ describe('a call that has taken long enough', () => {
     expect((await tick.claim(120)).rows).toHaveLength(120);
   });
 
-  it('goes on with the others in the next tick, behind those that have nothing to do', async () => {
+  it('searches 1,000 accounts for work, and the next tick continues after them', async () => {
     await addAccounts(2_500);
     const [last] = await database.sql('select id from punctual.accounts order by id desc limit 1');
     await database.sql(
@@ -91,7 +91,7 @@ describe('a call that has taken long enough', () => {
     expect(claimed).toEqual([0, 0, 1, 0]);
   });
 
-  it('judges a hundred accounts more than it wants rows, and the next goes on', async () => {
+  it('judges 100 accounts more than the rows it wants, and the next call continues', async () => {
     await addAccounts(250);
     await database.sql(`update punctual.pace set ready_at = '2026-01-01'`);
     const tick = hurriedTick();
@@ -108,7 +108,7 @@ describe('a call that has taken long enough', () => {
     ]);
   });
 
-  it('sweeps fifty rows of dead ticks, and the next sweeps more', async () => {
+  it('sweeps 50 rows of dead ticks, and the next call sweeps more', async () => {
     await addAccounts(120);
     await addDmForEach();
     await database.sql('update punctual.queues set batch_limit = null');
@@ -121,7 +121,7 @@ describe('a call that has taken long enough', () => {
     expect(await count(`punctual.dm_queue where status = 'unknown'`)).toBe(120);
   });
 
-  it('expires fifty rows, and the next expires more', async () => {
+  it('expires 50 rows, and the next call expires more', async () => {
     await addAccounts(120);
     await addDmForEach('late', `'${sql.at(-1)}'::timestamptz`);
     const tick = hurriedTick();
@@ -133,8 +133,8 @@ describe('a call that has taken long enough', () => {
     expect(expired).toEqual([50, 100, 120]);
   });
 
-  it('makes use of one receipt, and the next tick of the next', async () => {
-    const told = [];
+  it('applies one receipt, and the next tick applies the next', async () => {
+    const receipts = [];
     for (let n = 0; n < 3; n++) {
       const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
       const { id, claim_id } = await sql.addUnknown(account, {
@@ -142,14 +142,14 @@ describe('a call that has taken long enough', () => {
         recipient: '49',
         chat_id: null,
       });
-      told.push({
+      receipts.push({
         kind: 'status',
         status: 'delivered',
         message_id: `m${n}`,
         reference: `dm_queue/${id}/${claim_id}`,
       });
     }
-    await sql.receive(told);
+    await sql.receive(receipts);
     const sent: number[] = [];
     for (let n = 0; n < 3; n++) {
       const tick = hurriedTick();
@@ -160,18 +160,18 @@ describe('a call that has taken long enough', () => {
     expect(sent).toEqual([1, 2, 3]);
   });
 
-  it('judges one finding; the provider is asked about the others again', async () => {
+  it('judges one finding, and the other rows are checked again', async () => {
     for (let n = 0; n < 3; n++) await sql.addUnknown(await sql.addAccount());
     sql.pass(3_600);
-    const looks = await sql.takeUnknown();
-    expect(looks).toHaveLength(3);
-    const findings = looks.map((one) => finding(one));
+    const checks = await sql.takeUnknown();
+    expect(checks).toHaveLength(3);
+    const findings = checks.map((one) => finding(one));
     expect(await sql.settleFindings(findings, 'dm_queue', 0)).toMatchObject({ checked: 1 });
     sql.pass(3_600);
     expect(await sql.takeUnknown()).toHaveLength(3);
   });
 
-  it('puts off fifty messages whose hours are over, and the next tick more', async () => {
+  it('postpones 50 messages whose sending hours are over, and the next tick postpones more', async () => {
     await addAccounts(120);
     await addDmForEach();
     await database.sql('update punctual.dm_queue set open_until = $1', [sql.at(-1)]);
@@ -185,7 +185,7 @@ describe('a call that has taken long enough', () => {
     expect(closed).toEqual([70, 20, 0]);
   });
 
-  it('takes back fifty messages that were held, and the next tick more', async () => {
+  it('judges 50 held messages, and the next tick judges more', async () => {
     await addAccounts(120);
     await addDmForEach();
     await database.sql(
@@ -196,7 +196,7 @@ describe('a call that has taken long enough', () => {
       const tick = hurriedTick();
       await tick.exchange({ want: 200 });
       held.push(await count('punctual.held_rows'));
-      // Until it was judged, no claim takes it.
+      // No claim takes a held message before it is judged.
       expect(
         await count(
           `punctual.dm_queue d join punctual.held_rows h on h.row_id = d.id::text where d.status = 'sending'`,
@@ -209,7 +209,7 @@ describe('a call that has taken long enough', () => {
     expect(await count(`punctual.dm_queue where attempts > 0`)).toBeGreaterThan(50);
   });
 
-  it('names the partitions that it has found to be due', async () => {
+  it('returns the due partitions that it has found so far', async () => {
     await database.sql(
       `insert into punctual.partitions (queue, partition) values ('jobs', 'a'), ('jobs', 'b'), ('jobs', 'c')`,
     );
@@ -223,7 +223,7 @@ describe('a call that has taken long enough', () => {
     expect(await list()).toMatchObject([{ partition: 'b' }]);
   });
 
-  it('prunes one queue, and the next step goes on, to the last', async () => {
+  it('prunes one queue, and the next call continues until the last', async () => {
     const account = await sql.addAccount();
     await database.sql(
       `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, status, finished_at)

@@ -22,9 +22,9 @@ beforeEach(async () => {
 const set = (id: string, changes: string) =>
   database.sql(`update punctual.dm_queue set ${changes} where id = $1`, [id]);
 
-describe('a row that somebody settles by plain SQL', () => {
+describe('a row that plain SQL settles', () => {
   it.each(['sent', 'failed', 'cancelled'])(
-    'as %s has the time of it, and goes with retention',
+    'as %s gets its finished_at, and retention deletes it',
     async (status) => {
       const id = await sql.addDm(account);
       await set(id, `status = '${status}'`);
@@ -37,13 +37,13 @@ describe('a row that somebody settles by plain SQL', () => {
     },
   );
 
-  it('keeps the time that the person gives', async () => {
+  it('keeps the finished_at of the statement', async () => {
     const id = await sql.addDm(account);
     await set(id, `status = 'cancelled', finished_at = '2026-03-02T10:00:00Z'`);
     expect(Date.parse((await sql.dm(id)).finished_at)).toBe(Date.parse('2026-03-02T10:00:00Z'));
   });
 
-  it('while an attempt has it in hand is no attempt’s any more, but for the proof that it was done', async () => {
+  it('while an attempt runs accepts nothing from that attempt but proof that it was done', async () => {
     const id = await sql.addDm(account);
     const { messages, tick } = await talk.claim();
     const claim_id = messages[0]?.claim_id ?? '';
@@ -55,7 +55,7 @@ describe('a row that somebody settles by plain SQL', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
   });
 
-  it('and is made due again is due, has no end, and is given the time of its next one', async () => {
+  it('and then makes pending again loses its finished_at and runs', async () => {
     const id = await sql.addDm(account);
     await set(id, `status = 'cancelled', finished_at = '2025-03-02T10:00:00Z'`);
     await set(id, `status = 'pending'`);
@@ -63,7 +63,7 @@ describe('a row that somebody settles by plain SQL', () => {
     expect(await sql.drain()).toEqual([id]);
   });
 
-  it('a second time has the time of the second', async () => {
+  it('a second time gets the finished_at of the second time', async () => {
     const id = await sql.addDm(account);
     await set(id, `status = 'cancelled', finished_at = '2025-03-02T10:00:00Z'`);
     await set(id, `status = 'sent'`);
@@ -73,8 +73,8 @@ describe('a row that somebody settles by plain SQL', () => {
   it.each([
     ['is cancelled', (id: string) => set(id, `status = 'cancelled'`)],
     ['is deleted', (id: string) => database.sql('delete from punctual.dm_queue where id = $1', [id])],
-  ])('holds its account no more where it was to be tried again and %s', async (_, settle) => {
-    // By the clock of whoever settles.
+  ])('no longer holds its account for a retry once it %s', async (_, settle) => {
+    // Plain SQL frees the account by the real clock.
     sql.setNow(new Date().toISOString());
     const [first = '', second] = [await sql.addDm(account), await sql.addDm(account)];
     const { messages, tick } = await talk.claim();
@@ -86,7 +86,7 @@ describe('a row that somebody settles by plain SQL', () => {
     expect(await sql.drain()).toEqual([second]);
   });
 
-  it('while it runs leaves its account free once the attempt is over', async () => {
+  it('while it runs frees its account once the attempt is over', async () => {
     const [first = '', second] = [await sql.addDm(account), await sql.addDm(account)];
     const { messages, tick } = await talk.claim();
     const claim_id = messages[0]?.claim_id ?? '';
@@ -99,14 +99,14 @@ describe('a row that somebody settles by plain SQL', () => {
 
   it.each([
     [
-      'by the table’s own trigger',
+      'by a trigger of its own table',
       `create trigger a_cancel before update of body on punctual.dm_queue for each row execute function app.cancel()`,
     ],
     [
-      'by a trigger of a table whose tick is under way',
+      'by a trigger of another queue’s table during that queue’s tick',
       `create trigger cancel after update of status on punctual.posts for each row execute function app.cancel_all()`,
     ],
-  ])('is told of, where it is settled %s', async (_, trigger) => {
+  ])('stops its enrolment if it is cancelled %s', async (_, trigger) => {
     await database.sql('create schema app');
     await database.sql('grant usage on schema app to service_role');
     try {
@@ -132,7 +132,7 @@ describe('a row that somebody settles by plain SQL', () => {
   });
 });
 
-describe('a sequence whose message somebody settles by plain SQL', () => {
+describe('an enrolment whose message plain SQL settles', () => {
   const person = (name: string) => ({ account_id: account, recipient: name });
   async function enrolOne() {
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }]);
@@ -143,64 +143,76 @@ describe('a sequence whose message somebody settles by plain SQL', () => {
   const message = async (id: string) =>
     String(((await talk.messages(id)) as unknown as { id: number }[])[0]?.id);
 
-  it.each(['pending', 'unknown', 'sending'])('goes on where it was %s and is sent', async (was) => {
-    const id = await enrolOne();
-    if (was === 'unknown') await talk.send('unknown');
-    if (was === 'sending') await talk.claim();
-    await set(await message(id), `status = 'sent'`);
-    expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
-    expect(await talk.told(id)).toEqual([
-      'enrolled',
-      'queued 1',
-      ...(was === 'unknown' ? ['unknown 1'] : []),
-      'sent 1',
-    ]);
-  });
+  it.each(['pending', 'unknown', 'sending'])(
+    'continues if the message was %s and becomes sent',
+    async (status) => {
+      const id = await enrolOne();
+      if (status === 'unknown') await talk.send('unknown');
+      if (status === 'sending') await talk.claim();
+      await set(await message(id), `status = 'sent'`);
+      expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
+      expect(await talk.events(id)).toEqual([
+        'enrolled',
+        'queued 1',
+        ...(status === 'unknown' ? ['unknown 1'] : []),
+        'sent 1',
+      ]);
+    },
+  );
 
-  it.each(['pending', 'unknown', 'sending'])('fails where it was %s and is failed', async (was) => {
-    const id = await enrolOne();
-    if (was === 'unknown') await talk.send('unknown');
-    if (was === 'sending') await talk.claim();
-    await set(await message(id), `status = 'failed', last_error = 'blocked'`);
-    expect(await talk.read(id)).toMatchObject({
-      phase: 'failed',
-      last_error: 'the message of step 1 was not sent: blocked',
-    });
-  });
+  it.each(['pending', 'unknown', 'sending'])(
+    'fails if the message was %s and becomes failed',
+    async (status) => {
+      const id = await enrolOne();
+      if (status === 'unknown') await talk.send('unknown');
+      if (status === 'sending') await talk.claim();
+      await set(await message(id), `status = 'failed', last_error = 'blocked'`);
+      expect(await talk.read(id)).toMatchObject({
+        phase: 'failed',
+        last_error: 'the message of step 1 was not sent: blocked',
+      });
+    },
+  );
 
-  it.each(['pending', 'unknown', 'sending'])('stops where it was %s and is cancelled', async (was) => {
-    const id = await enrolOne();
-    if (was === 'unknown') await talk.send('unknown');
-    if (was === 'sending') await talk.claim();
-    await set(await message(id), `status = 'cancelled'`);
-    expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
-  });
+  it.each(['pending', 'unknown', 'sending'])(
+    'stops if the message was %s and becomes cancelled',
+    async (status) => {
+      const id = await enrolOne();
+      if (status === 'unknown') await talk.send('unknown');
+      if (status === 'sending') await talk.claim();
+      await set(await message(id), `status = 'cancelled'`);
+      expect(await talk.read(id)).toMatchObject({
+        phase: 'stopped',
+        last_error: 'its message was cancelled',
+      });
+    },
+  );
 
-  it.each(['pending', 'unknown', 'sending'])('stops where it was %s and is deleted', async (was) => {
+  it.each(['pending', 'unknown', 'sending'])('stops if the message was %s and is deleted', async (status) => {
     const id = await enrolOne();
-    if (was === 'unknown') await talk.send('unknown');
-    if (was === 'sending') await talk.claim();
+    if (status === 'unknown') await talk.send('unknown');
+    if (status === 'sending') await talk.claim();
     await database.sql('delete from punctual.dm_queue where id = $1', [await message(id)]);
     expect(await talk.read(id)).toMatchObject({ phase: 'stopped', last_error: 'its message was cancelled' });
   });
 
-  it('and then turns out to have been sent by the attempt says so once', async () => {
+  it('records the send once if the attempt then reports it too', async () => {
     const id = await enrolOne();
     const { messages, tick } = await talk.claim();
     const [one] = messages;
     await set(one?.id ?? '', `status = 'sent'`);
     const result = { provider_message_id: 'm1' };
     await tick.settle([{ id: one?.id ?? '', claim_id: one?.claim_id ?? '', outcome: 'done', result }]);
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
   });
 });
 
-describe('an enrolment that somebody ends by plain SQL', () => {
+describe('an enrolment that plain SQL ends', () => {
   it.each([
     ['done', 'completed'],
     ['dead', 'failed'],
     ['cancelled', 'stopped'],
-  ])('as %s has its queued message withdrawn', async (status, phase) => {
+  ])('as %s withdraws its queued message', async (status, phase) => {
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }]);
     const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: 'ann' }]);
     await talk.advance();
@@ -211,8 +223,8 @@ describe('an enrolment that somebody ends by plain SQL', () => {
   });
 });
 
-describe('a due time that is none', () => {
-  it('does not keep a row that goes on from having one again', async () => {
+describe('a due time of -infinity', () => {
+  it('gives way to a real due time when the row is rescheduled', async () => {
     const id = await sql.addDm(account, { send_at: '-infinity' });
     expect(await sql.drain('again', { delay_seconds: 60 })).toEqual([id]);
     expect(new Date((await sql.dm(id)).send_at).toISOString()).toBe(sql.at(60));

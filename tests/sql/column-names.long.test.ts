@@ -3,7 +3,7 @@ import { exchanges, finding } from '../support/exchanges.ts';
 import { seed } from '../support/property.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-/** Names that the engine's own SQL has for something, and names that have to be quoted. */
+/** Names that the engine's own SQL uses, and names that need quotes. */
 const names = [
   ...['level', 't', 's', 'r', 'n', 'a', 'b', 'c', 'j', 'f', 'h', 'l', 'o', 'p', 'q', 'u', 'v', 'w', 'x'],
   ...[
@@ -37,7 +37,7 @@ const names = [
     'x'.repeat(63),
   ],
 ];
-/** What a column of the table may be to the queue. */
+/** The roles that a column may have in the queue. */
 const roles = ['due', 'partition', 'account', 'pair', 'proof', 'said', 'step', 'status'] as const;
 
 let database: TestDatabase;
@@ -63,13 +63,13 @@ const types = {
   status: `text default 'pending'`,
 };
 
-/** Makes `app.x` a queue. Its columns: those with roles, and every other name as one of its own, which is 7 in each row. */
+/** Creates `app.x` and its queue. Names without a role become columns of the table's own, which are 7 in each row. Returns them. */
 async function makeQueue(columns: Partial<Record<(typeof roles)[number], string>>, delivery: string) {
   const taken = Object.entries(columns).map(([role, name]) => {
     const type = types[role as keyof typeof types] ?? (role === 'said' || role === 'step' ? 'jsonb' : 'text');
     return `${identifier(name)} ${type}`;
   });
-  // Where another column says the state, `status` is any other.
+  // If another column has the state, `status` is an ordinary column.
   const others = columns.status === undefined ? names : [...names, 'status'];
   const own = others.filter((name) => !Object.values(columns).includes(name));
   await database.sql(
@@ -96,13 +96,13 @@ async function makeQueue(columns: Partial<Record<(typeof roles)[number], string>
   return own;
 }
 
-/** One row each of all that may become of a row, seen by all that looks at rows. */
-async function live(columns: Partial<Record<(typeof roles)[number], string>>, delivery: string) {
+/** Gives a row each of the outcomes, and reads the rows in every way meanwhile. */
+async function runQueue(columns: Partial<Record<(typeof roles)[number], string>>, delivery: string) {
   const own = await makeQueue(columns, delivery);
   const partition = columns.partition === undefined ? 'main' : 'east';
   const tick = (more = {}) => sql.tick({ queue: 'x', partition, ...more });
   const outcomes = ['retry', 'dead', 'again', 'release', delivery === 'at-most-once' ? 'unknown' : 'done'];
-  const made: string[] = [];
+  const rowIds: string[] = [];
   for (let n = 0; n < outcomes.length + 3; n++) {
     const row: Record<string, unknown> = { [columns.due ?? '']: sql.at(-60) };
     if (columns.partition !== undefined) row[columns.partition] = 'east';
@@ -112,10 +112,10 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
       `insert into app.x (${Object.keys(row).map(identifier)}) values (${Object.keys(row).map((_, i) => `$${i + 1}`)}) returning id`,
       Object.values(row),
     );
-    made.push(String(id));
+    rowIds.push(String(id));
   }
   const call = (more: object) => ({ p_queue: 'x', p_now: sql.now, ...more });
-  const look = async (expected: Record<string, number>) => {
+  const expectStates = async (expected: Record<string, number>) => {
     for (const state of ['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']) {
       const { items: rows } = (await database.rpc('list_rows', call({ p_state: state, p_limit: 200 }))) as {
         items: { id: string; row: Record<string, unknown> }[];
@@ -123,53 +123,53 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
       expect([state, rows.length]).toEqual([state, expected[state] ?? 0]);
       for (const { id, row } of rows) {
         expect(row).toMatchObject(Object.fromEntries(own.map((name) => [name, 7])));
-        const why = (await database.rpc(
+        const explanation = (await database.rpc(
           'explain_row',
           call({ p_id: id, p_configured: ['unipile'] }),
         )) as object;
-        expect(why).toMatchObject({ id, status: state });
+        expect(explanation).toMatchObject({ id, status: state });
       }
     }
     const { queues } = (await database.rpc('read_stats', { p_now: sql.now })) as {
       queues: { name: string; states: Record<string, { count: number }>; unreachable: object[] }[];
     };
-    const seen = queues.find((queue) => queue.name === 'x');
-    expect(seen?.unreachable).toEqual([]);
-    for (const [state, count] of Object.entries(expected)) expect(seen?.states[state]?.count).toBe(count);
+    const stats = queues.find((queue) => queue.name === 'x');
+    expect(stats?.unreachable).toEqual([]);
+    for (const [state, count] of Object.entries(expected)) expect(stats?.states[state]?.count).toBe(count);
     return (await database.rpc('list_due_partitions', { p_queue: 'x', p_now: sql.now })) as {
       partition: string;
       due_seconds: number;
     }[];
   };
 
-  expect(await look({ pending: made.length })).toMatchObject([{ partition, due_seconds: 60 }]);
-  await database.rpc('resolve_row', call({ p_id: made.at(-1), p_decision: 'cancelled', p_by: 'Ann' }));
+  expect(await expectStates({ pending: rowIds.length })).toMatchObject([{ partition, due_seconds: 60 }]);
+  await database.rpc('resolve_row', call({ p_id: rowIds.at(-1), p_decision: 'cancelled', p_by: 'Ann' }));
   const one = tick();
   const { rows, claimId } = await one.claim();
   expect(rows.map(({ row }) => row)).toHaveLength(outcomes.length + 2);
   expect(rows[0]?.row).toMatchObject(Object.fromEntries(own.map((name) => [name, 7])));
   expect((await one.claim(100, 1)).rows).toHaveLength(rows.length);
-  const [first, left, ...others] = rows.map(({ id }) => id);
+  const [first, unsettled, ...others] = rows.map(({ id }) => id);
   const result = Object.fromEntries([columns.proof, columns.said].map((name) => [name, 'id of it']));
   const records = others.map((id, i) => {
     const account_id = rows.find((row) => row.id === id)?.account?.id;
     const record = { id, claim_id: claimId, outcome: outcomes[i] ?? '', error: 'e', delay_seconds: 40 };
     return { ...record, account_id, ...(outcomes[i] === 'again' ? { result: { ...result } } : {}) };
   });
-  const progress = [{ id: left, claim_id: claimId, progress: { at: 5 } }];
+  const progress = [{ id: unsettled, claim_id: claimId, progress: { at: 5 } }];
   const reply = await one.exchange({
     outcomes: { done: [{ claim_id: claimId, ids: [first] }], records, progress },
     close: true,
   });
   expect(reply.settled).toMatchObject({ retried: 1, dead: 1, again: 1, released: 1, lost: 0 });
   const done: Record<string, number> = delivery === 'at-most-once' ? { done: 1, unknown: 1 } : { done: 2 };
-  expect(await look({ ...done, pending: 3, running: 1, dead: 1, cancelled: 1 })).toMatchObject([
+  expect(await expectStates({ ...done, pending: 3, running: 1, dead: 1, cancelled: 1 })).toMatchObject([
     { partition },
   ]);
   if (columns.step !== undefined) {
     const [{ step }] = await database.sql(
       `select ${identifier(columns.step)} as step from app.x where id = $1`,
-      [left],
+      [unsettled],
     );
     expect(step).toEqual({ at: 5 });
   }
@@ -197,21 +197,21 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
     },
   );
   if (columns.account === undefined) {
-    const asked = await tick({ asked_for: 'dead', asked_limit: 1 }).claim(1);
-    expect(asked.rows.map(({ id }) => id)).toEqual([others[outcomes.indexOf('dead')]]);
+    const retried = await tick({ asked_for: 'dead', asked_limit: 1 }).claim(1);
+    expect(retried.rows.map(({ id }) => id)).toEqual([others[outcomes.indexOf('dead')]]);
     await database.sql(`update punctual.partitions set max_running = 1 where queue = 'x'`);
     const limited = tick();
     expect((await limited.claim(1)).rows).toEqual([]);
     await limited.close();
     sql.pass(200);
     const blocking = tick();
-    const begun = await blocking.claim(9);
-    expect(begun.rows).toHaveLength(1);
+    const claimed = await blocking.claim(9);
+    expect(claimed.rows).toHaveLength(1);
     await blocking.settle(
       [
         {
-          id: begun.rows[0]?.id ?? '',
-          claim_id: begun.claimId,
+          id: claimed.rows[0]?.id ?? '',
+          claim_id: claimed.claimId,
           outcome: 'retry',
           error: 'e',
           delay_seconds: 9,
@@ -235,28 +235,28 @@ async function live(columns: Partial<Record<(typeof roles)[number], string>>, de
   ).toEqual([]);
 }
 
-/** Each role by a name of its own, beginning with the one at `place`. */
+/** Gives each role another name, starting with the one at `place`. */
 const named = (place: number, wanted: readonly (typeof roles)[number][]) =>
   Object.fromEntries(wanted.map((role, i) => [role, names[(place + i * 8) % names.length] ?? '']));
 
-/** A third of the places, which the seed says: three seeds in a row have each name in each role. */
+/** A third of the places, chosen by the seed. Three consecutive seeds give each role every name. */
 const places = names
   .map((name, place) => [JSON.stringify(name), place] as const)
   .filter(([, place]) => place % 3 === seed % 3);
 
-describe(`a table whose columns have names of a person’s own (SEED=${seed})`, () => {
-  it.each(places)('is done from first to last, and seen in every state: due by %s', (_, place) =>
-    live(
+describe(`a table with arbitrary column names (SEED=${seed})`, () => {
+  it.each(places)('runs its rows to each outcome and lists them in every state: due column %s', (_, place) =>
+    runQueue(
       named(place, ['due', 'partition', 'said', 'step', 'status']),
       place % 2 === 0 ? 'at-least-once' : 'at-most-once',
     ),
   );
 
-  it.each(places)('and in the order of its accounts: due by %s', (_, place) =>
-    live(named(place, ['due', 'account', 'pair', 'proof', 'said', 'status']), 'at-most-once'),
+  it.each(places)('does the same with accounts: due column %s', (_, place) =>
+    runQueue(named(place, ['due', 'account', 'pair', 'proof', 'said', 'status']), 'at-most-once'),
   );
 
-  it.each(['at-least-once', 'at-most-once'])('and without parts, %s', (delivery) =>
-    live({ due: 'due' }, delivery),
+  it.each(['at-least-once', 'at-most-once'])('does the same without partitions: %s', (delivery) =>
+    runQueue({ due: 'due' }, delivery),
   );
 });

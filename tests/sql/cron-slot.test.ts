@@ -8,8 +8,8 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-describe('the slot that a run of pg_cron’s is for', () => {
-  it('is the schedule’s latest instant within the hour, for schedules of all kinds', async () => {
+describe('the slot of a pg_cron run', () => {
+  it('is the schedule’s latest instant of the last hour, for schedules of all kinds', async () => {
     const schedules = [
       '* * * * *',
       '*/5 * * * *',
@@ -42,29 +42,29 @@ describe('the slot that a run of pg_cron’s is for', () => {
        from jsonb_array_elements($1) with ordinality a (x, n) order by n`,
       [JSON.stringify(cases)],
     );
-    const wanted = cases.map(({ schedule, at }) => {
+    const expected = cases.map(({ schedule, at }) => {
       const nowMs = Date.parse(at);
-      // The library looks strictly before the whole second it is given.
+      // Croner returns runs strictly before the given whole second.
       const before = new Date(Math.floor(nowMs / 1_000) * 1_000 + 1_000);
       const [slot] = new Cron(schedule, { timezone: 'UTC', paused: true }).previousRuns(1, before);
       const minute = Math.floor(nowMs / 60_000) * 60_000;
       return slot && minute - slot.getTime() <= 3_600_000 ? slot.getTime() : null;
     });
     const found = rows.map(({ slot }, n) => ({ ...cases[n], slot: slot === null ? null : Number(slot) }));
-    expect(found).toEqual(cases.map((one, n) => ({ ...one, slot: wanted[n] })));
-    expect(wanted.filter((slot) => slot !== null).length).toBeGreaterThan(50);
-    expect(wanted.filter((slot) => slot === null).length).toBeGreaterThan(50);
+    expect(found).toEqual(cases.map((one, n) => ({ ...one, slot: expected[n] })));
+    expect(expected.filter((slot) => slot !== null).length).toBeGreaterThan(50);
+    expect(expected.filter((slot) => slot === null).length).toBeGreaterThan(50);
   });
 
-  it('needs a day of the month and one of the week to fit both where one begins with a star, as pg_cron has it', async () => {
-    const text = `select x, punctual.find_cron_slot('0 12 */2 * sun', x) is not null as found
+  it('matches both the day of the month and the day of the week if one of them begins with a star, as in pg_cron', async () => {
+    const query = `select x, punctual.find_cron_slot('0 12 */2 * sun', x) is not null as found
     from unnest(array['2026-11-22T12:00:00Z', '2026-11-29T12:00:00Z', '2026-11-23T12:00:00Z']::timestamptz[]) x`;
-    expect((await database.sql(text)).map(({ found }) => found)).toEqual([false, true, false]);
+    expect((await database.sql(query)).map(({ found }) => found)).toEqual([false, true, false]);
   });
 
-  it('of a schedule for the last day of the month is on that day', async () => {
-    const text = `select punctual.find_cron_slot('0 12 $ * *', $1) is not null as found`;
-    const found = async (at: string) => (await database.sql(text, [at]))[0].found;
+  it('is on the last day of the month if the schedule’s day is $', async () => {
+    const query = `select punctual.find_cron_slot('0 12 $ * *', $1) is not null as found`;
+    const found = async (at: string) => (await database.sql(query, [at]))[0].found;
     expect(await found('2026-11-30T12:00:00Z')).toBe(true);
     expect(await found('2026-11-29T12:00:00Z')).toBe(false);
     expect(await found('2028-02-29T12:30:00Z')).toBe(true);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 const hour = 3_600;
-const who = fc.integer({ min: 0, max: 2 });
+const person = fc.integer({ min: 0, max: 2 });
 const reminder = { after_seconds: 2 * hour, body: 'reminder', template: null };
 const onReply = fc.constantFrom('stop', 'continue');
 const step = fc.oneof(
@@ -35,7 +35,7 @@ const step = fc.oneof(
   }),
 );
 const outcome = fc.constantFrom('done', 'done', 'done', 'dead', 'retry', 'unknown', 'release');
-const act = fc.oneof(
+const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('advance' as const) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('claim' as const) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('settle' as const), outcome }) },
@@ -48,11 +48,11 @@ const act = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.record({ do: fc.constant('reply' as const), who, late: fc.constantFrom(0, 0, 0, hour) }),
+    arbitrary: fc.record({ do: fc.constant('reply' as const), person, late: fc.constantFrom(0, 0, 0, hour) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const), who }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), who }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const), person }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), person }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop' as const), person }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -62,12 +62,12 @@ const act = fc.oneof(
   },
 );
 
-describe('enrolments, whatever comes in whatever order', () => {
-  it('have one message under way at most, each step sent once and in order, nothing claimed after their end, and never stand for no reason', async () => {
+describe('enrolments under random events', () => {
+  it('have at most one open message besides one that a reply left behind, send each step once and in order, have no message claimed after their end, and never stall', async () => {
     await assertProperty(
       fc.asyncProperty(
         fc.array(step, { minLength: 1, maxLength: 4 }),
-        fc.array(act, { minLength: 20, maxLength: 60 }),
+        fc.array(action, { minLength: 20, maxLength: 60 }),
         play,
       ),
       { numRuns: runs({ quick: 15, all: 15, real: 4 }) },
@@ -75,7 +75,7 @@ describe('enrolments, whatever comes in whatever order', () => {
   }, 300_000);
 });
 
-async function play(steps: object[], acts: { do: string; [field: string]: unknown }[]): Promise<void> {
+async function play(steps: object[], actions: { do: string; [field: string]: unknown }[]): Promise<void> {
   await database.reset();
   await database.sql('update punctual.queues set batch_limit = null');
   const sql = exchanges(database);
@@ -88,40 +88,41 @@ async function play(steps: object[], acts: { do: string; [field: string]: unknow
   const ids = await talk.enrol(sequence, people);
   const sent = new Map<string, string[]>(ids.map((id) => [id, []]));
   let running: { message: ClaimedMessage; tick: ReturnType<typeof sql.tick> }[] = [];
-  const over = new Set<string>();
+  const ended = new Set<string>();
 
-  const settle = async (word: string) => {
+  const settle = async (outcome: string) => {
     const [first, ...rest] = running;
     if (!first) return;
     running = rest;
     const { id, claim_id, row } = first.message;
-    const record = { id, claim_id, outcome: word, error: 'e', delay_seconds: 1, account_id: row.account_id };
+    const record = { id, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: row.account_id };
     await first.tick.settle([
-      word === 'done' ? { ...record, result: { provider_message_id: `m${id}` } } : record,
+      outcome === 'done' ? { ...record, result: { provider_message_id: `m${id}` } } : record,
     ]);
-    if (word === 'done') sent.get(String(row.enrolment_id))?.push(`${row.step}${row.is_reminder ? 'r' : ''}`);
+    if (outcome === 'done')
+      sent.get(String(row.enrolment_id))?.push(`${row.step}${row.is_reminder ? 'r' : ''}`);
   };
   const claim = async () => {
     const { messages, tick } = await talk.claim();
     for (const message of messages) {
-      expect(over, `message ${message.id} is claimed after the end`).not.toContain(
+      expect(ended, `message ${message.id} is claimed after the end`).not.toContain(
         String(message.row.enrolment_id),
       );
       running.push({ message, tick });
     }
   };
-  const unlessOver = (asked: Promise<unknown>) =>
-    asked.catch((error: { code?: string }) => {
+  const ignoreEnded = (call: Promise<unknown>) =>
+    call.catch((error: { code?: string }) => {
       if (error.code !== 'PT409') throw error;
     });
 
-  const doing: Record<string, (given: Record<string, unknown>) => Promise<unknown>> = {
+  const run: Record<string, (given: Record<string, unknown>) => Promise<unknown>> = {
     advance: () => talk.advance(),
     claim,
     settle: (given) => settle(String(given.outcome)),
     pass: async (given) => sql.pass(Number(given.seconds)),
     reply: (given) => {
-      const name = ['ann', 'bob', 'eve'][Number(given.who)];
+      const name = ['ann', 'bob', 'eve'][Number(given.person)];
       return talk.reply({
         provider_account_id: name,
         recipient: name,
@@ -129,11 +130,11 @@ async function play(steps: object[], acts: { do: string; [field: string]: unknow
         said_at: sql.at(-Number(given.late)),
       });
     },
-    pause: (given) => unlessOver(talk.call('pause_enrolment', { p_id: ids[Number(given.who)] })),
-    resume: (given) => unlessOver(talk.call('resume_enrolment', { p_id: ids[Number(given.who)] })),
-    stop: (given) => unlessOver(talk.call('stop_enrolment', { p_id: ids[Number(given.who)] })),
+    pause: (given) => ignoreEnded(talk.call('pause_enrolment', { p_id: ids[Number(given.person)] })),
+    resume: (given) => ignoreEnded(talk.call('resume_enrolment', { p_id: ids[Number(given.person)] })),
+    stop: (given) => ignoreEnded(talk.call('stop_enrolment', { p_id: ids[Number(given.person)] })),
     decide: async (given) => {
-      // Nobody decides about what may still be under way.
+      // A person decides only about messages whose attempt is over.
       const [row] = await database.sql(
         `select id, enrolment_id, step, is_reminder from punctual.dm_queue where status = 'unknown' and id <> all ($1::bigint[])
           order by id limit 1`,
@@ -145,56 +146,56 @@ async function play(steps: object[], acts: { do: string; [field: string]: unknow
         sent.get(String(row.enrolment_id))?.push(`${row.step}${row.is_reminder ? 'r' : ''}`);
     },
   };
-  const look = async () => {
+  const checkInvariants = async () => {
     const live = await database.sql(`select enrolment_id, array_agg(id) as ids from punctual.dm_queue
       where status in ('pending', 'sending', 'unknown') group by 1`);
     const liveOf = new Map(live.map((row) => [String(row.enrolment_id), row.ids.map(String)]));
     for (const e of await database.sql('select * from punctual.enrolments order by id')) {
       const id = String(e.id);
-      const told = `${JSON.stringify(e)} with live messages ${liveOf.get(id)}`;
+      const details = `${JSON.stringify(e)} with live messages ${liveOf.get(id)}`;
       if (['in_progress', 'waiting_reply'].includes(e.phase)) {
-        expect(['pending', 'running'], told).toContain(e.status);
-        if (e.message_id !== null) expect(liveOf.get(id), told).toContain(String(e.message_id));
-        // One that runs may be left behind by an answer, and none besides.
-        expect((liveOf.get(id) ?? []).length, told).toBeLessThanOrEqual(2);
+        expect(['pending', 'running'], details).toContain(e.status);
+        if (e.message_id !== null) expect(liveOf.get(id), details).toContain(String(e.message_id));
+        // Besides its message, an enrolment may have one running message that a reply left behind.
+        expect((liveOf.get(id) ?? []).length, details).toBeLessThanOrEqual(2);
         if (e.message_id === null) {
           const due = e.next_step_at !== null || e.paused_at !== null || e.waits_for === 'an answer';
-          expect(due, told).toBe(true);
+          expect(due, details).toBe(true);
         }
-        over.delete(id);
+        ended.delete(id);
       } else {
-        over.add(id);
-        expect([e.next_step_at, e.waits_for], told).toEqual([null, null]);
+        ended.add(id);
+        expect([e.next_step_at, e.waits_for], details).toEqual([null, null]);
         const { count } = (
           await database.sql(
             `select count(*) from punctual.dm_queue where enrolment_id = $1 and status = 'pending'`,
             [id],
           )
         )[0];
-        expect(count, told).toBe(0);
+        expect(count, details).toBe(0);
       }
       const own = (sent.get(id) ?? []).filter((one) => !one.endsWith('r'));
-      expect(own, told).toEqual(own.map((_, n) => String(n + 1)));
+      expect(own, details).toEqual(own.map((_, n) => String(n + 1)));
       const reminders = (sent.get(id) ?? []).filter((one) => one.endsWith('r'));
-      expect(new Set(reminders).size, told).toBe(reminders.length);
+      expect(new Set(reminders).size, details).toBe(reminders.length);
     }
   };
 
-  for (const one of acts) {
-    await doing[one.do]?.(one);
-    await look();
+  for (const action of actions) {
+    await run[action.do]?.(action);
+    await checkInvariants();
   }
-  // And nobody is forgotten: with everything well from now on, all come to their end.
-  for (const id of ids) await unlessOver(talk.call('resume_enrolment', { p_id: id }));
-  await look();
+  // Without further faults, every enrolment reaches its end.
+  for (const id of ids) await ignoreEnded(talk.call('resume_enrolment', { p_id: id }));
+  await checkInvariants();
   for (let n = 0; n < 16; n++) {
     while (running.length > 0) await settle('done');
-    await doing.decide?.({ decision: 'done' });
+    await run.decide?.({ decision: 'done' });
     await talk.advance();
     await claim();
     sql.pass(4 * hour);
   }
-  await look();
+  await checkInvariants();
   for (const e of await database.sql('select * from punctual.enrolments order by id')) {
     const isOver = !['in_progress', 'waiting_reply'].includes(e.phase);
     expect(isOver || e.waits_for === 'an answer', JSON.stringify(e)).toBe(true);

@@ -22,7 +22,7 @@ beforeEach(async () => {
 
 const hour = 3_600;
 const person = (name: string, more: object = {}) => ({ account_id: account, recipient: name, ...more });
-/** One person in one sequence. */
+/** Enrols one person in a new sequence. */
 async function enrolOne(steps: Parameters<typeof talk.addSequence>[0], more: object = {}) {
   const sequence = await talk.addSequence(steps);
   const [id = ''] = await talk.enrol(sequence, [person('ann', more)]);
@@ -30,7 +30,7 @@ async function enrolOne(steps: Parameters<typeof talk.addSequence>[0], more: obj
 }
 
 describe('a due enrolment', () => {
-  it('has its message queued in the settle that advances it, and then waits for it', async () => {
+  it('queues its message in the settle that advances it, and then waits for the message', async () => {
     const { id } = await enrolOne([{ body: 'Hi {{ name }}, {{name}}!' }], {
       variables: { name: 'Ann {{x}}' },
     });
@@ -54,7 +54,7 @@ describe('a due enrolment', () => {
     expect(await talk.messages(id)).toHaveLength(1);
   });
 
-  it('counts the next step from when the one before was really sent', async () => {
+  it('counts the next step’s delay from when the previous step was sent', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
     await talk.advance();
     sql.pass(1_800);
@@ -74,7 +74,7 @@ describe('a due enrolment', () => {
       sent_steps: 2,
       next_step_at: null,
     });
-    expect(await talk.told(id)).toEqual([
+    expect(await talk.events(id)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -84,7 +84,7 @@ describe('a due enrolment', () => {
     ]);
   });
 
-  it('waits, where its message is unknown, until somebody knows', async () => {
+  it('waits while its message is unknown, until the outcome is known', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send('unknown');
@@ -97,10 +97,10 @@ describe('a due enrolment', () => {
     expect(await talk.advance()).toEqual({});
     expect(await sql.resolve('1', 'done')).toEqual({ status: 'sent' });
     expect(await talk.advance()).toEqual({ again: 1 });
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'unknown 1', 'sent 1', 'queued 2']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'unknown 1', 'sent 1', 'queued 2']);
   });
 
-  it('waits for the message that is tried again', async () => {
+  it('waits for its message’s retry', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send('retry');
@@ -110,7 +110,7 @@ describe('a due enrolment', () => {
     expect(await talk.read(id)).toMatchObject({ step: 2 });
   });
 
-  it('fails with the reason where its message cannot be sent, and is resumed with the same step', async () => {
+  it('fails with the reason if its message is dead, and resumes with the same step', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send();
@@ -128,7 +128,7 @@ describe('a due enrolment', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'completed', last_error: null });
   });
 
-  it('fails where its message expired in the queue', async () => {
+  it('fails if its message expires in the queue', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     await database.sql('update punctual.dm_queue set expires_at = $1', [sql.at(10)]);
@@ -140,9 +140,9 @@ describe('a due enrolment', () => {
     });
   });
 
-  it('fails where its ticks died too often', async () => {
+  it('fails if its ticks die too often', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
-    // Every other tick finds the one before dead, and leaves the row its pause.
+    // Every other tick sweeps the row of the one before, and the row waits for its retry.
     for (let n = 0; n < 10; n++) {
       await sql.tick({ queue: 'enrolments' }).claim();
       sql.pass(2 * hour);
@@ -153,11 +153,11 @@ describe('a due enrolment', () => {
       status: 'dead',
       last_error: 'the tick died while this row was running',
     });
-    expect(await talk.told(id)).toEqual(['enrolled', 'failed 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'failed 1']);
     expect(await talk.messages(id)).toEqual([]);
   });
 
-  it('stops where an operator cancels its message, or itself', async () => {
+  it('stops if an operator cancels its message or the enrolment itself', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     const other = await enrolOne([{ body: 'two' }]);
     await talk.advance();
@@ -174,14 +174,14 @@ describe('a due enrolment', () => {
     expect(await talk.send()).toEqual([]);
   });
 
-  it('stops where its message is cancelled or deleted by hand, without a word to anybody', async () => {
-    for (const byHand of [
+  it('stops if plain SQL cancels or deletes its message', async () => {
+    for (const statement of [
       `update punctual.dm_queue set status = 'cancelled'`,
       'delete from punctual.dm_queue',
     ]) {
       const { id } = await enrolOne([{ body: 'one' }]);
       await talk.advance();
-      await database.sql(byHand);
+      await database.sql(statement);
       expect(await talk.read(id)).toMatchObject({
         phase: 'stopped',
         last_error: 'its message was cancelled',
@@ -189,22 +189,22 @@ describe('a due enrolment', () => {
     }
   });
 
-  it('ends where it is cancelled or deleted by hand, and its message with it', async () => {
-    for (const byHand of [
+  it('ends with its message if plain SQL cancels or deletes it', async () => {
+    for (const statement of [
       `update punctual.enrolments set status = 'cancelled' where status = 'pending'`,
       'delete from punctual.enrolments',
     ]) {
       const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
       await talk.advance();
-      await database.sql(byHand);
+      await database.sql(statement);
       expect(await talk.send()).toEqual([]);
       expect(await database.sql(`select phase from punctual.enrolments where id = $1`, [id])).toEqual(
-        byHand.startsWith('delete') ? [] : [{ phase: 'stopped' }],
+        statement.startsWith('delete') ? [] : [{ phase: 'stopped' }],
       );
     }
   });
 
-  it('goes on where a message that was given up turns out to have been sent', async () => {
+  it('continues if a receipt proves that its dead message was sent', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
     const [id = ''] = await talk.enrol(sequence, [person('+49 170 1')]);
@@ -216,7 +216,7 @@ describe('a due enrolment', () => {
       close: true,
     });
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
-    const told = {
+    const receipt = {
       kind: 'status',
       status: 'delivered',
       message_id: 'w1',
@@ -224,7 +224,7 @@ describe('a due enrolment', () => {
       said_at: sql.now,
     };
     await sql.receive([
-      { ...told, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
+      { ...receipt, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
     ]);
     await talk.send();
     expect(await talk.read(id)).toMatchObject({
@@ -235,7 +235,7 @@ describe('a due enrolment', () => {
     });
   });
 
-  it('fails where the provider says hours later that a step did not arrive, and takes back the next', async () => {
+  it('fails if a receipt reports that a sent step was not delivered, and withdraws the next message', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two' }], { channel: 'whatsapp' });
     const [id = ''] = await talk.enrol(sequence, [person('+49 170 1')]);
@@ -248,7 +248,7 @@ describe('a due enrolment', () => {
       close: true,
     });
     await talk.advance();
-    const told = {
+    const receipt = {
       kind: 'status',
       status: 'failed',
       message_id: 'w1',
@@ -256,7 +256,7 @@ describe('a due enrolment', () => {
       error: '131026: undeliverable',
     };
     await sql.receive([
-      { ...told, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
+      { ...receipt, provider_account_id: 'phone', reference: `dm_queue/${message.id}/${message.claim_id}` },
     ]);
     expect(await talk.send()).toEqual([]);
     expect(await talk.read(id)).toMatchObject({
@@ -268,7 +268,7 @@ describe('a due enrolment', () => {
     expect(await talk.messages(id)).toMatchObject([{ status: 'failed' }, { status: 'cancelled' }]);
   });
 
-  it('says so where its account is gone, and queues nothing', async () => {
+  it('fails with the reason if its account is gone, and queues nothing', async () => {
     const { id } = await enrolOne([{ body: 'one', delay_seconds: hour }]);
     await database.sql('delete from punctual.accounts');
     sql.pass(hour);
@@ -280,7 +280,7 @@ describe('a due enrolment', () => {
     expect(await talk.messages(id)).toEqual([]);
   });
 
-  it('says so where a variable is gone, and holds up nobody else', async () => {
+  it('fails with the reason if a variable is gone, and blocks no other enrolment', async () => {
     const sequence = await talk.addSequence([{ body: 'Hi {{name}}' }]);
     const [ann = '', bob = ''] = await talk.enrol(sequence, [
       person('ann', { variables: { name: 'Ann' } }),
@@ -300,7 +300,7 @@ describe('a due enrolment', () => {
     expect(await talk.read(bob)).toMatchObject({ phase: 'completed' });
   });
 
-  it('is queued once, however often a settle is told', async () => {
+  it('queues its message once, even if the settle is repeated', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     const tick = sql.tick({ queue: 'enrolments' });
     const { rows, claimId } = await tick.claim();
@@ -313,7 +313,7 @@ describe('a due enrolment', () => {
     expect(await talk.messages(id)).toHaveLength(1);
   });
 
-  it('costs nothing while it waits: it is neither due nor out of reach, and says what it waits for', async () => {
+  it('is neither due nor unreachable while it waits for its message, and explain_row names the message', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     const stats = await talk.call('read_stats', { p_configured: ['unipile'] });
@@ -329,7 +329,7 @@ describe('a due enrolment', () => {
   });
 });
 
-describe('what the provider tells late', () => {
+describe('a receipt', () => {
   const status = (word: string, { id, claim_id }: { id: string; claim_id: string }, more: object = {}) =>
     sql.receive(
       [
@@ -344,8 +344,8 @@ describe('what the provider tells late', () => {
       ],
       'unipile',
     );
-  /** Makes use of receipts, and claims nothing. */
-  const listen = () => sql.takeUnknown();
+  /** Applies receipts and claims nothing. */
+  const applyReceipts = () => sql.takeUnknown();
   const attempt = async (outcome: string) => {
     await talk.advance();
     const { messages, tick } = await talk.claim();
@@ -364,7 +364,7 @@ describe('what the provider tells late', () => {
     return message;
   };
 
-  it('of a step that others have followed changes nothing but the timeline', async () => {
+  it('of a failed step that later steps have followed changes only the timeline', async () => {
     for (const second of ['done', 'unknown']) {
       await database.reset();
       account = await sql.addAccount({ provider_account_id: 'us' });
@@ -377,20 +377,20 @@ describe('what the provider tells late', () => {
       await attempt(second);
       const before = await talk.read(id);
       await status('failed', first, { error: 'undeliverable' });
-      await listen();
+      await applyReceipts();
       const { timeline, ...after } = await talk.read(id);
-      const { timeline: earlier, ...stood } = before;
-      expect(after, second).toEqual(stood);
+      const { timeline: earlier, ...expected } = before;
+      expect(after, second).toEqual(expected);
       expect(timeline.at(-1)).toMatchObject({ event: 'failed', step: 1, text: 'undeliverable' });
       expect(timeline).toHaveLength(earlier.length + 1);
     }
   });
 
-  it('of the last step takes a completed enrolment back', async () => {
+  it('of a failed last step makes a completed enrolment failed', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     const message = await attempt('done');
     await status('failed', message, { error: 'undeliverable' });
-    await listen();
+    await applyReceipts();
     expect(await talk.read(id)).toMatchObject({
       phase: 'failed',
       status: 'dead',
@@ -402,24 +402,24 @@ describe('what the provider tells late', () => {
     expect(await talk.send()).toEqual(['one']);
   });
 
-  it('that the first of two failed messages of a step was sent is enough: the step is not sent again', async () => {
+  it('that proves the delivery of one of a step’s two failed messages prevents a third', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
     const first = await attempt('dead');
     await talk.call('resume_enrolment', { p_id: id });
     await attempt('dead');
     await status('delivered', first);
-    await listen();
+    await applyReceipts();
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
   });
 
-  it('that a message was sent, while another of its step is on its way, is not undone by what that one comes to', async () => {
+  it('that proves a delivery prevails even if another message of the step fails later', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
     const first = await attempt('dead');
     await talk.call('resume_enrolment', { p_id: id });
     await talk.advance();
     const { messages, tick } = await talk.claim();
     await status('delivered', first);
-    await listen();
+    await applyReceipts();
     await tick.settle(
       messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'dead', error: 'e' })),
       { close: true },
@@ -427,7 +427,7 @@ describe('what the provider tells late', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
   });
 
-  it('an answer that came while its message was taken for failed is its answer', async () => {
+  it('that proves the delivery of a failed question makes an earlier reply its answer', async () => {
     const reminder = { after_seconds: hour, body: 'rem', template: null };
     const { id } = await enrolOne([{ kind: 'question', body: 'q', reminder }, { body: 'two' }]);
     const message = await attempt('dead');
@@ -435,11 +435,11 @@ describe('what the provider tells late', () => {
     await talk.reply({ provider_account_id: 'us', recipient: 'ann', body: 'yes' });
     sql.pass(60);
     await status('delivered', message);
-    await listen();
+    await applyReceipts();
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2 });
   });
 
-  it('and that was heard before the attempt said that it failed, is not undone by that', async () => {
+  it('that proves a delivery prevails even if the attempt then reports a failure', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two', delay_seconds: hour }]);
     await talk.advance();
     const { messages, tick } = await talk.claim();
@@ -449,33 +449,33 @@ describe('what the provider tells late', () => {
       { close: true },
     );
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, sent_steps: 1 });
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'sent 1']);
   });
 
-  it('is told of a message whose tick died, too', async () => {
+  it('is not needed for the timeline to record a message whose tick died as unknown', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     await talk.claim();
     sql.pass(hour);
     await talk.claim();
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'unknown 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'unknown 1']);
   });
 });
 
-describe('a message that somebody has in hand while its enrolment is stopped', () => {
-  it('is claimed by nobody, and taken back by the next tick', async () => {
+describe('a held message', () => {
+  it('is not claimed after its enrolment has stopped, and the next tick withdraws it', async () => {
     await sql.addDm(account, { body: 'another', send_at: sql.at(-60) });
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     const { messages, tick } = await talk.claim(1);
     expect(messages).toMatchObject([{ row: { body: 'another' } }]);
-    // As it is left where the row was found locked, and its holder rolled back.
+    // The state after a stop that found the row locked, whose holder then rolled back.
     await database.sql(`insert into punctual.held_rows values ('dm_queue', '2')`);
     await database.sql(
       `update punctual.enrolments set phase = 'stopped', status = 'done', next_step_at = null`,
     );
     const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' }));
-    // The account is free, and this is its only row.
+    // The account is free, and the held message is its only row.
     expect((await tick.settle(records, { want: 5 })).rows).toEqual([]);
     await tick.close();
     expect(await talk.send()).toEqual([]);
@@ -483,7 +483,7 @@ describe('a message that somebody has in hand while its enrolment is stopped', (
     expect(await database.sql('select * from punctual.held_rows')).toEqual([]);
   });
 
-  it('is let go where it is wanted again by then', async () => {
+  it('is sent if its enrolment still needs it', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     await database.sql(`insert into punctual.held_rows values ('dm_queue', '1')`);
@@ -492,11 +492,11 @@ describe('a message that somebody has in hand while its enrolment is stopped', (
   });
 });
 
-describe('hours', () => {
+describe('sending hours', () => {
   const office = { mon: ['09:00-12:00'], tue: ['09:00-12:00'] };
 
-  it("are the person's own: a step is neither queued nor claimed outside of them", async () => {
-    // A Monday, 12:00 in UTC, 07:00 in New York.
+  it("are in the person's time zone, and a step is neither queued nor claimed outside them", async () => {
+    // Monday, 12:00 in UTC and 07:00 in New York.
     const { id } = await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
     expect(await talk.read(id)).toMatchObject({ next_step_at: '2026-03-02T14:00:00+00:00' });
     sql.setNow('2026-03-02T13:59:59Z');
@@ -504,7 +504,7 @@ describe('hours', () => {
     sql.setNow('2026-03-02T14:00:00Z');
     expect(await talk.advance()).toEqual({ again: 1 });
     expect(await talk.messages(id)).toMatchObject([{ open_until: '2026-03-02T17:00:00.000Z' }]);
-    // No tick came until the hours were over.
+    // No tick comes until the hours are over.
     sql.setNow('2026-03-02T17:00:00Z');
     expect(await talk.send()).toEqual([]);
     expect(await talk.messages(id)).toMatchObject([
@@ -516,7 +516,7 @@ describe('hours', () => {
     expect(await talk.send()).toEqual(['one']);
   });
 
-  it('end between two claims of one tick', async () => {
+  it('may end between two claims of one tick', async () => {
     await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
     sql.setNow('2026-03-02T16:59:59Z');
     await talk.advance();
@@ -526,7 +526,7 @@ describe('hours', () => {
     expect((await tick.claim()).rows).toEqual([]);
   });
 
-  it('that are over when the tick comes put the step off, and nothing is queued', async () => {
+  it('that are over when the tick comes postpone the step, and nothing is queued', async () => {
     const { id } = await enrolOne([{ body: 'one', hours: office }], { time_zone: 'America/New_York' });
     sql.setNow('2026-03-02T20:00:00Z');
     expect(await talk.advance()).toEqual({ again: 1 });
@@ -538,7 +538,7 @@ describe('hours', () => {
     });
   });
 
-  it('end at the first closed minute where the clocks are changed', async () => {
+  it('end at the first closed minute when clocks change', async () => {
     const closes = async (hours: object, zone: string, at: string) => {
       const [row] = await database.sql('select punctual.step_closes_at($1, $2, $3) as at', [
         JSON.stringify(hours),
@@ -557,7 +557,7 @@ describe('hours', () => {
     expect(await closes({ sun: ['00:00-03:30'] }, 'Europe/Berlin', '2026-10-24T23:00:00Z')).toBe(
       '2026-10-25T02:30:00.000Z',
     );
-    // A span to 24:00 on an ordinary day, and before the night of the change.
+    // A span to 24:00 on an ordinary day, and on the day before the change.
     expect(await closes(night, 'Europe/Berlin', '2026-03-21T21:30:00Z')).toBe('2026-03-21T23:00:00.000Z');
     expect(await closes(night, 'Europe/Berlin', '2026-03-28T21:30:00Z')).toBe('2026-03-28T23:00:00.000Z');
     expect(await closes(night, 'Europe/Berlin', '2026-03-28T12:00:00Z')).toBe('2026-03-28T12:00:00.000Z');
@@ -567,7 +567,7 @@ describe('hours', () => {
 describe('a question', () => {
   const question = { kind: 'question' as const, body: 'how?' };
 
-  it('waits for its answer for ever, where nothing else is said', async () => {
+  it('waits for its answer for ever by default', async () => {
     const { id } = await enrolOne([question, { body: 'bye' }]);
     await talk.advance();
     await talk.send();
@@ -581,7 +581,7 @@ describe('a question', () => {
     expect(await talk.advance()).toEqual({});
   });
 
-  it('is followed by its reminder, once, and then by what no_reply says', async () => {
+  it('is followed by one reminder, and then by its no_reply action', async () => {
     const reminder = { after_seconds: hour, body: 'still there?', template: null };
     const { id } = await enrolOne([
       { ...question, reminder, no_reply: { after_seconds: 3 * hour, action: 'continue' } },
@@ -600,7 +600,7 @@ describe('a question', () => {
     sql.pass(4 * hour);
     expect(await talk.advance()).toEqual({ again: 1 });
     expect(await talk.send()).toEqual(['bye']);
-    expect(await talk.told(id)).toEqual([
+    expect(await talk.events(id)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -615,7 +615,7 @@ describe('a question', () => {
     ]);
   });
 
-  it('reminds nobody once the wait is over', async () => {
+  it('sends no reminder if the wait is over before the reminder’s hours', async () => {
     const hours = { mon: ['09:00-13:00'], tue: ['09:00-13:00'] };
     const reminder = { after_seconds: 2 * hour, body: 'rem', template: null };
     const no_reply = { after_seconds: 4 * hour, action: 'continue' };
@@ -628,7 +628,7 @@ describe('a question', () => {
     });
   });
 
-  it('ends the sequence without an answer, where it says so, or is the last', async () => {
+  it('ends the enrolment without an answer if no_reply is stop, or if it is the last step', async () => {
     const stopping = await enrolOne([
       { ...question, no_reply: { after_seconds: hour, action: 'stop' } },
       { body: 'bye' },
@@ -649,42 +649,42 @@ describe('a question', () => {
 });
 
 describe('pausing', () => {
-  const paused = (id: string) => talk.call('pause_enrolment', { p_id: id });
-  const resumed = (id: string) => talk.call('resume_enrolment', { p_id: id });
+  const pause = (id: string) => talk.call('pause_enrolment', { p_id: id });
+  const resume = (id: string) => talk.call('resume_enrolment', { p_id: id });
 
-  it('keeps a step that is due, and resuming lets it go', async () => {
+  it('holds a due step until the enrolment is resumed', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
-    expect(await paused(id)).toMatchObject({
+    expect(await pause(id)).toMatchObject({
       phase: 'in_progress',
       paused_at: sql.now.replace('.000Z', '+00:00'),
       waits_for: 'somebody to resume it',
     });
     expect(await talk.advance()).toEqual({});
-    await paused(id);
-    expect(await resumed(id)).toMatchObject({ paused_at: null, waits_for: null });
+    await pause(id);
+    expect(await resume(id)).toMatchObject({ paused_at: null, waits_for: null });
     expect(await talk.advance()).toEqual({ again: 1 });
-    expect(await talk.told(id)).toEqual(['enrolled', 'paused 1', 'resumed 1', 'queued 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'paused 1', 'resumed 1', 'queued 1']);
   });
 
-  it('takes back a message that is queued, and resuming queues it anew', async () => {
+  it('withdraws a queued message, and resuming queues it again', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
-    await paused(id);
+    await pause(id);
     expect(await talk.send()).toEqual([]);
-    await resumed(id);
+    await resume(id);
     await talk.advance();
     expect(await talk.send()).toEqual(['one']);
     expect(await talk.messages(id)).toMatchObject([{ status: 'cancelled' }, { status: 'sent' }]);
   });
 
-  it('lets a message that is on its way come to its end, and what comes back unsent waits', async () => {
+  it('lets a running message finish, and holds it if it comes back unsent', async () => {
     for (const outcome of ['done', 'retry', 'release', 'unknown']) {
       await database.reset();
       account = await sql.addAccount();
       const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
       await talk.advance();
       const { messages, tick } = await talk.claim();
-      await paused(id);
+      await pause(id);
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
@@ -693,7 +693,7 @@ describe('pausing', () => {
       sql.pass(hour);
       expect(await talk.send(), outcome).toEqual([]);
       expect(await talk.advance(), outcome).toEqual({});
-      await resumed(id);
+      await resume(id);
       if (outcome === 'unknown') {
         expect(await talk.advance()).toEqual({});
         expect(await sql.resolve('1', 'pending')).toEqual({ status: 'pending' });
@@ -705,11 +705,11 @@ describe('pausing', () => {
     }
   });
 
-  it('voids the claim of a tick that is at work on it', async () => {
+  it('voids the claim of a tick that is running it', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     const tick = sql.tick({ queue: 'enrolments' });
     const { rows, claimId } = await tick.claim();
-    await paused(id);
+    await pause(id);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'again', delay_seconds: 60 }], {
       close: true,
     });
@@ -717,41 +717,41 @@ describe('pausing', () => {
     expect(await talk.read(id)).toMatchObject({ status: 'pending', next_step_at: null });
   });
 
-  it('is refused of one that is over, and so are resuming and stopping', async () => {
+  it('is refused for an enrolment that is over, and so are resuming and stopping', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     await talk.send();
-    await expect(paused(id)).rejects.toMatchObject({ code: 'PT409', message: 'the enrolment is completed' });
-    await expect(resumed(id)).rejects.toMatchObject({ code: 'PT409' });
+    await expect(pause(id)).rejects.toMatchObject({ code: 'PT409', message: 'the enrolment is completed' });
+    await expect(resume(id)).rejects.toMatchObject({ code: 'PT409' });
     await expect(talk.call('stop_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
-    await expect(paused('999')).rejects.toMatchObject({ code: 'PT404' });
+    await expect(pause('999')).rejects.toMatchObject({ code: 'PT404' });
   });
 });
 
 describe('stopping', () => {
-  const stopped = (id: string) => talk.call('stop_enrolment', { p_id: id, p_reason: 'bought', p_by: 'Ann' });
+  const stop = (id: string) => talk.call('stop_enrolment', { p_id: id, p_reason: 'bought', p_by: 'Ann' });
 
-  it('takes back what is queued, and nothing follows', async () => {
+  it('withdraws a queued message, and no step follows', async () => {
     const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
-    expect(await stopped(id)).toMatchObject({
+    expect(await stop(id)).toMatchObject({
       phase: 'stopped',
       status: 'cancelled',
       last_error: 'Ann stopped it: bought',
     });
-    expect(await stopped(id)).toMatchObject({ phase: 'stopped' });
+    expect(await stop(id)).toMatchObject({ phase: 'stopped' });
     expect(await talk.send()).toEqual([]);
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'withdrawn 1', 'stopped 1']);
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'withdrawn 1', 'stopped 1']);
   });
 
-  it('lets a message that is on its way come to its end, and nothing follows', async () => {
+  it('lets a running message finish, and no step follows', async () => {
     for (const outcome of ['done', 'retry', 'release', 'unknown', 'dead']) {
       await database.reset();
       account = await sql.addAccount();
       const { id } = await enrolOne([{ body: 'one' }, { body: 'two' }]);
       await talk.advance();
       const { messages, tick } = await talk.claim();
-      await stopped(id);
+      await stop(id);
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
@@ -765,13 +765,13 @@ describe('stopping', () => {
     }
   });
 
-  it('frees the account of a message that was to be tried again', async () => {
+  it('frees the account of a message that waits for a retry', async () => {
     const { id } = await enrolOne([{ body: 'one' }]);
     await talk.advance();
     await talk.send('retry', { delay_seconds: hour });
     await sql.addDm(account, { body: 'another' });
     expect(await talk.send()).toEqual([]);
-    await stopped(id);
+    await stop(id);
     expect(await talk.send()).toEqual(['another']);
   });
 });

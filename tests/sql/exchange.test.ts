@@ -23,7 +23,7 @@ const dms = async (count: number) => {
 };
 
 describe('a repeated exchange', () => {
-  it('answers the rows that still run under its claim, and claims no others', async () => {
+  it('returns the rows that still run under its claim, and claims no others', async () => {
     await dms(6);
     const tick = sql.tick();
     const first = await tick.claim(3);
@@ -35,7 +35,7 @@ describe('a repeated exchange', () => {
     ).toEqual([{ n: 3 }]);
   });
 
-  it('leaves out rows that were settled since', async () => {
+  it('leaves out rows that have been settled since', async () => {
     await dms(3);
     const tick = sql.tick();
     const first = await tick.claim(3);
@@ -45,7 +45,7 @@ describe('a repeated exchange', () => {
     expect(ids(again)).toEqual(ids({ rows: first.rows.slice(1) }));
   });
 
-  it('that settles as well changes nothing the second time, and does not count it', async () => {
+  it('with outcomes settles and counts them once', async () => {
     await dms(4);
     const tick = sql.tick();
     const first = await tick.claim(2);
@@ -58,27 +58,27 @@ describe('a repeated exchange', () => {
     expect(await database.sql('select claimed, done from punctual.ticks')).toEqual([{ claimed: 4, done: 2 }]);
   });
 
-  it('that comes late, after a later one, claims nothing', async () => {
+  it('that found no rows the first time claims none the second time, though some are due by then', async () => {
     await dms(1);
     const tick = sql.tick();
-    const early = { want: 5, seq: 2 };
+    const call = { want: 5, seq: 2 };
     expect((await tick.exchange({ want: 1, seq: 1 })).rows).toHaveLength(1);
-    expect((await tick.exchange(early)).rows).toEqual([]);
+    expect((await tick.exchange(call)).rows).toEqual([]);
     await dms(1);
     await database.sql(`update punctual.pace set ready_at = '2026-01-01' where claim_id is null`);
-    // The same call once more, arrived twice: it found nothing the first time, and takes nothing that nobody would hear of.
-    expect((await tick.exchange(early)).rows).toEqual([]);
+    // The second copy of the call may reach the database last, when the tick no longer waits for its rows.
+    expect((await tick.exchange(call)).rows).toEqual([]);
     expect((await tick.exchange({ want: 5, seq: 3 })).rows).toHaveLength(1);
   });
 
-  it('that closed the tick says so again', async () => {
+  it('that closed the tick reports so again', async () => {
     const tick = sql.tick();
     const call = { seq: 1, want: 5, close: true };
     expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
     expect(await tick.exchange(call)).toMatchObject({ closed: true, outcome: 'idle', due: 0 });
   });
 
-  it('that is to close the tick answers its rows first, and closes it once they are released', async () => {
+  it('that asks to close the tick returns its rows first, and the tick closes once they are released', async () => {
     const [id = ''] = await dms(1);
     const tick = sql.tick();
     await tick.claim(1);
@@ -92,7 +92,7 @@ describe('a repeated exchange', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
   });
 
-  it('of an older number answers, claims and closes nothing, though its rows still run and others are due', async () => {
+  it('with an older number returns, claims and closes nothing, though its rows still run and others are due', async () => {
     await dms(4);
     const tick = sql.tick();
     await tick.claim(2);
@@ -102,14 +102,14 @@ describe('a repeated exchange', () => {
 });
 
 describe('ticks of one partition', () => {
-  it('are one at a time: the second is told to leave, claims nothing, and stands in the ledger', async () => {
+  it('run one at a time: a second tick is not admitted, claims nothing and ends as skipped', async () => {
     await dms(2);
     await sql.tick().claim(1);
     const second = await sql.tick().claim(1);
     expect(second).toMatchObject({ admitted: false, rows: [], closed: true, outcome: 'skipped' });
   });
 
-  it('may be more where the registry says so, and no more than that', async () => {
+  it('run side by side up to max_ticks', async () => {
     await database.sql('update punctual.queues set max_ticks = 2');
     await dms(3);
     expect(await sql.tick().claim(1)).toMatchObject({ admitted: true });
@@ -117,7 +117,7 @@ describe('ticks of one partition', () => {
     expect(await sql.tick().claim(1)).toMatchObject({ admitted: false });
   });
 
-  it('count until their limit has passed when they died, and then as died', async () => {
+  it('count as open until their limit has passed if they died, and then as died', async () => {
     await dms(1);
     const dead = sql.tick();
     await dead.claim(0);
@@ -130,7 +130,7 @@ describe('ticks of one partition', () => {
     ]);
   });
 
-  it('get nothing more after they were closed or their limit has passed', async () => {
+  it('claim nothing after they are closed or their limit has passed', async () => {
     await dms(4);
     const closed = sql.tick();
     await closed.claim(1);
@@ -143,7 +143,7 @@ describe('ticks of one partition', () => {
     expect((await sql.tick().claim()).rows).toHaveLength(2);
   });
 
-  it('that answer a slot twice are both let in turn, and the second is marked', async () => {
+  it('for the same slot are both admitted in turn, and the second is marked as a duplicate', async () => {
     const slot = '2026-03-02T12:00:00Z';
     expect(await sql.tick({ slot }).exchange({ want: 1, close: true })).toMatchObject({
       duplicate: false,
@@ -154,7 +154,7 @@ describe('ticks of one partition', () => {
     expect(second.rows).toHaveLength(1);
   });
 
-  it('see a held lock respected where one tick is the most, and ignored where more may run', async () => {
+  it('respect a held lock if only one may run, and ignore it if more may run', async () => {
     await dms(1);
     expect(await sql.tick({ lock: 'held' }).claim()).toMatchObject({ admitted: false, outcome: 'skipped' });
     await database.sql('update punctual.queues set max_ticks = 2');
@@ -163,7 +163,7 @@ describe('ticks of one partition', () => {
 });
 
 describe('the registry', () => {
-  it('is obeyed by the next exchange: batch limit, pause, and its reason', async () => {
+  it('sets the batch limit and the pause of the next exchange', async () => {
     await dms(6);
     await database.sql('update punctual.queues set batch_limit = 3');
     const tick = sql.tick();
@@ -182,12 +182,12 @@ describe('the registry', () => {
     });
   });
 
-  it('gives as many rows as may run side by side to a tick that does not know yet', async () => {
+  it('gives a tick that sends no `want` as many rows as its concurrency', async () => {
     await dms(8);
     expect((await sql.tick().exchange({ want: null })).rows).toHaveLength(5);
   });
 
-  it('refuses a queue or a partition that it does not know, and says what to do', async () => {
+  it('refuses an unknown queue or partition, and says what to do', async () => {
     await expect(sql.tick({ queue: 'nothing' }).claim()).rejects.toMatchObject({
       kind: 'misconfigured',
       message: expect.stringContaining('add_queue'),
@@ -197,7 +197,7 @@ describe('the registry', () => {
 });
 
 describe('the report', () => {
-  it('is kept in the ledger with the counts that the database knows', async () => {
+  it('is stored in the ledger beside the database’s own counts', async () => {
     await dms(2);
     const tick = sql.tick();
     const { rows, claimId } = await tick.claim(2);
@@ -207,7 +207,7 @@ describe('the report', () => {
       close: true,
       report: { queue: 'dm_queue', usedMs: 12, ended: 'drained', counts: { done: 0 } },
     });
-    // Once: what is a column is in no report.
+    // The stored report leaves out values that have a column.
     expect(await database.sql('select outcome, claimed, done, report from punctual.ticks')).toEqual([
       {
         outcome: 'ran',

@@ -68,7 +68,7 @@ describe('a pending row', () => {
     ],
   ];
   it.each(cases)(
-    'waits for %s until %s, and is expected at %s, as the claim sees it',
+    'waits for %s until %s and is expected at %s, when the claim takes it',
     async (kind, until, expectedAt, given) => {
       const id = await sql.addDm(account);
       await given();
@@ -77,7 +77,7 @@ describe('a pending row', () => {
       expect(waits).toEqual([{ kind, until: until && expect.anything(), text: expect.any(String) }]);
       expect(iso(waits[0].until)).toBe(until);
       expect(iso(expected_at)).toBe(expectedAt);
-      // Not a millisecond before, and then at once.
+      // The claim takes the row at that instant, and not a millisecond before.
       if (expectedAt && kind !== 'tick') {
         sql.setNow(new Date(Date.parse(expectedAt) - 1).toISOString());
         expect(await sql.drain()).toEqual([]);
@@ -87,7 +87,7 @@ describe('a pending row', () => {
     },
   );
 
-  it('whose account’s time zone Postgres has forgotten waits for somebody to mend it', async () => {
+  it('waits for a person if Postgres does not know its account’s time zone', async () => {
     const id = await sql.addDm(account);
     await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
     try {
@@ -104,7 +104,7 @@ describe('a pending row', () => {
     }
   });
 
-  it('waits for several things at once, each with its end, and is expected after the last', async () => {
+  it('lists several waits at once, each with its end, and is expected after the last', async () => {
     const id = await sql.addDm(account, { send_at: sql.at(600) });
     await set('accounts', `paused_until = '2026-03-02T12:30:00Z', hours = '{"mon": ["14:00-15:00"]}'`)();
     const { waits, expected_at } = await sql.explain(id);
@@ -112,7 +112,7 @@ describe('a pending row', () => {
     expect(iso(expected_at)).toBe('2026-03-02T14:00:00.000Z');
   });
 
-  it('names those that go before it, in their order: the more urgent, then the older, and nobody else’s', async () => {
+  it('names the rows of its account that go before it: the more urgent, then the older', async () => {
     const other = await sql.addAccount();
     await sql.addDm(other, { send_at: sql.at(-900) });
     const older = await sql.addDm(account, { send_at: sql.at(-20) });
@@ -127,7 +127,7 @@ describe('a pending row', () => {
     expect((await sql.explain(twin)).ahead).toEqual({ count: 3, ids: [urgent, older, id] });
   });
 
-  it('goes after a more urgent one that falls due at the same instant, and says so', async () => {
+  it('goes after a more urgent row that falls due at the same instant, and names it', async () => {
     const id = await sql.addDm(account, { send_at: sql.at(60) });
     const urgent = await sql.addDm(account, { send_at: sql.at(60), priority: 0 });
     const { ahead } = await sql.explain(id);
@@ -136,7 +136,7 @@ describe('a pending row', () => {
     expect(ahead).toEqual({ count: 1, ids: [urgent] });
   });
 
-  it('is behind so many to a thousand, and names the first ten', async () => {
+  it('counts up to 1,000 rows that go before it, and names the first 10', async () => {
     const first = Number(await sql.addDm(account, { send_at: sql.at(-60) }));
     await database.sql(
       `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at) select $1, 'linkedin', 'c', 'x', $2 from generate_series(1, 1500)`,
@@ -150,7 +150,7 @@ describe('a pending row', () => {
 });
 
 describe('a row that is not pending', () => {
-  it('that runs names its tick, and waits for its lease at the longest', async () => {
+  it('names its tick and waits until its lease ends if it is running', async () => {
     const id = await sql.addDm(account);
     const tick = sql.tick();
     await tick.claim();
@@ -165,12 +165,16 @@ describe('a row that is not pending', () => {
     });
   });
 
-  it('that is unknown waits for the next look, or for an operator', async () => {
+  it('waits for its next check or an operator if it is unknown', async () => {
     const { id } = await sql.addUnknown(account);
-    const asked = await sql.explain(id);
-    expect(asked).toMatchObject({ state: 'unknown', waits: [{ kind: 'reconcile' }], expected_at: null });
-    expect(asked.reconcile).toMatchObject({ checks: 0, checked_at: null, waits_for_operator: false });
-    expect(iso(asked.reconcile.next_check_at)).toBe(iso(sql.at(30)));
+    const explanation = await sql.explain(id);
+    expect(explanation).toMatchObject({
+      state: 'unknown',
+      waits: [{ kind: 'reconcile' }],
+      expected_at: null,
+    });
+    expect(explanation.reconcile).toMatchObject({ checks: 0, checked_at: null, waits_for_operator: false });
+    expect(iso(explanation.reconcile.next_check_at)).toBe(iso(sql.at(30)));
     await set('dm_queue', 'reconcile_at = null')();
     expect(await sql.explain(id)).toMatchObject({
       waits: [{ kind: 'operator', until: null }],
@@ -178,7 +182,7 @@ describe('a row that is not pending', () => {
     });
   });
 
-  it.each(['sent', 'failed', 'cancelled'])('that is %s waits for nothing', async (status) => {
+  it.each(['sent', 'failed', 'cancelled'])('waits for nothing if it is %s', async (status) => {
     const id = await sql.addDm(account, { status });
     expect(await sql.explain(id)).toMatchObject({
       status,
@@ -189,17 +193,17 @@ describe('a row that is not pending', () => {
     });
   });
 
-  it('that is not there is null', async () => {
+  it('has no explanation if it does not exist', async () => {
     expect(await sql.explain('987654')).toBeNull();
   });
 });
 
-/** Random pace, kept to whole numbers that make waits of minutes to days. */
+/** Random pace settings whose waits last minutes to days. */
 const pace = fc.record({
   daily_limit: fc.integer({ min: 1, max: 4 }),
   hourly_limit: fc.option(fc.integer({ min: 1, max: 3 })),
   gap_seconds: fc.option(fc.constantFrom(30, 60, 600, 5_400)),
-  // A share of 8,192 s is a whole number of eighths, so that no instant here is finer than a millisecond.
+  // Shares of 8,192 s are multiples of 1/8 s, so no instant here is finer than a millisecond.
   gap_jitter_seconds: fc.constantFrom(0, 8_192),
   hours: fc.option(
     fc.constantFrom(
@@ -212,7 +216,7 @@ const pace = fc.record({
   ramp_days: fc.constantFrom(1, 3, 14),
 });
 
-/** A random account with so many rows due now and one due later: the rows in the order they will go. */
+/** Adds an account with `count` rows due now and one due later. Returns their ids in the order in which they will go. */
 async function addPaced(settings: object, count: number, laterSeconds: number): Promise<string[]> {
   await database.sql(`update punctual.accounts set paused_until = 'infinity'`);
   const id = await sql.addAccount({ ...settings, name: 'paced' });
@@ -221,10 +225,10 @@ async function addPaced(settings: object, count: number, laterSeconds: number): 
   return [...ids, await sql.addDm(id, { send_at: sql.at(laterSeconds) })];
 }
 
-describe('the time a row is expected at', () => {
+describe('expected_at', () => {
   const later = fc.constantFrom(0, 90, 7_200, 200_000);
 
-  it('is when the claim takes it, given a tick whenever the account opens, for every row and any pace', async () => {
+  it('is when the claim takes the row, for every row and any pace, if a tick comes whenever the account is ready', async () => {
     const property = fc.asyncProperty(
       pace,
       fc.integer({ min: 1, max: 5 }),
@@ -246,7 +250,7 @@ describe('the time a row is expected at', () => {
     await assertProperty(property, { numRuns: runs({ quick: 6, all: 40, real: 10 }) });
   }, 300_000);
 
-  it('is now exactly when the tick of this minute takes it, minute after minute', async () => {
+  it('has come exactly for the rows that this minute’s tick takes, minute after minute', async () => {
     const minutes = fc.integer({ min: 40, max: 60 });
     const property = fc.asyncProperty(
       pace,
@@ -271,7 +275,7 @@ describe('the time a row is expected at', () => {
     await assertProperty(property, { numRuns: runs({ quick: 2, all: 12, real: 3 }) });
   }, 300_000);
 
-  it('is never later than when it goes, also where those before it fall due later themselves', async () => {
+  it('is never later than the claim, even if rows before it fall due later', async () => {
     await database.sql('update punctual.accounts set gap_seconds = 1800');
     await sql.addDm(account, { send_at: sql.at(3_000) });
     const id = await sql.addDm(account, { send_at: sql.at(3_600) });

@@ -15,7 +15,7 @@ const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** Each zone, and an instant near a change of its clocks. */
+/** Time zones, each with an instant near a change of its clocks, if they change. */
 const changes: [zone: string, at: string][] = [
   ['Europe/Berlin', '2026-03-29T01:00:00Z'],
   ['Europe/Berlin', '2026-10-25T01:00:00Z'],
@@ -23,14 +23,14 @@ const changes: [zone: string, at: string][] = [
   ['America/New_York', '2026-11-01T06:00:00Z'],
   ['Australia/Lord_Howe', '2026-04-04T15:00:00Z'],
   ['Australia/Lord_Howe', '2026-10-03T15:30:00Z'],
-  // At midnight: the day begins at one, and a day has two evenings.
+  // Changes at midnight: one day begins at 01:00, and one repeats its last hour.
   ['America/Sao_Paulo', '2017-10-15T03:00:00Z'],
   ['America/Sao_Paulo', '2018-02-18T02:00:00Z'],
   ['Africa/Cairo', '2026-04-23T22:00:00Z'],
   ['Africa/Cairo', '2026-10-29T21:00:00Z'],
   ['Pacific/Auckland', '2026-04-04T14:00:00Z'],
   ['Pacific/Auckland', '2026-09-26T14:00:00Z'],
-  // Two hours forward; a whole day left out; the day before 1 a.m. twice; one that begins with its second hour.
+  // Two hours forward; a whole day skipped; the hour after midnight repeated; a day that begins at 01:00.
   ['Antarctica/Troll', '2026-03-29T01:00:00Z'],
   ['Pacific/Apia', '2011-12-30T10:00:00Z'],
   ['America/Havana', '2026-11-01T05:00:00Z'],
@@ -40,7 +40,7 @@ const changes: [zone: string, at: string][] = [
 ];
 
 const formats = new Map<string, Intl.DateTimeFormat>();
-/** The weekday and the minute of the day there, by Intl. */
+/** Returns the zone's weekday and minute of the day, from Intl. */
 function localOf(zone: string, at: number): { day: string; minute: number } {
   let format = formats.get(zone);
   if (!format) {
@@ -60,13 +60,13 @@ function isOpenAt(hours: Hours, zone: string, at: number): boolean {
   });
 }
 
-/** The minutes of the day between which a span lies. */
+/** Returns the minutes of the day at which a span begins and ends. */
 function minutesOf(span: string): [from: number, to: number] {
   const minutes = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
   return [minutes(span.slice(0, 5)), minutes(span.slice(6))];
 }
 
-/** Every span here begins at a quarter of an hour, and so do all clock changes: the quarters are tried one by one. */
+/** Tries each quarter of an hour, because every span here begins at one, and so do all clock changes. */
 function nextOpenAt(hours: Hours, zone: string, from: number): number | null {
   if (isOpenAt(hours, zone, from)) return from;
   const quarter = 15 * minuteMs;
@@ -76,13 +76,13 @@ function nextOpenAt(hours: Hours, zone: string, from: number): number | null {
   return null;
 }
 
-async function ask(
+async function query(
   hours: Hours,
   zone: string,
   from: number,
 ): Promise<{ next: number | null; open: boolean }> {
   const [row] = await database.sql(
-    // The session's own zone is to make no difference.
+    // The session's own time zone must make no difference.
     `select punctual.next_open_at($1, $2, $3) as next, punctual.is_open($1, $3::timestamptz at time zone $2) as open
        from (select set_config('TimeZone', 'Europe/Berlin', true) offset 0) zone`,
     [JSON.stringify(hours), zone, new Date(from).toISOString()],
@@ -94,7 +94,7 @@ const instant = (at: number | null) => at && new Date(at).toISOString().replace(
 const quarterOfDay = (from: number, to: number) => fc.integer({ min: from, max: to });
 const clock = (quarter: number) =>
   `${String(Math.floor(quarter / 4)).padStart(2, '0')}:${String((quarter % 4) * 15).padStart(2, '0')}`;
-/** Many lie in the small hours, where clocks are changed. */
+/** A random span. Many lie in the early hours, when clocks change. */
 const span = fc
   .oneof(
     fc.tuple(quarterOfDay(0, 16), quarterOfDay(1, 12)),
@@ -109,12 +109,12 @@ const week = fc.dictionary(fc.constantFrom(...days), fc.array(span, { minLength:
 const nearChange = fc.tuple(fc.constantFrom(...changes), fc.integer({ min: -3 * 86_400, max: 2 * 86_400 }));
 const atChange = fc.tuple(fc.constantFrom(...changes), fc.integer({ min: -5 * 3_600, max: 5 * 3_600 }));
 
-describe('hours by weekday', () => {
-  it('open when the local clock says so, and next when it says so next, in every zone and over every clock change', async () => {
+describe('sending hours by weekday', () => {
+  it('are open, and open next, when the local clock says so, in every zone and over every clock change', async () => {
     await assertProperty(
       fc.asyncProperty(week, fc.oneof(nearChange, atChange), async (hours, [[zone, at], seconds]) => {
         const from = Date.parse(at) + seconds * 1_000;
-        const { next, open } = await ask(hours, zone, from);
+        const { next, open } = await query(hours, zone, from);
         expect(open).toBe(isOpenAt(hours, zone, from));
         expect(instant(next)).toBe(instant(nextOpenAt(hours, zone, from)));
       }),
@@ -122,7 +122,7 @@ describe('hours by weekday', () => {
     );
   });
 
-  it('close at the end of a span or where the clocks leave it, and no sooner', async () => {
+  it('close at the end of a span, or when a clock change leaves the span, and no sooner', async () => {
     await assertProperty(
       fc.asyncProperty(week, fc.oneof(nearChange, atChange), async (hours, [[zone, at], seconds]) => {
         const from = Date.parse(at) + seconds * 1_000;
@@ -147,96 +147,100 @@ describe('hours by weekday', () => {
     );
   });
 
-  it.each<[what: string, hours: Hours, zone: string, from: string, next: string]>([
+  it.each<[name: string, hours: Hours, zone: string, from: string, next: string]>([
     [
-      'a span that begins in the hour that does not exist: from its end',
+      'open at the end of the skipped hour for a span that begins in it',
       { sun: ['02:30-05:00'] },
       'Europe/Berlin',
       '2026-03-28T12:00:00Z',
       '2026-03-29T01:00:00Z',
     ],
     [
-      'a span in the hour that comes twice: the first time',
+      'open at the first pass of the repeated hour for a span in it',
       { sun: ['02:15-02:45'] },
       'Europe/Berlin',
       '2026-10-25T00:00:00Z',
       '2026-10-25T00:15:00Z',
     ],
     [
-      'a span in the hour that comes twice, once it is over: the second time',
+      'open at the second pass of the repeated hour once the first is over',
       { sun: ['02:15-02:45'] },
       'Europe/Berlin',
       '2026-10-25T00:45:00Z',
       '2026-10-25T01:15:00Z',
     ],
     [
-      'a day that begins at one o’clock: then',
+      'open at 01:00 on a day that begins then',
       { sun: ['00:00-03:00'] },
       'America/Sao_Paulo',
       '2017-10-15T02:59:59Z',
       '2017-10-15T03:00:00Z',
     ],
     [
-      'half an hour that does not exist: from its end',
+      'open at the end of the skipped half hour for a span that begins in it',
       { sun: ['02:00-02:45'] },
       'Australia/Lord_Howe',
       '2026-10-03T12:00:00Z',
       '2026-10-03T15:30:00Z',
     ],
     [
-      'clocks changed at one minute past midnight: from then',
+      'open at the change if clocks skip the hour from 00:01',
       { sun: ['00:30-05:00'] },
       'America/St_Johns',
       '2011-03-12T12:00:00Z',
       '2011-03-13T03:31:00Z',
     ],
     [
-      'a span to 24:00, at its last second: now',
+      'are open in the last second of a span to 24:00',
       { mon: ['13:00-24:00'] },
       'America/New_York',
       '2026-06-02T03:59:59Z',
       '2026-06-02T03:59:59Z',
     ],
     [
-      'a span to 24:00, at its end: a week later',
+      'open a week later at the end of a span to 24:00',
       { mon: ['13:00-24:00'] },
       'America/New_York',
       '2026-06-02T04:00:00Z',
       '2026-06-08T17:00:00Z',
     ],
     [
-      'a span that was over a second ago: a week later',
+      'open a week later at the end of any other span',
       { mon: ['09:00-12:00'] },
       'UTC',
       '2026-06-01T12:00:00Z',
       '2026-06-08T09:00:00Z',
     ],
     [
-      'the minutes that no quarter shows',
+      'open to the minute for a span between quarter hours',
       { mon: ['09:07-09:08'] },
       'Asia/Kolkata',
       '2026-06-01T03:38:00Z',
       '2026-06-08T03:37:00Z',
     ],
-  ])('%s', async (_what, hours, zone, from, next) => {
-    expect(instant((await ask(hours, zone, Date.parse(from))).next)).toBe(next);
+  ])('%s', async (_name, hours, zone, from, next) => {
+    expect(instant((await query(hours, zone, Date.parse(from))).next)).toBe(next);
   });
 
-  it('of no day at all never open', async () => {
+  it('without a day never open', async () => {
     for (const hours of [{}, { mon: [] }] as Hours[])
-      expect(await ask(hours, 'Europe/Berlin', Date.parse('2026-06-01T09:00:00Z'))).toEqual({
+      expect(await query(hours, 'Europe/Berlin', Date.parse('2026-06-01T09:00:00Z'))).toEqual({
         next: null,
         open: false,
       });
   });
 
-  it('that lie in the hour that does not exist this week open a week later', async () => {
-    // A week before the clocks change, just closed: the next hour of that name but one is the first there is.
-    const { next } = await ask({ sun: ['02:00-03:00'] }, 'Europe/Berlin', Date.parse('2026-03-22T02:00:00Z'));
+  it('that lie in a skipped hour open a week later', async () => {
+    // A week before the change, just closed. The next Sunday has no such hour, so the one after it counts.
+    const { next } = await query(
+      { sun: ['02:00-03:00'] },
+      'Europe/Berlin',
+      Date.parse('2026-03-22T02:00:00Z'),
+    );
     expect(instant(next)).toBe('2026-04-05T00:00:00Z');
   });
 
-  it('are taken only in their form', async () => {
+  it('are valid only in the documented form', async () => {
     const isHours = async (hours: unknown) =>
       (await database.sql('select punctual.is_hours($1) as ok', [JSON.stringify(hours)]))[0].ok;
     for (const hours of [{}, { mon: ['00:00-24:00'] }, { sun: ['09:00-09:01', '08:00-10:00'] }])

@@ -11,7 +11,7 @@ let account: string;
 
 beforeAll(async () => {
   database = await openTestDatabase({ own: true });
-  // As after a move to a Postgres with fewer zones.
+  // As after a move to a Postgres that knows fewer time zones.
   await database.sql('alter table punctual.enrolments drop constraint enrolments_time_zone_exists');
   await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
   await database.sql('create schema app');
@@ -41,13 +41,13 @@ async function enrolTwo(): Promise<{ ann: string; bob: string }> {
 const forgetZone = (id: string) =>
   database.sql(`update punctual.enrolments set time_zone = 'Mars/Base' where id = $1`, [id]);
 
-async function noted() {
+async function dmQueueStats() {
   const stats = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
   return stats.queues.find(({ name }) => name === 'dm_queue');
 }
 
 describe('an enrolment whose time zone this Postgres does not know', () => {
-  it('keeps no other message from being claimed: its own waits for ever, and is counted', async () => {
+  it('does not block claims of other messages: its own message waits for ever and counts as unreachable', async () => {
     const { ann } = await enrolTwo();
     await talk.advance();
     // Both have missed their hours.
@@ -56,10 +56,10 @@ describe('an enrolment whose time zone this Postgres does not know', () => {
     expect(await talk.send()).toEqual([]);
     sql.pass(3_600);
     expect(await talk.send()).toEqual(['bob']);
-    expect((await noted())?.unreachable).toEqual([{ reason: 'send_at is infinity', rows: 1 }]);
+    expect((await dmQueueStats())?.unreachable).toEqual([{ reason: 'send_at is infinity', rows: 1 }]);
   });
 
-  it('keeps no other from having its message queued', async () => {
+  it('does not keep another enrolment’s message from being queued', async () => {
     const { ann } = await enrolTwo();
     await forgetZone(ann);
     expect(await talk.advance()).toEqual({ again: 2 });
@@ -68,7 +68,7 @@ describe('an enrolment whose time zone this Postgres does not know', () => {
   });
 });
 
-it('an account whose time zone this Postgres does not know keeps no unknown message from being resolved', async () => {
+it('an account whose time zone this Postgres does not know does not keep an unknown message from being resolved', async () => {
   const { id } = await sql.addUnknown(account);
   await database.sql(`update punctual.accounts set time_zone = 'Mars/Base'`);
   sql.pass(30);
@@ -77,14 +77,14 @@ it('an account whose time zone this Postgres does not know keeps no unknown mess
 });
 
 describe('a before_claim that raises', () => {
-  it('keeps nobody from claiming, and is told on the dashboard, once an hour', async () => {
+  it('does not block claims, and is reported on the dashboard once an hour', async () => {
     await database.sql(`update punctual.queues set before_claim = 'app.fail' where name = 'dm_queue'`);
     for (const seconds of [0, 60, 3_600]) {
       const id = await sql.addDm(account, { send_at: sql.now });
       sql.pass(seconds);
       expect(await sql.drain()).toEqual([id]);
     }
-    expect((await noted())?.noted).toEqual([
+    expect((await dmQueueStats())?.noted).toEqual([
       { event: 'error', rows: 1, row_id: null, text: 'app.fail failed: not today' },
     ]);
     expect(await database.sql(`select row_id from punctual.history where event = 'error'`)).toHaveLength(2);
@@ -93,7 +93,7 @@ describe('a before_claim that raises', () => {
     );
   });
 
-  it('for one message keeps no other, and stands in the history of that one', async () => {
+  it('for one message blocks no other, and is recorded in that message’s history', async () => {
     const { bob } = await enrolTwo();
     await talk.advance();
     sql.pass(24 * 3_600);
@@ -106,13 +106,15 @@ describe('a before_claim that raises', () => {
       { event: 'error', text: 'its next hours could not be found: no to ann' },
     ]);
     expect(await talk.read(bob)).toMatchObject({ phase: 'completed' });
-    expect((await noted())?.noted).toMatchObject([{ event: 'error', rows: 1, row_id: String(ann.id) }]);
+    expect((await dmQueueStats())?.noted).toMatchObject([
+      { event: 'error', rows: 1, row_id: String(ann.id) },
+    ]);
     sql.pass(86_400);
-    expect((await noted())?.noted).toEqual([]);
+    expect((await dmQueueStats())?.noted).toEqual([]);
   });
 });
 
-describe('rows that a trigger of their table lets nobody write', () => {
+describe('rows whose update a trigger refuses', () => {
   const expired = `'2026-03-02T11:00:00Z'`;
   const fill = (columns: string, values: string) =>
     database.sql(
@@ -130,7 +132,7 @@ describe('rows that a trigger of their table lets nobody write', () => {
   );
   afterEach(() => database.sql('drop trigger refuse on punctual.dm_queue'));
 
-  it('keep no other from being swept behind them, and are tried again in an hour', async () => {
+  it('do not keep later rows from being swept, and are tried again after an hour', async () => {
     await fill(
       'status, claim_id, claimed_at, lease_expires_at',
       `'sending', gen_random_uuid(), ${expired}, ${expired}::timestamptz + n * interval '1 second'`,
@@ -146,7 +148,7 @@ describe('rows that a trigger of their table lets nobody write', () => {
     expect(await errors()).toHaveLength(410);
   });
 
-  it('keep no other from expiring behind them, however short a call is', async () => {
+  it('do not keep later rows from expiring, however short a call is', async () => {
     await fill('expires_at', `${expired}::timestamptz + n * interval '1 second'`);
     for (let n = 0; n < 4; n++) await tick({ call_ms: 0 });
     expect(await statusOfBob()).toBe('pending');
@@ -154,11 +156,11 @@ describe('rows that a trigger of their table lets nobody write', () => {
     expect(await statusOfBob()).toBe('failed');
   });
 
-  it('keep no other’s receipts waiting, and neither do rows that run', async () => {
+  it('do not block receipts of other rows, and neither do running rows', async () => {
     const addRow = async (body: string, status: string) => {
       const claim_id = crypto.randomUUID();
       const lease = status === 'sending' ? sql.at(600) : null;
-      const whose = await sql.addAccount({ provider: 'whatsapp_cloud' });
+      const owner = await sql.addAccount({ provider: 'whatsapp_cloud' });
       const row = {
         body,
         status,
@@ -167,14 +169,14 @@ describe('rows that a trigger of their table lets nobody write', () => {
         lease_expires_at: lease,
         channel: 'whatsapp',
       };
-      const id = await sql.addDm(whose, row);
-      const told = {
+      const id = await sql.addDm(owner, row);
+      const receipt = {
         kind: 'status',
         status: 'sent',
         message_id: id,
         reference: `dm_queue/${id}/${claim_id}`,
       };
-      await sql.receive([told]);
+      await sql.receive([receipt]);
     };
     await addRow('cyd', 'sending');
     await addRow('ann', 'unknown');
@@ -186,13 +188,13 @@ describe('rows that a trigger of their table lets nobody write', () => {
   });
 });
 
-describe('a table of a person’s own, whose queue has an after_settle', () => {
+describe('your own table with an after_settle', () => {
   beforeAll(async () => {
     await database.sql(
       'create table app.tasks (id bigint generated always as identity primary key, due timestamptz)',
     );
     await database.sql('create table app.told (outcome text, told_to text)');
-    // It cancels a message, as somebody's own code may.
+    // Cancels a message, as a user's own code may.
     await database.sql(`create function app.cancel_message(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.told select a->>'outcome', current_user from jsonb_array_elements(p_applied) a;
       update punctual.dm_queue set status = 'cancelled' where body = 'ann' $$`);
@@ -203,13 +205,13 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
   });
   beforeEach(async () => {
     await database.sql('delete from app.told');
-    // Else the registry has forgotten it.
+    // The reset of the database removed the queue from the registry.
     await database.sql(
       `select punctual.add_queue('own', 'app.tasks', 'due', 'at-least-once', p_after_settle => 'app.cancel_message')`,
     );
   });
 
-  it('cannot be told by somebody who may do nothing but write the row: it stays as it is, and the error says who can', async () => {
+  it('cannot be settled by a role that may write the row but not call after_settle: the row stays as it is, and the error names the role', async () => {
     await database.sql('insert into app.tasks (due) values (now())');
     const asVisitor = async (statement: string) => {
       await database.sql('set role visitor');
@@ -225,21 +227,21 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
     });
     expect(await database.sql('select status from app.tasks')).toEqual([{ status: 'pending' }]);
     expect(await database.sql('select from app.told')).toEqual([]);
-    // Where nobody has to be told he may.
+    // Without an after_settle the role may settle the row.
     await database.sql(`select punctual.add_queue('own', 'app.tasks', 'due', 'at-least-once')`);
     await asVisitor(`update app.tasks set status = 'done'`);
     expect(await database.sql('select from app.tasks where finished_at is null')).toEqual([]);
   });
 
-  it('runs as whoever settles by SQL, never as the owner of the database', async () => {
+  it('runs its after_settle as the role that settles, never as the database’s owner', async () => {
     const definers = await database.sql(
       `select proname from pg_proc where pronamespace = 'punctual'::regnamespace and prosecdef`,
     );
-    // It reads spent keys, and calls no code but its own.
+    // This one reads spent keys, and calls no other code.
     expect(definers).toEqual([{ proname: 'refuse_spent_key' }]);
   });
 
-  it('may settle a message by SQL, in a tick, and the message’s sequence hears of it', async () => {
+  it('may cancel a message from its after_settle in a tick, and the message’s enrolment stops', async () => {
     const { ann, bob } = await enrolTwo();
     await talk.advance();
     await database.sql('insert into app.tasks (due) values ($1)', [sql.at(-1)]);
@@ -248,11 +250,11 @@ describe('a table of a person’s own, whose queue has an after_settle', () => {
     await tick.settle(rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'done' })));
     expect(await talk.read(ann)).toMatchObject({ phase: 'stopped' });
     expect(await talk.read(bob)).toMatchObject({ phase: 'in_progress' });
-    // And the row that the tick settled was settled once.
+    // The tick's own row was settled once.
     expect(await database.sql('select outcome from app.told')).toEqual([{ outcome: 'done' }]);
   });
 
-  it('may settle another row of its own queue by SQL, which is told of like any other', async () => {
+  it('may settle another of its rows from its after_settle, which then runs for that row too', async () => {
     await database.sql('truncate app.tasks restart identity');
     await database.sql(`create or replace function app.cancel_message(p_applied jsonb, p_now timestamptz) returns void language sql as $$
       insert into app.told select a->>'outcome', current_user from jsonb_array_elements(p_applied) a;

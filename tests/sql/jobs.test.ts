@@ -19,15 +19,16 @@ const call = (rows: object[]) =>
   database.rpc('create_jobs', { p_rows: rows, p_now: new Date(now).toISOString() }) as Promise<Created>;
 
 async function create(...rows: object[]): Promise<{ id: string; created: boolean }[]> {
-  const answer = await call(rows);
-  if ('errors' in answer) throw new Error(JSON.stringify(answer.errors));
-  return answer.rows.map(({ id, created }) => ({ id, created }));
+  const response = await call(rows);
+  if ('errors' in response) throw new Error(JSON.stringify(response.errors));
+  return response.rows.map(({ id, created }) => ({ id, created }));
 }
-async function refused(...rows: object[]): Promise<object[]> {
+/** Expects the call to create nothing, and returns its errors. */
+async function expectErrors(...rows: object[]): Promise<object[]> {
   const before = await count();
-  const answer = await call(rows);
+  const response = await call(rows);
   expect(await count()).toBe(before);
-  return 'errors' in answer ? answer.errors : [];
+  return 'errors' in response ? response.errors : [];
 }
 async function count(): Promise<number> {
   const [{ n }] = await database.sql('select count(*)::integer as n from punctual.jobs');
@@ -42,7 +43,7 @@ const partition = async (name: string) => {
 };
 
 describe('a unique key', () => {
-  it('lets no second job of its name in, as long as the first is kept', async () => {
+  it('blocks a second job of the same name while the first job’s row exists', async () => {
     const [first] = await create(job({ unique_key: 'k' }));
     expect(first?.created).toBe(true);
     now += 10 * 365 * 86_400_000;
@@ -55,7 +56,7 @@ describe('a unique key', () => {
     expect(await create(job({ unique_key: 'k' }))).toMatchObject([{ created: true }]);
   });
 
-  it('is of one name, and no other key', async () => {
+  it('applies to one job name and one key only', async () => {
     await create(job({ unique_key: 'k' }));
     expect(await create(job({ name: 'b', unique_key: 'k' }))).toMatchObject([{ created: true }]);
     expect(await create(job({ unique_key: 'l' }))).toMatchObject([{ created: true }]);
@@ -63,12 +64,12 @@ describe('a unique key', () => {
     expect(await create(job())).toMatchObject([{ created: true }]);
   });
 
-  it('with a window holds for so long from the creation of the first', async () => {
+  it('with a window blocks duplicates for that long after the first job’s creation', async () => {
     const hourly = job({ unique_key: 'k', unique_seconds: 3_600 });
     const [first] = await create(hourly);
     now += 3_599_000;
     expect(await create(hourly)).toEqual([{ id: first?.id, created: false }]);
-    // Also for one that would have a longer one, or none.
+    // The first job's window also applies to a job with a longer window or none.
     expect(await create(job({ unique_key: 'k' }))).toEqual([{ id: first?.id, created: false }]);
     now += 1_000;
     const [second] = await create(hourly);
@@ -77,40 +78,40 @@ describe('a unique key', () => {
     expect(await create(hourly)).toEqual([{ id: second?.id, created: false }]);
   });
 
-  it('holds within one call, and answers in its order', async () => {
-    const [there] = await create(job({ unique_key: 'there' }));
-    const answers = await create(
+  it('applies within one call, and the response keeps the call’s order', async () => {
+    const [existing] = await create(job({ unique_key: 'there' }));
+    const responses = await create(
       job({ unique_key: 'k' }),
       job(),
       job({ unique_key: 'there' }),
       job({ unique_key: 'k' }),
       job({ unique_key: 'k', name: 'b' }),
     );
-    expect(answers.map(({ created }) => created)).toEqual([true, true, false, false, true]);
-    expect(answers[2]?.id).toBe(there?.id);
-    expect(answers[3]?.id).toBe(answers[0]?.id);
+    expect(responses.map(({ created }) => created)).toEqual([true, true, false, false, true]);
+    expect(responses[2]?.id).toBe(existing?.id);
+    expect(responses[3]?.id).toBe(responses[0]?.id);
     expect(await count()).toBe(4);
   });
 
-  it('holds for calls at the same time, whatever the order of their keys', async () => {
+  it('applies across concurrent calls, in any order of keys', async () => {
     for (let round = 0; round < 8; round++) {
       const keys = Array.from({ length: 100 }, (_, n) => job({ unique_key: `k${n}`, name: `of-${round}` }));
       const calls = Array.from({ length: 8 }, (_, n) => create(...(n % 2 ? keys : [...keys].reverse())));
-      const answers = (await Promise.all(calls)).flat();
-      expect(answers.filter(({ created }) => created)).toHaveLength(100);
-      expect(new Set(answers.map(({ id }) => id)).size).toBe(100);
+      const responses = (await Promise.all(calls)).flat();
+      expect(responses.filter(({ created }) => created)).toHaveLength(100);
+      expect(new Set(responses.map(({ id }) => id)).size).toBe(100);
     }
   });
 
-  it('is given back by a job that is cancelled', async () => {
+  it('is free again once its job is cancelled', async () => {
     await create(job({ unique_key: 'k' }));
     await database.sql(`update punctual.jobs set status = 'cancelled'`);
     expect(await create(job({ unique_key: 'k' }))).toMatchObject([{ created: true }]);
   });
 });
 
-describe('a queue that there is not', () => {
-  it('is made with what default has, and not with its pause', async () => {
+describe('a queue that does not exist yet', () => {
+  it('is created with the settings of default, except its pause and max_running', async () => {
     await database.sql(
       `update punctual.partitions set batch_limit = 7, concurrency = 3, max_ticks = 2, timeout_seconds = 9, budget_seconds = 30,
               adaptive = true, paused_at = now(), paused_reason = 'holiday', max_running = 1
@@ -130,22 +131,22 @@ describe('a queue that there is not', () => {
     });
   });
 
-  it('is made where default is gone, too', async () => {
+  it('is created even if default was deleted', async () => {
     await database.sql(`delete from punctual.partitions where queue = 'jobs'`);
     await create(job({ queue: 'emails' }));
     expect(await partition('emails')).toMatchObject({ concurrency: null });
   });
 
-  it('stays as it is once it is there', async () => {
+  it('keeps its settings once it exists', async () => {
     await create(job({ queue: 'emails' }));
     await database.sql(`update punctual.partitions set concurrency = 9 where partition = 'emails'`);
     await create(job({ queue: 'emails' }));
     expect(await partition('emails')).toMatchObject({ concurrency: 9 });
   });
 
-  it('is not made beyond a hundred, and nothing of the call is created then', async () => {
+  it('is refused once there are 100 queues, and the call creates nothing', async () => {
     await create(...Array.from({ length: 97 }, (_, n) => job({ queue: `q${n}` })));
-    expect(await refused(job(), job({ queue: 'x' }), job({ queue: 'y' }))).toEqual(
+    expect(await expectErrors(job(), job({ queue: 'x' }), job({ queue: 'y' }))).toEqual(
       [1, 2].map((index) => ({
         index,
         field: 'queue',
@@ -154,22 +155,22 @@ describe('a queue that there is not', () => {
     );
     expect(await partition('x')).toBeUndefined();
     await create(job({ queue: 'x' }), job({ queue: 'q5' }));
-    expect(await refused(job({ queue: 'y' }))).toHaveLength(1);
+    expect(await expectErrors(job({ queue: 'y' }))).toHaveLength(1);
   });
 
-  it('is not made beyond a hundred by calls at the same time', async () => {
+  it('is refused beyond 100 queues in concurrent calls too', async () => {
     const calls = Array.from({ length: 12 }, (_, n) =>
       call(Array.from({ length: 10 }, (_, m) => job({ queue: `q${n}-${m}` }))),
     );
-    const answers = await Promise.all(calls);
-    expect(answers.filter((answer) => 'rows' in answer)).toHaveLength(9);
+    const responses = await Promise.all(calls);
+    expect(responses.filter((response) => 'rows' in response)).toHaveLength(9);
     const [{ n }] = await database.sql(
       `select count(*)::integer as n from punctual.partitions where queue = 'jobs'`,
     );
     expect(n).toBe(92);
   });
 
-  it('is never failed, also by a plain insert', async () => {
+  it('is never named failed, even by a plain insert', async () => {
     await expect(
       database.sql(`insert into punctual.jobs (name, queue) values ('a', 'failed')`),
     ).rejects.toThrow('jobs_queue_is_a_place');
@@ -177,7 +178,7 @@ describe('a queue that there is not', () => {
 });
 
 describe('a payload', () => {
-  it.each([null, 0, 'text', [null], { a: null }])('of %j is kept as it is', async (payload) => {
+  it.each([null, 0, 'text', [null], { a: null }])('of %j is stored unchanged', async (payload) => {
     await create(job({ payload }));
     const [row] = await database.sql('select payload::text as payload from punctual.jobs');
     expect(JSON.parse(row.payload)).toEqual(payload);
@@ -185,10 +186,10 @@ describe('a payload', () => {
 });
 
 describe('a timeout', () => {
-  it('is no longer than that of its queue, which the refusal names', async () => {
+  it('cannot exceed the timeout of its queue, and the error names it', async () => {
     await database.sql(`update punctual.partitions set timeout_seconds = 20 where partition = 'blocking'`);
     expect(
-      await refused(
+      await expectErrors(
         job({ timeout_seconds: 15 }),
         job({ timeout_seconds: 16 }),
         job({ timeout_seconds: 20, queue: 'blocking' }),
@@ -203,17 +204,17 @@ describe('a timeout', () => {
     expect(await partition('emails')).toBeUndefined();
   });
 
-  it('of the handler is kept where the job has none, and refuses nothing', async () => {
+  it('of the handler is stored if the job sets none, and is never refused', async () => {
     await create(job({ most_seconds: 30 }), job({ most_seconds: 10, timeout_seconds: 5 }));
     const rows = await database.sql('select id::text as id, timeout_seconds from punctual.jobs order by id');
     expect(rows.map(({ timeout_seconds }) => timeout_seconds)).toEqual([30, 5]);
-    const told = await Promise.all(rows.map(({ id }) => database.rpc('read_job', { p_id: id })));
-    expect(told).toMatchObject([{ timeout_seconds: 15 }, { timeout_seconds: 5 }]);
+    const jobs = await Promise.all(rows.map(({ id }) => database.rpc('read_job', { p_id: id })));
+    expect(jobs).toMatchObject([{ timeout_seconds: 15 }, { timeout_seconds: 5 }]);
   });
 });
 
-describe('the list of the queues of jobs', () => {
-  it('tells which have failed jobs, the longest failed first, and how long an attempt takes there', async () => {
+describe('the list of job queues', () => {
+  it('names the queues with failed jobs, longest failed first, and gives each queue’s timeout', async () => {
     await database.sql(`update punctual.partitions set timeout_seconds = 25 where partition = 'blocking'`);
     await create(job(), job({ queue: 'emails' }), job({ queue: 'emails' }), job({ queue: 'by-hand' }));
     await database.sql(
@@ -230,7 +231,7 @@ describe('the list of the queues of jobs', () => {
 });
 
 describe('creating a thousand jobs', () => {
-  it('with keys of their own takes one call, and so does asking for them again', async () => {
+  it('with unique keys takes one call, and so does repeating it', async () => {
     const thousand = Array.from({ length: 1_000 }, (_, n) => job({ unique_key: `k${n}` }));
     const first = await create(...thousand);
     expect(first.every(({ created }) => created)).toBe(true);

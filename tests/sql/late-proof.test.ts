@@ -18,8 +18,8 @@ beforeEach(async () => {
 
 const delivered = { outcome: 'done', result: { provider_message_id: 'm1' } };
 
-describe('proof of an earlier attempt that comes while a later one is under way', () => {
-  it('is heard when the tick of the later one dies: nobody looks, and nothing is sent again', async () => {
+describe('proof of an earlier attempt that arrives during a later one', () => {
+  it('settles the row when the later tick dies, without a check or a second send', async () => {
     const { id, claim_id } = await sql.addUnknown(account);
     await sql.resolve(id, 'pending');
     expect((await sql.tick().claim(1)).rows).toHaveLength(1);
@@ -35,7 +35,7 @@ describe('proof of an earlier attempt that comes while a later one is under way'
 });
 
 describe('two outcomes of one claim in one call', () => {
-  it.each(['dead', 'retry', 'unknown'])('%s and done: that it was done is the truth', async (outcome) => {
+  it.each(['dead', 'retry', 'unknown'])('%s and done: done wins', async (outcome) => {
     const id = await sql.addDm(account);
     const tick = sql.tick();
     const { claimId: claim_id } = await tick.claim(1);
@@ -47,8 +47,8 @@ describe('two outcomes of one claim in one call', () => {
   });
 });
 
-describe('an attempt whose row somebody made due again by plain SQL', () => {
-  it('and that turns out to have sent it is heard, though another has the row', async () => {
+describe('proof from an attempt whose row was set to pending by plain SQL', () => {
+  it('is accepted even though another attempt has the row', async () => {
     const id = await sql.addDm(account);
     const { claimId: claim_id } = await sql.tick().claim(1);
     await database.sql(`update punctual.dm_queue set status = 'pending' where id = $1`, [id]);
@@ -61,8 +61,8 @@ describe('an attempt whose row somebody made due again by plain SQL', () => {
   });
 });
 
-describe('an outcome of a claim that nobody remembers', () => {
-  it.each(['running', 'settled'])('is none of a row that another attempt has %s', async (how) => {
+describe('an outcome under an unknown claim', () => {
+  it.each(['running', 'settled'])('does not change a row that another attempt has %s', async (how) => {
     const id = await sql.addDm(account, { body: 'to somebody else' });
     const tick = sql.tick();
     const { claimId: claim_id } = await tick.claim(1);
@@ -73,7 +73,7 @@ describe('an outcome of a claim that nobody remembers', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'failed', provider_message_id: null });
   });
 
-  it('is none of a row that was never attempted: after a restore ids are given out a second time', async () => {
+  it('does not change a row that was never attempted, because ids are reused after a restore', async () => {
     const id = await sql.addDm(account, { body: 'to somebody else' });
     const lost = { id, claim_id: crypto.randomUUID(), ...delivered };
     expect((await sql.tick().settle([lost], { close: true })).settled).toMatchObject({ lost: 1 });
@@ -82,8 +82,8 @@ describe('an outcome of a claim that nobody remembers', () => {
   });
 });
 
-describe('a message that was edited since it was sent, and restored', () => {
-  it('is looked for by nobody, and waits for a person', async () => {
+describe('a message edited after it was sent, and then restored', () => {
+  it('is never settled as absent, and waits for an operator', async () => {
     const { id } = await sql.addUnknown(account, { body: 'old text' });
     sql.pass(100);
     await database.sql(`update punctual.dm_queue set body = 'new text' where id = $1`, [id]);

@@ -17,8 +17,8 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-/** Claims the account's next row and lets the provider say that it is too much. */
-async function meetLimit(more: Record<string, unknown> = {}): Promise<string | null> {
+/** Claims the account's next row and settles it as rate limited. Returns its id, or null if no row was claimed. */
+async function hitLimit(more: Record<string, unknown> = {}): Promise<string | null> {
   const tick = sql.tick();
   const { rows, claimId } = await tick.claim(1);
   const row = rows[0];
@@ -40,23 +40,23 @@ async function pausedSeconds(): Promise<number> {
   return (Date.parse(row.paused_until) - Date.parse(sql.now)) / 1_000;
 }
 
-describe('a provider that limits the account', () => {
-  it('and does not say for how long is left alone twice as long each time, from a minute to an hour', async () => {
+describe('a rate limit of the account', () => {
+  it('without a duration pauses the account twice as long each time, from 1 minute to 1 hour', async () => {
     await sql.addDm(account);
     const pauses: number[] = [];
     for (let n = 0; n < 8; n++) {
-      expect(await meetLimit()).not.toBeNull();
+      expect(await hitLimit()).not.toBeNull();
       pauses.push(await pausedSeconds());
       sql.pass((pauses.at(-1) ?? 0) - 1);
-      expect(await meetLimit()).toBeNull();
+      expect(await hitLimit()).toBeNull();
       sql.pass(1);
     }
     expect(pauses).toEqual([60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
   });
 
-  it('is left alone as long as it says, and what it said is kept for people', async () => {
+  it('with a duration pauses the account for that long and keeps the provider’s text', async () => {
     const id = await sql.addDm(account);
-    await meetLimit({ account_pause_seconds: 777, delay_seconds: 777, error: 'wait 777 s, it said' });
+    await hitLimit({ account_pause_seconds: 777, delay_seconds: 777, error: 'wait 777 s, it said' });
     expect(await pausedSeconds()).toBe(777);
     const [row] = await database.sql('select paused_reason from punctual.accounts');
     expect(row.paused_reason).toBe('wait 777 s, it said');
@@ -66,49 +66,49 @@ describe('a provider that limits the account', () => {
     );
     expect(last_error).toBe('wait 777 s, it said');
     sql.pass(776);
-    expect(await meetLimit()).toBeNull();
+    expect(await hitLimit()).toBeNull();
     sql.pass(1);
-    expect(await meetLimit()).toBe(id);
+    expect(await hitLimit()).toBe(id);
   });
 
-  it('is believed again from the beginning after a success', async () => {
+  it('starts again at 1 minute after a success', async () => {
     for (let n = 0; n < 4; n++) await sql.addDm(account);
     for (const seconds of [60, 120]) {
-      await meetLimit();
+      await hitLimit();
       expect(await pausedSeconds()).toBe(seconds);
       sql.pass(seconds);
     }
     expect(await sql.drain()).toHaveLength(4);
     await sql.addDm(account);
-    await meetLimit();
+    await hitLimit();
     expect(await pausedSeconds()).toBe(60);
   });
 
-  it('is not believed again from the beginning after a failure', async () => {
+  it('keeps doubling after a failure', async () => {
     for (let n = 0; n < 3; n++) await sql.addDm(account);
-    await meetLimit();
+    await hitLimit();
     sql.pass(60);
     const tick = sql.tick();
     const { rows, claimId } = await tick.claim(1);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'e' }], {
       close: true,
     });
-    await meetLimit();
+    await hitLimit();
     expect(await pausedSeconds()).toBe(120);
   });
 
-  it('costs the row no attempt and no place, and keeps its place at the head', async () => {
+  it('costs the row no attempt and no place in the limits, and keeps it first in line', async () => {
     const first = await sql.addDm(account);
     await sql.addDm(account);
     for (let n = 0; n < 9; n++) {
-      expect(await meetLimit({ account_pause_seconds: 10, delay_seconds: 10 })).toBe(first);
+      expect(await hitLimit({ account_pause_seconds: 10, delay_seconds: 10 })).toBe(first);
       expect(await sql.dm(first)).toMatchObject({ status: 'pending', attempts: 0 });
       sql.pass(10);
     }
     expect(await sql.pace(account)).toMatchObject({ used: 0, recent: [] });
   });
 
-  it('never makes an operator’s longer pause shorter', async () => {
+  it('never shortens an operator’s longer pause', async () => {
     await sql.addDm(account);
     const tick = sql.tick();
     const { rows, claimId } = await tick.claim(1);
@@ -130,31 +130,31 @@ describe('a provider that limits the account', () => {
   });
 });
 
-describe('a provider that limits one addressee of the account', () => {
+describe('a rate limit of one addressee', () => {
   const pair = { limit_scope: 'pair', error: 'not so often' };
   const heldSeconds = async (addressee: string) => {
     const { limited_addressees } = await sql.pace(account);
     return (Date.parse(limited_addressees[addressee].until) - Date.parse(sql.now)) / 1_000;
   };
 
-  it('is asked again after 4, 16, 64, … seconds, an hour at most', async () => {
+  it('holds the addressee for 4, 16, 64, … seconds, 1 hour at most', async () => {
     const id = await sql.addDm(account, { chat_id: 'bob' });
     const waits: number[] = [];
     for (let n = 0; n < 8; n++) {
-      expect(await meetLimit(pair)).toBe(id);
+      expect(await hitLimit(pair)).toBe(id);
       waits.push(await heldSeconds('bob'));
       sql.pass((waits.at(-1) ?? 0) - 1);
-      expect(await meetLimit(pair)).toBeNull();
+      expect(await hitLimit(pair)).toBeNull();
       sql.pass(1);
     }
     expect(waits).toEqual([4, 16, 64, 256, 1_024, 3_600, 3_600, 3_600]);
     expect(await sql.dm(id)).toMatchObject({ attempts: 0, status: 'pending' });
   });
 
-  it('and says for how long is not asked sooner, and the others do not wait for it', async () => {
+  it('with a duration holds the addressee for that long, and no other', async () => {
     const id = await sql.addDm(account, { chat_id: 'bob' });
     const eve = await sql.addDm(account, { chat_id: 'eve' });
-    await meetLimit({ ...pair, delay_seconds: 86_400 });
+    await hitLimit({ ...pair, delay_seconds: 86_400 });
     expect(await sql.drain()).toEqual([eve]);
     expect(await heldSeconds('bob')).toBe(86_400);
     expect((await sql.explain(id)).waits).toContainEqual({
@@ -164,11 +164,11 @@ describe('a provider that limits one addressee of the account', () => {
     });
   });
 
-  it('lets all others go on at once, and keeps the addressee’s own in order, one that came meanwhile too', async () => {
+  it('lets other addressees’ rows go on, and keeps the held rows in order, including new ones', async () => {
     const bob = [await sql.addDm(account, { chat_id: 'bob' }), await sql.addDm(account, { chat_id: 'bob' })];
     const eve = await sql.addDm(account, { recipient: 'eve', chat_id: null });
     const max = await sql.addDm(account, { chat_id: 'max' });
-    expect(await meetLimit(pair)).toBe(bob[0]);
+    expect(await hitLimit(pair)).toBe(bob[0]);
     bob.push(await sql.addDm(account, { chat_id: 'bob' }));
     expect(await sql.drain()).toEqual([eve, max]);
     sql.pass(3);
@@ -179,37 +179,37 @@ describe('a provider that limits one addressee of the account', () => {
     expect((await sql.pace(account)).limited_addressees).toBeNull();
   });
 
-  it('holds him back in this account and in no other', async () => {
+  it('holds the addressee in this account only', async () => {
     await sql.addDm(account, { chat_id: 'bob' });
     const other = await sql.addAccount();
-    await meetLimit(pair);
+    await hitLimit(pair);
     const id = await sql.addDm(other, { chat_id: 'bob' });
     expect(await sql.drain()).toEqual([id]);
   });
 
-  it('may limit several, each for itself; a success frees only its own', async () => {
+  it('applies to each addressee separately, and a success frees only its own', async () => {
     const bob = await sql.addDm(account, { chat_id: 'bob' });
     const eve = await sql.addDm(account, { chat_id: 'eve' });
-    expect(await meetLimit(pair)).toBe(bob);
-    expect(await meetLimit(pair)).toBe(eve);
+    expect(await hitLimit(pair)).toBe(bob);
+    expect(await hitLimit(pair)).toBe(eve);
     sql.pass(4);
-    expect(await meetLimit(pair)).toBe(bob);
+    expect(await hitLimit(pair)).toBe(bob);
     expect(await sql.drain()).toEqual([eve]);
     expect(Object.keys((await sql.pace(account)).limited_addressees)).toEqual(['bob']);
     expect(await heldSeconds('bob')).toBe(16);
   });
 
-  it('costs no place: what goes on meets neither the gap nor the cap of what was held', async () => {
+  it('uses no place in the limits and starts no gap for the other rows', async () => {
     await database.sql('update punctual.accounts set daily_limit = 1, gap_seconds = 600, hourly_limit = 1');
     await sql.addDm(account, { chat_id: 'bob' });
     const eve = await sql.addDm(account, { chat_id: 'eve' });
-    await meetLimit(pair);
+    await hitLimit(pair);
     expect(await sql.drain()).toEqual([eve]);
   });
 
-  it('does not pause the account, and a claim finds the row when its time has come', async () => {
+  it('does not pause the account, and the row is claimed once its wait is over', async () => {
     const id = await sql.addDm(account, { chat_id: 'bob' });
-    await meetLimit(pair);
+    await hitLimit(pair);
     const idle = await sql.tick().exchange({ want: 5, close: true });
     expect(idle).toMatchObject({ rows: [], closed: true, next_due_in_ms: 4_000 });
     sql.pass(4);

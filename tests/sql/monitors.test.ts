@@ -14,8 +14,8 @@ beforeEach(async () => {
 });
 afterAll(() => database.close());
 
-/** What a check found; `up` unless said. */
-type Found = { verdict?: string; network?: string | null; [field: string]: unknown };
+/** The result of a check. Its verdict is `up` by default. */
+type CheckResult = { verdict?: string; network?: string | null; [field: string]: unknown };
 
 const call = (fn: string, args: object = {}) =>
   // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
@@ -27,9 +27,9 @@ async function create(...changes: object[]): Promise<string[]> {
     url: `https://site-${n}.example`,
     ...change,
   }));
-  const answer = await call('create_monitors', { p_rows: rows });
-  if (answer.errors) throw new Error(JSON.stringify(answer.errors));
-  return answer.rows.map((row: { id: string }) => row.id);
+  const response = await call('create_monitors', { p_rows: rows });
+  if (response.errors) throw new Error(JSON.stringify(response.errors));
+  return response.rows.map((row: { id: string }) => row.id);
 }
 
 async function monitor(id: string) {
@@ -41,10 +41,10 @@ const incidents = () =>
     `select i.*, extract(epoch from i.ended_at - i.started_at)::integer as seconds from punctual.incidents i order by i.id`,
   );
 
-/** One tick of a region: each monitor that is due there is found as `find` says. Answers the ids that were checked. */
+/** Runs one tick of a region, in which `check` gives the result of each due monitor. Returns the checked ids. */
 async function tickOf(
   region: string,
-  find: (row: { id: string; region: string }) => Found = () => ({}),
+  check: (row: { id: string; region: string }) => CheckResult = () => ({}),
 ): Promise<string[]> {
   const tick = sql.tick({ queue: 'monitors', partition: region });
   const { rows, claimId } = await tick.claim(2_000);
@@ -60,16 +60,16 @@ async function tickOf(
       total_ms: 120,
       took_ms: 120,
       redirects: 0,
-      ...find(row),
+      ...check(row),
     },
   }));
   await tick.settle(records, { close: true });
   return rows.map(({ id }) => id);
 }
-const down = (error = 'it answered 503'): Found => ({ verdict: 'down', error, status_code: 503 });
+const down = (error = 'it answered 503'): CheckResult => ({ verdict: 'down', error, status_code: 503 });
 
-describe('when a monitor falls due', () => {
-  it('first within a minute of its making, then on a grid of its own', async () => {
+describe('due times of monitors', () => {
+  it('a monitor is first due within 1 minute of its creation, then on a grid of its own', async () => {
     const ids = await create(...Array.from({ length: 50 }, () => ({ interval_seconds: 300 })));
     const due = await database.sql('select next_check_at as at from punctual.monitors');
     for (const { at } of due) {
@@ -83,12 +83,12 @@ describe('when a monitor falls due', () => {
       Date.parse(at),
     );
     expect(new Set(next).size).toBe(ids.length);
-    // Over the whole interval, and not in one corner of it.
+    // The due times spread over the whole interval.
     const fifths = new Set(next.map((at) => Math.floor((at % 300_000) / 60_000)));
     expect(fifths.size).toBe(5);
   });
 
-  it('1,000 of one interval have no instant in common, nor the seconds in which minute clocks call', async () => {
+  it('1,000 monitors of one interval are due at different instants, outside the seconds in which minute schedules fire', async () => {
     const rows = await database.sql(
       `select punctual.next_on_grid(n, 60, '2026-03-02T12:00:00Z') as at from generate_series(1, 1000) n`,
     );
@@ -104,7 +104,7 @@ describe('when a monitor falls due', () => {
   });
 
   it.each([10, 45, 60, 90, 600, 3_600, 86_400])(
-    'every %i s: the next instant is later, and by no more',
+    'every %i s: the next due time is later, by one interval at most',
     async (interval) => {
       const rows = await database.sql(
         `select i.id, i.after, punctual.next_on_grid(i.id, $1, i.after) as at, punctual.next_on_grid(i.id, $1, punctual.next_on_grid(i.id, $1, i.after)) as then
@@ -120,7 +120,7 @@ describe('when a monitor falls due', () => {
     },
   );
 
-  it('under a one-minute clock that is late by up to ten seconds, one of 60 s is checked by every tick', async () => {
+  it('every tick of a one-minute schedule that is up to 10 s late checks a monitor of 60 s', async () => {
     const ids = await create(...Array.from({ length: 100 }, () => ({})));
     await database.sql('update punctual.monitors set next_check_at = punctual.next_on_grid(id, 60, $1)', [
       sql.now,
@@ -132,7 +132,7 @@ describe('when a monitor falls due', () => {
     }
   });
 
-  it('a late tick checks each once, and does not make up for what was missed', async () => {
+  it('a late tick checks each monitor once and skips the missed checks', async () => {
     const [id = ''] = await create({});
     sql.pass(60);
     await tickOf('main');
@@ -145,7 +145,7 @@ describe('when a monitor falls due', () => {
     expect((Date.parse(row.next_check_at) - Date.parse(due)) % 60_000).toBe(0);
   });
 
-  it('a check that goes on past the next instant does not lose it', async () => {
+  it('a check that runs past the next due time does not skip it', async () => {
     const [id = ''] = await create({ interval_seconds: 10 });
     sql.pass(60);
     const tick = sql.tick({ queue: 'monitors', partition: 'main' });
@@ -159,7 +159,7 @@ describe('when a monitor falls due', () => {
     expect(await tickOf('main')).toEqual([id]);
   });
 
-  it('the critical first, whatever has waited longer', async () => {
+  it('critical monitors are claimed first, however long others have waited', async () => {
     const ids = await create(
       { criticality: 'low' },
       {},
@@ -175,7 +175,7 @@ describe('when a monitor falls due', () => {
     await tick.close();
   });
 
-  it('an inactive one is not checked, is kept, and comes back within a minute', async () => {
+  it('an inactive monitor is kept but not checked, and is due within 1 minute once it is active again', async () => {
     const [id = ''] = await create({ is_active: false });
     expect(await monitor(id)).toMatchObject({ status: 'inactive' });
     sql.pass(90 * 86_400);
@@ -187,7 +187,7 @@ describe('when a monitor falls due', () => {
     expect(await tickOf('main')).toEqual([id]);
   });
 
-  it('one that is made inactive while it is checked is so when that is over', async () => {
+  it('a monitor that is deactivated during its check is inactive once the check is settled', async () => {
     const [id = ''] = await create({});
     sql.pass(60);
     const tick = sql.tick({ queue: 'monitors', partition: 'main' });
@@ -201,7 +201,7 @@ describe('when a monitor falls due', () => {
     expect(await incidents()).toEqual([]);
   });
 
-  it('a tick that dies costs a check a minute at most, however often', async () => {
+  it('a monitor is due within 1 minute of each sweep, however many ticks die', async () => {
     const [id = ''] = await create({});
     for (let death = 0; death < 8; death++) {
       sql.pass(60);
@@ -214,12 +214,12 @@ describe('when a monitor falls due', () => {
 });
 
 describe('states and incidents', () => {
-  async function watched(changes: object = {}): Promise<string> {
+  async function addMonitor(changes: object = {}): Promise<string> {
     const [id = ''] = await create({ interval_seconds: 60, ...changes });
     return id;
   }
-  /** One check a minute from main, as the verdicts say: u, g (degraded) or d. Answers the state after each. */
-  async function rounds(id: string, verdicts: string): Promise<(string | null)[]> {
+  /** Runs one check a minute from main for each letter: u (up), g (degraded) or d (down). Returns the state after each. */
+  async function runChecks(id: string, verdicts: string): Promise<(string | null)[]> {
     const states = [];
     for (const verdict of verdicts) {
       sql.pass(60);
@@ -232,51 +232,55 @@ describe('states and incidents', () => {
   }
 
   it.each([
-    ['up at the first good check', 'u', ['up']],
-    ['one failure is no incident', 'udu', ['up', 'up', 'up']],
-    ['two of three are', 'udd', ['up', 'up', 'down']],
-    ['two of three, with a good one between them', 'udud', ['up', 'up', 'up', 'down']],
-    ['two of four are not', 'uduud', ['up', 'up', 'up', 'up', 'up']],
-    ['up again at the second good check', 'dduu', [null, 'down', 'down', 'up']],
-    ['not at one', 'ddud', [null, 'down', 'down', 'down']],
-    ['degraded when two say so', 'ugg', ['up', 'up', 'degraded']],
-    ['degraded and up again', 'uggugu', ['up', 'up', 'degraded', 'degraded', 'degraded', 'degraded']],
-    ['from down to degraded', 'ddggu', [null, 'down', 'down', 'degraded', 'degraded']],
-  ])('%s: %s', async (_what, verdicts, states) => {
-    expect(await rounds(await watched(), verdicts)).toEqual(states);
+    ['is up after the first good check', 'u', ['up']],
+    ['one failure is not down', 'udu', ['up', 'up', 'up']],
+    ['two failures of three are down', 'udd', ['up', 'up', 'down']],
+    ['two failures of three are down, with a good check between them', 'udud', ['up', 'up', 'up', 'down']],
+    ['two failures of four are not down', 'uduud', ['up', 'up', 'up', 'up', 'up']],
+    ['is up again after the second good check', 'dduu', [null, 'down', 'down', 'up']],
+    ['is still down after one good check', 'ddud', [null, 'down', 'down', 'down']],
+    ['is degraded after two degraded checks', 'ugg', ['up', 'up', 'degraded']],
+    [
+      'is still degraded while every other check is degraded',
+      'uggugu',
+      ['up', 'up', 'degraded', 'degraded', 'degraded', 'degraded'],
+    ],
+    ['is degraded after being down', 'ddggu', [null, 'down', 'down', 'degraded', 'degraded']],
+  ])('%s: %s', async (_case, verdicts, states) => {
+    expect(await runChecks(await addMonitor(), verdicts)).toEqual(states);
   });
 
-  it('n and m are the monitor’s own', async () => {
-    expect(await rounds(await watched({ confirm_failures: 1, confirm_checks: 1 }), 'udu')).toEqual([
+  it('each monitor has its own confirm_failures and confirm_checks', async () => {
+    expect(await runChecks(await addMonitor({ confirm_failures: 1, confirm_checks: 1 }), 'udu')).toEqual([
       'up',
       'down',
       'up',
     ]);
     await database.reset();
-    const states = await rounds(await watched({ confirm_failures: 3, confirm_checks: 5 }), 'dudud');
+    const states = await runChecks(await addMonitor({ confirm_failures: 3, confirm_checks: 5 }), 'dudud');
     expect(states).toEqual([null, null, null, null, 'down']);
   });
 
-  it('an incident tells from the first failing check to the first good one', async () => {
-    const id = await watched();
-    await rounds(id, 'u');
+  it('an incident lasts from the first failing check to the first good one', async () => {
+    const id = await addMonitor();
+    await runChecks(id, 'u');
     const before = sql.now;
-    await rounds(id, 'ddd');
+    await runChecks(id, 'ddd');
     expect(await incidents()).toMatchObject([
       { cause: 'it answered 503', regions: ['main'], closed_at: null },
     ]);
-    await rounds(id, 'uu');
+    await runChecks(id, 'uu');
     const [incident] = await incidents();
     expect(incident).toMatchObject({ seconds: 180, closed_at: expect.any(String) });
     expect(Math.round((Date.parse(incident.started_at) - Date.parse(before)) / 1_000)).toBe(60);
-    await rounds(id, 'ddd');
+    await runChecks(id, 'ddd');
     expect(await incidents()).toHaveLength(2);
     const { items: listed } = await call('list_incidents', { p_open: true });
     expect(listed).toMatchObject([{ monitor: 'site 0', seconds: expect.any(Number), closed_at: null }]);
   });
 
-  it('failures are looked at again soon, and then it goes back to its grid', async () => {
-    const id = await watched({ interval_seconds: 3_600 });
+  it('a failure is checked again within 20 s, then the monitor returns to its grid', async () => {
+    const id = await addMonitor({ interval_seconds: 3_600 });
     sql.pass(60);
     await tickOf('main', () => down());
     const wait = (Date.parse((await monitor(id)).next_check_at) - Date.parse(sql.now)) / 1_000;
@@ -289,16 +293,16 @@ describe('states and incidents', () => {
     expect(row.next_check_at).toBe(at);
   });
 
-  it('what is set anew is not judged by what was found before', async () => {
-    const id = await watched();
-    await rounds(id, 'ud');
+  it('a changed URL discards earlier results', async () => {
+    const id = await addMonitor();
+    await runChecks(id, 'ud');
     await call('update_monitor', { p_id: id, p_changes: { url: 'https://other.example' } });
-    expect(await rounds(id, 'd')).toEqual(['up']);
-    expect(await rounds(id, 'd')).toEqual(['down']);
+    expect(await runChecks(id, 'd')).toEqual(['up']);
+    expect(await runChecks(id, 'd')).toEqual(['down']);
   });
 
-  it('nor by what is being found as it is set', async () => {
-    const id = await watched({ confirm_failures: 1, confirm_checks: 1 });
+  it('a changed URL discards the result of a check under way', async () => {
+    const id = await addMonitor({ confirm_failures: 1, confirm_checks: 1 });
     sql.pass(60);
     const tick = sql.tick({ queue: 'monitors', partition: 'main' });
     const { claimId } = await tick.claim();
@@ -306,14 +310,14 @@ describe('states and incidents', () => {
     const record = { id, claim_id: claimId, outcome: 'again', delay_seconds: 60, result: down() };
     expect((await tick.settle([record], { close: true })).settled).toMatchObject({ lost: 1 });
     expect(await incidents()).toEqual([]);
-    expect(await rounds(id, 'u')).toEqual(['up']);
+    expect(await runChecks(id, 'u')).toEqual(['up']);
   });
 
   it.each([
-    ['by an edit', (id: string) => call('update_monitor', { p_id: id, p_changes: { is_active: false } })],
-    ['by plain SQL', () => database.sql('update punctual.monitors set is_active = false')],
+    ['with an edit', (id: string) => call('update_monitor', { p_id: id, p_changes: { is_active: false } })],
+    ['with plain SQL', () => database.sql('update punctual.monitors set is_active = false')],
     [
-      'as a row that is cancelled',
+      'with an operator’s decision',
       (id: string) =>
         call('resolve_row', {
           p_queue: 'monitors',
@@ -323,9 +327,9 @@ describe('states and incidents', () => {
           p_note: null,
         }),
     ],
-  ])('one that is made inactive %s has its incident closed, and stays so', async (_how, deactivate) => {
-    const id = await watched();
-    await rounds(id, 'dd');
+  ])('deactivating a monitor %s closes its incident, and it stays inactive', async (_method, deactivate) => {
+    const id = await addMonitor();
+    await runChecks(id, 'dd');
     await deactivate(id);
     expect(await incidents()).toMatchObject([{ closed_at: expect.any(String) }]);
     await call('update_monitor', { p_id: id, p_changes: { name: 'another' } });
@@ -337,11 +341,11 @@ describe('states and incidents', () => {
     [2, 5],
     [3, 10],
     [1, 3],
-  ])('%i of %i: what opened an incident does not open the next', async (n, m) => {
-    const id = await watched({ confirm_failures: n, confirm_checks: m });
-    await rounds(id, `u${'d'.repeat(n)}${'u'.repeat(n)}`);
-    if (n > 1) expect(await rounds(id, 'd')).toEqual(['up']);
-    await rounds(id, 'd'.repeat(n));
+  ])('%i of %i: checks that opened an incident do not open the next', async (n, m) => {
+    const id = await addMonitor({ confirm_failures: n, confirm_checks: m });
+    await runChecks(id, `u${'d'.repeat(n)}${'u'.repeat(n)}`);
+    if (n > 1) expect(await runChecks(id, 'd')).toEqual(['up']);
+    await runChecks(id, 'd'.repeat(n));
     const [first, second] = await incidents();
     expect(Date.parse(second.started_at)).toBeGreaterThan(Date.parse(first.ended_at));
   });
@@ -354,28 +358,28 @@ describe('states and incidents', () => {
     { certificate_expires_at: '+010000-01-01T00:00:00.000Z' },
     { certificate_expires_at: '2026-02-30T00:00:00.000Z' },
     { error: 5, address: ['x'], network: {} },
-  ])('%o in a result keeps no check from being written', async (odd) => {
-    await watched();
+  ])('%o in a result does not prevent the check from being stored', async (odd) => {
+    await addMonitor();
     sql.pass(60);
-    await tickOf('main', () => odd as Found);
+    await tickOf('main', () => odd as CheckResult);
     const [check] = await database.sql('select verdict, at from punctual.monitor_checks');
     expect(check.verdict).toBe('up');
     expect(Math.abs(Date.parse(check.at) - Date.parse(sql.now))).toBeLessThan(1_000);
   });
 
-  it.each([undefined, null, 'sideways', true, {}])('a verdict of %o is none', async (verdict) => {
-    const id = await watched();
+  it.each([undefined, null, 'sideways', true, {}])('a verdict of %o sets no state', async (verdict) => {
+    const id = await addMonitor();
     sql.pass(60);
-    await tickOf('main', () => ({ verdict }) as Found);
+    await tickOf('main', () => ({ verdict }) as CheckResult);
     expect(await monitor(id)).toMatchObject({ status: 'scheduled', state: null });
   });
 
-  it('uptime is the share of checks that found it up or degraded', async () => {
-    const id = await watched();
-    await rounds(id, 'uuugdddd');
+  it('uptime is the share of checks with the verdict up or degraded', async () => {
+    const id = await addMonitor();
+    await runChecks(id, 'uuugdddd');
     expect((await call('read_monitor', { p_id: id })).uptime).toEqual({ day: 0.5, week: 0.5, month: 0.5 });
     sql.pass(2 * 86_400);
-    await rounds(id, 'uuuu');
+    await runChecks(id, 'uuuu');
     const { uptime } = await call('read_monitor', { p_id: id });
     expect(uptime.day).toBe(1);
     expect(uptime.week).toBeCloseTo(8 / 12, 5);
@@ -383,8 +387,8 @@ describe('states and incidents', () => {
     expect((await call('read_monitor', { p_id: id })).uptime).toEqual({ day: null, week: null, month: 1 });
   });
 
-  it('a result twice over is one check', async () => {
-    const id = await watched();
+  it('a result that is settled twice is stored as one check', async () => {
+    const id = await addMonitor();
     sql.pass(60);
     const tick = sql.tick({ queue: 'monitors', partition: 'main' });
     const { claimId } = await tick.claim();
@@ -402,11 +406,11 @@ describe('states and incidents', () => {
 });
 
 describe('regions', () => {
-  /** A tick of each, so that all are seen. */
-  const seen = async (...regions: string[]) => {
+  /** Runs a tick of each region, so that each counts as seen. */
+  const tickEach = async (...regions: string[]) => {
     for (const region of regions) await tickOf(region);
   };
-  const places = async (column = 'region') =>
+  const countMonitors = async (column = 'region') =>
     Object.fromEntries(
       (
         await database.sql(
@@ -415,45 +419,45 @@ describe('regions', () => {
       ).map(({ place, n }) => [place, n]),
     );
 
-  it('go where they are preferred, and evenly where not, over the healthy ones only', async () => {
-    await seen('main', 'fra1');
+  it('monitors go to their preferred region or are spread evenly, over healthy regions only', async () => {
+    await tickEach('main', 'fra1');
     await create(
       ...Array.from({ length: 9 }, () => ({})),
       { preferred_region: 'fra1' },
       { preferred_region: 'sin1' },
     );
-    await seen('main');
-    expect(await places('home_region')).toEqual({ main: 5, fra1: 5, sin1: 1 });
-    // sin1 was never seen.
-    expect(await places()).toEqual({ main: 6, fra1: 5 });
+    await tickEach('main');
+    expect(await countMonitors('home_region')).toEqual({ main: 5, fra1: 5, sin1: 1 });
+    // sin1 never had a tick.
+    expect(await countMonitors()).toEqual({ main: 6, fra1: 5 });
   });
 
-  it('a region that is new takes its share, and no more is moved than that takes', async () => {
-    await seen('main', 'fra1');
+  it('a new region takes its share, and no other monitors move', async () => {
+    await tickEach('main', 'fra1');
     await create(...Array.from({ length: 90 }, () => ({})));
-    await seen('main');
+    await tickEach('main');
     const before = new Map(
       (await database.sql('select id, home_region from punctual.monitors')).map((m) => [m.id, m.home_region]),
     );
-    await seen('sin1');
-    expect(await places('home_region')).toEqual({ main: 30, fra1: 30, sin1: 30 });
+    await tickEach('sin1');
+    expect(await countMonitors('home_region')).toEqual({ main: 30, fra1: 30, sin1: 30 });
     const after = await database.sql('select id, home_region from punctual.monitors');
     expect(after.filter((m) => before.get(m.id) !== m.home_region)).toHaveLength(30);
   });
 
-  it('a region that is not seen for a while hands its monitors to the default one, and has them back when it returns', async () => {
-    await seen('main', 'fra1', 'sin1');
+  it('a region not seen for over 3 minutes hands its monitors to the default region, and gets them back when it returns', async () => {
+    await tickEach('main', 'fra1', 'sin1');
     await create(...Array.from({ length: 30 }, () => ({})));
-    await seen('main', 'fra1', 'sin1');
-    expect(await places()).toEqual({ main: 10, fra1: 10, sin1: 10 });
+    await tickEach('main', 'fra1', 'sin1');
+    expect(await countMonitors()).toEqual({ main: 10, fra1: 10, sin1: 10 });
     for (let minute = 0; minute < 3; minute++) {
       sql.pass(60);
-      await seen('main', 'sin1');
+      await tickEach('main', 'sin1');
     }
-    expect(await places()).toEqual({ main: 10, fra1: 10, sin1: 10 });
+    expect(await countMonitors()).toEqual({ main: 10, fra1: 10, sin1: 10 });
     sql.pass(60);
-    await seen('main', 'sin1');
-    expect(await places()).toEqual({ main: 20, sin1: 10 });
+    await tickEach('main', 'sin1');
+    expect(await countMonitors()).toEqual({ main: 20, sin1: 10 });
     expect(await call('list_regions')).toMatchObject([
       { name: 'main', is_healthy: true, monitors: 20, homes: 10 },
       {
@@ -465,52 +469,52 @@ describe('regions', () => {
       },
       { name: 'sin1' },
     ]);
-    // They are checked there.
+    // The default region checks them.
     sql.pass(60);
     expect((await tickOf('main')).length).toBe(20);
     sql.pass(60);
-    await seen('fra1');
-    expect(await places()).toEqual({ main: 10, fra1: 10, sin1: 10 });
+    await tickEach('fra1');
+    expect(await countMonitors()).toEqual({ main: 10, fra1: 10, sin1: 10 });
   });
 
-  it('rows of a tick that died in a region that is gone are found by the others', async () => {
-    await seen('main', 'fra1');
+  it('other regions sweep the rows of a tick that died in a region no longer seen', async () => {
+    await tickEach('main', 'fra1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
     sql.pass(60);
     await sql.tick({ queue: 'monitors', partition: 'fra1' }).claim();
     for (let minute = 0; minute < 6; minute++) {
       sql.pass(60);
-      await seen('main');
+      await tickEach('main');
     }
     expect(await monitor(id)).toMatchObject({ region: 'main', status: 'scheduled', state: 'up' });
   });
 
-  it('when the default region is not seen, its monitors go to another', async () => {
-    await seen('main', 'fra1');
+  it('monitors of the default region go to another region while it is not seen', async () => {
+    await tickEach('main', 'fra1');
     const [id = ''] = await create({ preferred_region: 'main' });
     sql.pass(600);
-    await seen('fra1');
+    await tickEach('fra1');
     expect(await monitor(id)).toMatchObject({ region: 'fra1', home_region: 'main' });
-    await seen('main');
+    await tickEach('main');
     expect(await monitor(id)).toMatchObject({ region: 'main' });
   });
 
-  it('one that may only be checked from some places goes to no other', async () => {
-    await seen('main', 'fra1', 'sin1');
+  it('a monitor with only_regions goes to no other region', async () => {
+    await tickEach('main', 'fra1', 'sin1');
     const [id = ''] = await create({ only_regions: ['fra1', 'sin1'] });
-    await seen('main');
+    await tickEach('main');
     const home = (await monitor(id)).home_region;
     expect(['fra1', 'sin1']).toContain(home);
     sql.pass(600);
-    await seen('main', home === 'fra1' ? 'sin1' : 'fra1');
+    await tickEach('main', home === 'fra1' ? 'sin1' : 'fra1');
     expect((await monitor(id)).region).not.toBe(home);
     sql.pass(600);
-    await seen('main');
+    await tickEach('main');
     expect(['fra1', 'sin1']).toContain((await monitor(id)).region);
   });
 
-  it('nor when that is said later, or one of them is removed', async () => {
-    await seen('main', 'fra1');
+  it('a monitor goes to no other region when only_regions is set later or one of them is removed', async () => {
+    await tickEach('main', 'fra1');
     const [id = ''] = await create({});
     await call('update_monitor', { p_id: id, p_changes: { only_regions: ['fra1', 'sin1'] } });
     sql.pass(600);
@@ -521,16 +525,16 @@ describe('regions', () => {
     expect(await monitor(id)).toMatchObject({ only_regions: ['sin1'], region: 'sin1' });
   });
 
-  it('a paused region checks nothing, and others do for it', async () => {
-    await seen('main', 'fra1');
+  it('another region takes over the monitors of a paused region', async () => {
+    await tickEach('main', 'fra1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
     await database.sql(`update punctual.partitions set paused_at = $1 where partition = 'fra1'`, [sql.now]);
-    await seen('main');
+    await tickEach('main');
     expect(await monitor(id)).toMatchObject({ region: 'main' });
   });
 
-  it('failures are confirmed from another region at once, and n of them have to agree', async () => {
-    await seen('main', 'fra1', 'sin1');
+  it('a failure is checked from another region at once, and confirm_failures regions have to agree', async () => {
+    await tickEach('main', 'fra1', 'sin1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
     sql.pass(60);
     await tickOf('fra1', () => down());
@@ -547,8 +551,8 @@ describe('regions', () => {
     expect(await incidents()).toMatchObject([{ regions: ['fra1', suspect.region].sort() }]);
   });
 
-  it('what fails from one region only is degraded, and no incident', async () => {
-    await seen('main', 'fra1');
+  it('a site that fails from one region only is degraded, and opens no incident', async () => {
+    await tickEach('main', 'fra1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
     const states = [];
     for (let round = 0; round < 12; round++) {
@@ -562,8 +566,8 @@ describe('regions', () => {
     expect(await incidents()).toEqual([]);
   });
 
-  it('one that fails from one region only is not asked without end', async () => {
-    await seen('main', 'fra1');
+  it('a site that fails from one region only is not checked again endlessly', async () => {
+    await tickEach('main', 'fra1');
     await create({ preferred_region: 'fra1', interval_seconds: 3_600 });
     let checks = 0;
     for (let second = 0; second < 300; second += 5) {
@@ -573,32 +577,32 @@ describe('regions', () => {
     expect(checks).toBeLessThan(10);
   });
 
-  it('an incident closes though its home region goes on failing, once others say so', async () => {
-    await seen('main', 'fra1', 'sin1');
+  it('an incident closes once other regions find the site up, even if the home region keeps failing', async () => {
+    await tickEach('main', 'fra1', 'sin1');
     const [id = ''] = await create({ preferred_region: 'fra1' });
-    const minute = async (elsewhere: Found) => {
+    const runMinute = async (elsewhere: CheckResult) => {
       sql.pass(60);
       await tickOf('fra1', () => down());
       await tickOf('main', () => elsewhere);
       await tickOf('sin1', () => elsewhere);
     };
-    await minute(down());
+    await runMinute(down());
     expect(await monitor(id)).toMatchObject({ state: 'down' });
-    for (let n = 0; n < 6; n++) await minute({});
+    for (let n = 0; n < 6; n++) await runMinute({});
     expect((await incidents()).filter((incident) => incident.closed_at !== null)).toHaveLength(1);
   });
 
-  it('a region that was just seen is asked, and not one that may be gone', async () => {
-    await seen('fra1');
+  it('a region seen recently confirms a failure, not one that may be gone', async () => {
+    await tickEach('fra1');
     sql.pass(100);
-    await seen('main', 'sin1');
+    await tickEach('main', 'sin1');
     const [id = ''] = await create({ preferred_region: 'main' });
     sql.pass(60);
     await tickOf('main', () => down());
     expect(await monitor(id)).toMatchObject({ region: 'sin1' });
   });
 
-  it('canaries that are gone hide no dead site where the others answer', async () => {
+  it('failing canaries do not hide a dead site while other sites answer', async () => {
     const [dead] = await create(...Array.from({ length: 20 }, () => ({})));
     for (let minute = 0; minute < 4; minute++) {
       sql.pass(60);
@@ -608,8 +612,8 @@ describe('regions', () => {
     expect((await call('list_regions'))[0]).toMatchObject({ name: 'main', is_healthy: true });
   });
 
-  it('a region whose canaries do not answer opens no incident, and others take its monitors over', async () => {
-    await seen('main', 'fra1');
+  it('a region whose canaries all fail opens no incident, and other regions take over its monitors', async () => {
+    await tickEach('main', 'fra1');
     const ids = await create(...Array.from({ length: 10 }, () => ({ preferred_region: 'fra1' })));
     sql.pass(60);
     const broken = { ...down('no route to host'), network: 'broken' };
@@ -628,13 +632,13 @@ describe('regions', () => {
     expect({ uptime: uptime.day, state }).toEqual({ uptime: 1, state: 'up' });
     for (let minute = 0; minute < 20; minute++) {
       sql.pass(60);
-      await seen('main');
+      await tickEach('main');
       await tickOf('fra1', () => broken);
     }
     expect(await incidents()).toEqual([]);
   });
 
-  it('where there is but one region, and its network is broken, nothing is said of the sites', async () => {
+  it('the only region judges no site while its network is broken', async () => {
     const [id = ''] = await create({});
     for (let minute = 0; minute < 10; minute++) {
       sql.pass(60);
@@ -642,7 +646,7 @@ describe('regions', () => {
     }
     expect(await monitor(id)).toMatchObject({ state: null });
     expect(await incidents()).toEqual([]);
-    // A canary that answers ends it.
+    // One canary that answers ends this.
     sql.pass(60);
     await tickOf('main', () => ({ ...down(), network: 'ok' }));
     expect((await call('list_regions'))[0]).toMatchObject({ name: 'main', is_healthy: true });
@@ -651,13 +655,13 @@ describe('regions', () => {
     expect(await monitor(id)).toMatchObject({ state: 'down' });
   });
 
-  it('are added, changed and removed', async () => {
+  it('regions are added, changed and removed', async () => {
     expect(await call('save_region', { p_region: { name: 'office', unseen_seconds: 60 } })).toMatchObject({
       name: 'office',
       is_healthy: false,
       reason: 'no tick of it was ever seen',
     });
-    await seen('main', 'office');
+    await tickEach('main', 'office');
     const [id = ''] = await create({ preferred_region: 'office' });
     await expect(database.rpc('remove_region', { p_name: 'main' })).rejects.toMatchObject({ code: 'PT409' });
     await expect(database.rpc('remove_region', { p_name: 'nowhere' })).rejects.toMatchObject({
@@ -680,8 +684,8 @@ describe('regions', () => {
   });
 });
 
-describe('what people ask', () => {
-  it('creates all or none, and each key once', async () => {
+describe('managing monitors', () => {
+  it('creates all monitors of a call or none, and one for each idempotency key', async () => {
     const good = { name: 'a', url: 'https://a.example', idempotency_key: 'k' };
     const first = await call('create_monitors', { p_rows: [good] });
     expect(first.rows).toMatchObject([{ created: true, status: 'scheduled' }]);
@@ -714,7 +718,7 @@ describe('what people ask', () => {
     expect(await database.sql('select name from punctual.monitors')).toEqual([{ name: 'a' }]);
   });
 
-  it('shows of headers the names only', async () => {
+  it('shows only the names of headers', async () => {
     const [id] = await create({ headers: { authorization: 'Bearer secret' } });
     const shown = await call('read_monitor', { p_id: id });
     expect(shown.headers).toEqual({ authorization: '***' });
@@ -726,7 +730,7 @@ describe('what people ask', () => {
     expect(listed.row).not.toHaveProperty('headers');
   });
 
-  it('lists by state, in pages', async () => {
+  it('lists monitors by state, in pages', async () => {
     const ids = await create({}, {}, {}, { is_active: false });
     sql.pass(60);
     await tickOf('main', (row) => (String(row.id) === ids[1] ? down() : {}));
@@ -746,7 +750,7 @@ describe('what people ask', () => {
     });
   });
 
-  it('refuses ids of no monitor', async () => {
+  it('refuses unknown ids', async () => {
     for (const p_id of ['99', 'x']) {
       expect(await call('read_monitor', { p_id })).toBeNull();
       await expect(call('update_monitor', { p_id, p_changes: {} })).rejects.toMatchObject({ code: 'PT404' });
@@ -754,7 +758,7 @@ describe('what people ask', () => {
     }
   });
 
-  it('deletes a monitor with all that was found', async () => {
+  it('deletes a monitor together with its checks', async () => {
     const [id] = await create({});
     sql.pass(60);
     await tickOf('main');

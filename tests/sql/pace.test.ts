@@ -14,12 +14,12 @@ beforeEach(async () => {
   sql = exchanges(database);
 });
 
-/** Claims and settles one row at a time until none is given, answering the accounts in order. */
-async function drain(outcome = 'done', most = 50): Promise<string[]> {
+/** Claims and settles one row at a time until none is left. Returns `account:body` of each, in order. */
+async function drain(outcome = 'done', maxRows = 50): Promise<string[]> {
   const order: string[] = [];
   await database.sql('update punctual.queues set batch_limit = null');
   const tick = sql.tick();
-  for (let n = 0; n < most; n++) {
+  for (let n = 0; n < maxRows; n++) {
     const { rows, claimId } = await tick.claim(1);
     const row = rows[0];
     if (!row) break;
@@ -31,17 +31,17 @@ async function drain(outcome = 'done', most = 50): Promise<string[]> {
 }
 
 describe('an account', () => {
-  it('has one row running at a time, also where the tick of that row has died', async () => {
+  it('runs one row at a time, even after that row’s tick died', async () => {
     const id = await sql.addAccount();
     const first = await sql.addDm(id, { send_at: sql.at(-2) });
     await sql.addDm(id, { send_at: sql.at(-1) });
     expect((await sql.tick().claim()).rows.map((row) => row.id)).toEqual([first]);
-    // Its tick would have been killed after 60 s; its lease ends after 90.
+    // The tick is over after 60 s, the lease after 90 s.
     sql.pass(75);
     expect((await sql.tick().claim()).rows).toEqual([]);
   });
 
-  it('has one row running at a time, and its rows go in order of due time', async () => {
+  it('runs one row at a time, in order of due time', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'second', send_at: sql.at(-5) });
     await sql.addDm(account, { body: 'first', send_at: sql.at(-10) });
@@ -56,7 +56,7 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:second', 'A:third']);
   });
 
-  it('sends the more urgent first among what is due, whatever waits in the future', async () => {
+  it('sends the most urgent of its due rows first, and no row that is not due', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'normal', send_at: sql.at(-10) });
     await sql.addDm(account, { body: 'urgent', send_at: sql.at(-1), priority: 0 });
@@ -65,7 +65,7 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:urgent', 'A:normal', 'A:low']);
   });
 
-  it('does not starve the others with its backlog', async () => {
+  it('does not starve other accounts with its backlog', async () => {
     const busy = await sql.addAccount({ name: 'busy' });
     for (let n = 0; n < 20; n++) await sql.addDm(busy, { body: `${n}`, send_at: sql.at(-1_000) });
     const quiet = await sql.addAccount({ name: 'quiet' });
@@ -73,7 +73,7 @@ describe('an account', () => {
     expect((await drain('done', 2)).at(-1)).toBe('quiet:new');
   });
 
-  it('passes its daily limit by no message, and goes on the next day of its own time zone', async () => {
+  it('never exceeds its daily limit, and continues at midnight in its time zone', async () => {
     const account = await sql.addAccount({ daily_limit: 2, time_zone: 'Asia/Tokyo' });
     for (let n = 0; n < 5; n++) await sql.addDm(account, { body: `${n}` });
     expect(await drain()).toEqual(['A:0', 'A:1']);
@@ -89,14 +89,14 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:2', 'A:3']);
   });
 
-  describe('whose time zone is edited by hand', () => {
+  describe('whose time zone changes', () => {
     const moveTo = (zone: string) => database.sql('update punctual.accounts set time_zone = $1', [zone]);
     const sentAt = async (at: string) => {
       sql.setNow(at);
       return (await drain()).length;
     };
 
-    /** Three messages a day, and three sent at 14:00 in Los Angeles on March 2. */
+    /** Adds an account with 3 messages a day, and sends 3 at 14:00 on March 2 in Los Angeles. */
     async function sendThree(zone: string): Promise<void> {
       sql.setNow('2026-03-02T22:00:00Z');
       const account = await sql.addAccount({ daily_limit: 3, time_zone: zone });
@@ -104,7 +104,7 @@ describe('an account', () => {
       expect((await drain()).length).toBe(3);
     }
 
-    it('eastwards has no second day until the first is over and midnight has come there', async () => {
+    it('to the east gets its next day at the first midnight there after its old day', async () => {
       await sendThree('America/Los_Angeles');
       await moveTo('Asia/Tokyo');
       // It is March 3, 07:00 in Tokyo. The day in Los Angeles ends at 08:00 UTC.
@@ -116,7 +116,7 @@ describe('an account', () => {
       expect(await sentAt('2026-03-03T15:00:00Z')).toBe(3);
     });
 
-    it('eastwards has what was left of the day, in each queue', async () => {
+    it('to the east may send the rest of its day’s limit, in each queue', async () => {
       await sendThree('America/Los_Angeles');
       await database.sql('update punctual.pace set daily_limit = 5');
       await moveTo('Asia/Tokyo');
@@ -125,7 +125,7 @@ describe('an account', () => {
       expect(await sentAt('2026-03-03T15:00:00Z')).toBe(5);
     });
 
-    it('westwards has no second day either', async () => {
+    it('to the west gets its next day at the first midnight there after its old day', async () => {
       await sendThree('Asia/Tokyo');
       await moveTo('America/Los_Angeles');
       expect(await sentAt('2026-03-02T22:00:01Z')).toBe(0);
@@ -135,7 +135,7 @@ describe('an account', () => {
       expect(await sentAt('2026-03-04T08:00:00Z')).toBe(3);
     });
 
-    it('over and over, and back, has the days that it would have had', async () => {
+    it('repeatedly, and back again, gets the same days as without the changes', async () => {
       await sendThree('America/Los_Angeles');
       for (const zone of ['Asia/Tokyo', 'Pacific/Kiritimati', 'UTC', 'Asia/Tokyo', 'Pacific/Niue']) {
         await moveTo(zone);
@@ -146,11 +146,11 @@ describe('an account', () => {
       expect(await sentAt('2026-03-03T08:00:00Z')).toBe(3);
     });
 
-    it('there and back within a day has one day there, in which it sends what is left', async () => {
+    it('there and back within a day gets one day there, and may send the rest of its limit', async () => {
       await sendThree('America/Los_Angeles');
       await moveTo('Asia/Tokyo');
       await database.sql('update punctual.pace set daily_limit = 5');
-      // The day in Los Angeles is over, and counts on until midnight in Tokyo.
+      // The day in Los Angeles is over, and counts until midnight in Tokyo.
       expect(await sentAt('2026-03-03T08:00:01Z')).toBe(2);
       await moveTo('America/Los_Angeles');
       expect(await sentAt('2026-03-03T14:00:00Z')).toBe(0);
@@ -158,29 +158,29 @@ describe('an account', () => {
       expect(await sentAt('2026-03-04T08:00:00Z')).toBe(5);
     });
 
-    /** 2, 4, 6 and 8 messages a day. */
-    const grow = () =>
+    /** Starts a warm-up of 2, 4, 6 and 8 messages a day. */
+    const startWarmUp = () =>
       database.sql(
         `update punctual.accounts set daily_limit = 8, ramp_started_on = '2026-03-01', ramp_days = 4, ramp_from_percent = 25`,
       );
 
-    it('while its limit grows has what that adds at the midnight there', async () => {
+    it('during its warm-up may send the day’s increase from midnight there', async () => {
       sql.setNow('2026-03-02T14:30:00Z');
       const account = await sql.addAccount({ time_zone: 'America/Los_Angeles' });
       for (let n = 0; n < 20; n++) await sql.addDm(account, { body: `${n}`, send_at: sql.now });
-      await grow();
+      await startWarmUp();
       expect(await sentAt('2026-03-02T14:30:01Z')).toBe(4);
       await moveTo('Asia/Tokyo');
       expect(await sentAt('2026-03-02T14:59:59Z')).toBe(0);
-      // March 3 there. The day in Los Angeles is not over, and counts until midnight after it.
+      // March 3 in Tokyo. The day in Los Angeles is not over, and counts until the midnight after it.
       expect(await sentAt('2026-03-02T15:00:00Z')).toBe(2);
       expect(await sentAt('2026-03-03T14:59:59Z')).toBe(0);
       expect(await sentAt('2026-03-03T15:00:00Z')).toBe(8);
     });
 
-    it('while its limit grows has the limit of the day there, less what it has sent', async () => {
+    it('during its warm-up gets the limit of the day there, less the messages sent', async () => {
       await sendThree('America/Los_Angeles');
-      await grow();
+      await startWarmUp();
       expect(await sentAt('2026-03-02T22:00:01Z')).toBe(1);
       await moveTo('Asia/Tokyo');
       expect(await sentAt('2026-03-02T22:00:02Z')).toBe(2);
@@ -189,7 +189,7 @@ describe('an account', () => {
     });
   });
 
-  it('gets its place back for what had no effect, and not for what may have had one', async () => {
+  it('gets its place back unless the attempt may have had an effect', async () => {
     const account = await sql.addAccount({ daily_limit: 2 });
     for (let n = 0; n < 9; n++) await sql.addDm(account, { body: `${n}` });
     const used = async () =>
@@ -212,7 +212,7 @@ describe('an account', () => {
     expect(await drain()).toEqual([]);
   });
 
-  it('keeps the place of a row that was swept as unknown', async () => {
+  it('does not get back the place of a row that was swept to unknown', async () => {
     const account = await sql.addAccount({ daily_limit: 1 });
     await sql.addDm(account);
     await sql.addDm(account);
@@ -221,7 +221,7 @@ describe('an account', () => {
     expect(await drain()).toEqual([]);
   });
 
-  it('waits while it is paused, or its limit is 0, and goes on when that is changed', async () => {
+  it('waits while it is paused or its limit is 0, and continues when that changes', async () => {
     const account = await sql.addAccount({ paused_until: sql.at(600), paused_reason: 'rest' });
     await sql.addDm(account, { body: 'x' });
     expect(await drain()).toEqual([]);
@@ -234,7 +234,7 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:x']);
   });
 
-  it('wakes for a row that came while it had none, or that came before its next', async () => {
+  it('is woken by a new row that is due before its next one', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'much later', send_at: sql.at(3_600) });
     expect(await drain()).toEqual([]);
@@ -244,7 +244,7 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:much later']);
   });
 
-  it('is found behind hundreds that were ready and have nothing any more, in the same exchange or the next', async () => {
+  it('is found in one exchange behind 3,000 ready accounts whose rows are no longer due', async () => {
     await database.sql(
       `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'many-' || n, 'many' from generate_series(1, 3000) n`,
     );
@@ -263,7 +263,7 @@ describe('an account', () => {
     expect(rows.map((row) => row.account?.name)).toEqual(['late']);
   });
 
-  it('that a tick has not come to keeps the tick open', async () => {
+  it('that a tick has not reached keeps the tick open', async () => {
     await database.sql(
       `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'many-' || n, 'many' from generate_series(1, 6000) n`,
     );
@@ -273,14 +273,14 @@ describe('an account', () => {
     expect(await tick.exchange({ want: 5, close: true })).toMatchObject({ rows: [], closed: true });
   });
 
-  it('that came into being unseen is found all the same', async () => {
+  it('without a pace row is found all the same', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'x' });
     await database.sql('delete from punctual.pace');
     expect(await drain()).toEqual(['A:x']);
   });
 
-  it('is judged anew when an operator changes it, whatever a dead tick has left on it', async () => {
+  it('is judged again when an operator changes it, even if a tick died on it', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account, { body: 'lost' });
     await sql.addDm(account, { body: 'next' });
@@ -292,7 +292,7 @@ describe('an account', () => {
     expect(await drain()).toEqual(['A:next']);
   });
 
-  it('whose time zone Postgres has forgotten stops nobody else', async () => {
+  it('whose time zone Postgres no longer knows does not block other accounts', async () => {
     await database.sql('alter table punctual.accounts drop constraint accounts_time_zone_exists');
     const lost = await sql.addAccount({ name: 'lost', time_zone: 'Mars/Olympus' });
     await sql.addDm(lost);
@@ -314,7 +314,7 @@ describe('an account', () => {
     );
   });
 
-  it('cannot be given a time zone that does not exist', async () => {
+  it('cannot have a time zone that does not exist', async () => {
     for (const time_zone of [
       'Mars/Olympus',
       'UTC+99:99',
@@ -327,7 +327,7 @@ describe('an account', () => {
   });
 });
 
-it('real time zones are taken, with digits in their names too', async () => {
+it('real time zones are accepted, including names with digits', async () => {
   for (const time_zone of [
     'Europe/Berlin',
     'EST5EDT',
@@ -340,14 +340,14 @@ it('real time zones are taken, with digits in their names too', async () => {
 });
 
 describe('a provider', () => {
-  it('that is not configured is not claimed for', async () => {
+  it('that is not configured gets no claims', async () => {
     const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
     await sql.addDm(account);
     expect((await sql.tick({ providers: ['unipile'] }).exchange({ want: 5, close: true })).rows).toEqual([]);
     expect((await sql.tick().claim()).rows).toHaveLength(1);
   });
 
-  it('that failed as a whole rests, is then tried with one row, and an answer opens it', async () => {
+  it('that fails rests, is then tried with one row, and resumes after a response', async () => {
     for (let n = 0; n < 6; n++) await sql.addDm(await sql.addAccount());
     const tick = sql.tick({ limit_seconds: 800 });
     const failed = { providers: [{ name: 'unipile', ok: false, error: 'down' }] };
@@ -360,7 +360,7 @@ describe('a provider', () => {
     expect((await tick.claim(5)).rows).toHaveLength(5);
   });
 
-  it('rests the longer the more often it fails in a row', async () => {
+  it('rests twice as long after each failure in a row, from 30 s to 30 minutes', async () => {
     const pauses: number[] = [];
     for (let n = 0; n < 9; n++) {
       await sql

@@ -16,19 +16,24 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-interface Answer {
+interface Page {
   items: { id: string }[];
   next: unknown[] | null;
 }
 
-/** The ids of all pages, page by page, after what `between` does. */
-async function turn(fn: string, call: object, limit: number, between = async () => {}): Promise<string[][]> {
+/** Returns the ids of each page, and runs `between` after every page. */
+async function readPages(
+  fn: string,
+  args: object,
+  limit: number,
+  between = async () => {},
+): Promise<string[][]> {
   const pages: string[][] = [];
-  let next: Answer['next'] = null;
+  let next: Page['next'] = null;
   do {
-    const answer = (await database.rpc(fn, { ...call, p_limit: limit, p_cursor: next })) as Answer;
-    pages.push(answer.items.map(({ id }) => id));
-    next = answer.next;
+    const page = (await database.rpc(fn, { ...args, p_limit: limit, p_cursor: next })) as Page;
+    pages.push(page.items.map(({ id }) => id));
+    next = page.next;
     await between();
   } while (next && pages.length < 50);
   return pages;
@@ -36,7 +41,7 @@ async function turn(fn: string, call: object, limit: number, between = async () 
 
 const rows = (p_state: string) => ({ p_queue: 'dm_queue', p_state, p_now: sql.now });
 
-/** Seven rows of each state, some with the same instant, some of them settled without one. */
+/** Adds 7 rows of each state. Some share an instant, and some were settled without one. */
 async function addRows(): Promise<void> {
   await database.sql(
     `insert into punctual.dm_queue (account_id, channel, chat_id, body, send_at, status, finished_at, lease_expires_at, next_attempt_at, reconcile)
@@ -52,23 +57,23 @@ async function addRows(): Promise<void> {
 
 describe('the pages of rows', () => {
   it.each(['pending', 'sending', 'sent', 'failed', 'unknown', 'cancelled'])(
-    'show every %s one once, in the order of one long page',
+    'show every %s row once, in the order of one long page',
     async (state) => {
       await addRows();
-      const [all = []] = await turn('list_rows', rows(state), 200);
+      const [all = []] = await readPages('list_rows', rows(state), 200);
       expect(all).toHaveLength(7);
       for (const limit of [1, 2, 3, 7]) {
-        const pages = await turn('list_rows', rows(state), limit);
+        const pages = await readPages('list_rows', rows(state), limit);
         expect(pages.flat(), `${limit} a page`).toEqual(all);
         expect(pages).toHaveLength(Math.ceil(7 / limit));
       }
     },
   );
 
-  it('skip and repeat none of those that stay, whatever comes and goes between two of them', async () => {
+  it('skip and repeat no row when others are added between pages', async () => {
     await addRows();
-    const [all = []] = await turn('list_rows', rows('sent'), 200);
-    const seen = await turn('list_rows', rows('sent'), 2, async () => {
+    const [all = []] = await readPages('list_rows', rows('sent'), 200);
+    const seen = await readPages('list_rows', rows('sent'), 2, async () => {
       await database.sql(
         `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at) values ($1, 'linkedin', 'c', 'b', 'sent', now())`,
         [account],
@@ -77,7 +82,7 @@ describe('the pages of rows', () => {
     expect(seen.flat().filter((id) => all.includes(id))).toEqual(all);
   });
 
-  it('show those without an instant last, each once', async () => {
+  it('show rows without an instant last, each once', async () => {
     const [{ id }] = await database.sql(
       `insert into punctual.sequences (name, channel, created_at, updated_at) values ('s', 'linkedin', now(), now()) returning id`,
     );
@@ -97,11 +102,11 @@ describe('the pages of rows', () => {
     );
     const all = rank.map((row) => String(row.id));
     for (const limit of [1, 2, 3, 7])
-      expect((await turn('list_rows', call, limit)).flat(), `${limit} a page`).toEqual(all);
+      expect((await readPages('list_rows', call, limit)).flat(), `${limit} a page`).toEqual(all);
   });
 
   it.each(['pending', 'sending', 'sent'])(
-    'read no more of %s ones than they show, however far on they are',
+    'read few more %s rows than they show, however far on they are',
     async (state) => {
       await database.sql(
         `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, send_at, lease_expires_at, finished_at)
@@ -125,23 +130,23 @@ describe('the pages of rows', () => {
     },
   );
 
-  it('are told from a text that is no key of theirs', async () => {
+  it('refuse a cursor that is not one of their keys', async () => {
     const call = { ...rows('sent'), p_cursor: ["x'); drop table punctual.dm_queue; --", '1'] };
     await expect(database.rpc('list_rows', call)).rejects.toMatchObject({ code: '22007' });
   });
 });
 
 describe('other lists', () => {
-  it('of accounts go on after the thousandth, by name', async () => {
+  it('of accounts continue past the 1,000th, by name', async () => {
     await database.sql(
       `insert into punctual.accounts (provider, provider_account_id, name) select 'unipile', 'a' || n, 'Ann ' || n / 2 from generate_series(1, 1100) n`,
     );
-    const pages = await turn('list_accounts', {}, 200);
+    const pages = await readPages('list_accounts', {}, 200);
     expect(pages.map((page) => page.length)).toEqual([200, 200, 200, 200, 200, 101]);
     expect(new Set(pages.flat()).size).toBe(1_101);
   });
 
-  it('of sequences, enrolments, replies, monitors and incidents each end with their last', async () => {
+  it('of sequences, enrolments, replies, monitors and incidents each end with their last item', async () => {
     await database.sql(
       `insert into punctual.sequences (name, channel, created_at, updated_at) select 's' || n, 'linkedin', now(), now() from generate_series(1, 5) n`,
     );
@@ -168,10 +173,10 @@ describe('other lists', () => {
       'list_monitors',
       'list_incidents',
     ]) {
-      const [all = []] = await turn(fn, {}, 200);
+      const [all = []] = await readPages(fn, {}, 200);
       expect(all, fn).toHaveLength(5);
-      expect(await turn(fn, {}, 2), fn).toEqual([all.slice(0, 2), all.slice(2, 4), all.slice(4)]);
-      expect(await turn(fn, {}, 5), fn).toEqual([all]);
+      expect(await readPages(fn, {}, 2), fn).toEqual([all.slice(0, 2), all.slice(2, 4), all.slice(4)]);
+      expect(await readPages(fn, {}, 5), fn).toEqual([all]);
     }
   });
 });

@@ -19,14 +19,14 @@ beforeEach(async () => {
 
 const line = (changes: Record<string, unknown> = {}) =>
   sql.tick({ queue: 'tasks', partition: 'line', ...changes });
-const ids = (reply: { rows: { id: string }[] }) => reply.rows.map((row) => row.id);
-const inLine = (seconds: number, changes: Record<string, unknown> = {}) =>
+const ids = (response: { rows: { id: string }[] }) => response.rows.map((row) => row.id);
+const addToLine = (seconds: number, changes: Record<string, unknown> = {}) =>
   tasks.add({ lane: 'line', due: sql.at(seconds), ...changes });
 const allowTicks = (n: number) =>
   database.sql(`update punctual.queues set max_ticks = ${n} where name = 'tasks'`);
 
-/** Claims one row and brings its outcome. */
-async function work(outcome: string, more: Record<string, unknown> = {}) {
+/** Claims one row and settles it. Returns its id. */
+async function attempt(outcome: string, more: Record<string, unknown> = {}) {
   const tick = line();
   const { rows, claimId } = await tick.claim();
   const id = rows[0]?.id ?? '';
@@ -36,11 +36,11 @@ async function work(outcome: string, more: Record<string, unknown> = {}) {
   return id;
 }
 
-describe('a partition that lets one row run at a time', () => {
+describe('a blocking partition', () => {
   beforeEach(() => allowTicks(8));
 
-  it('gives one row, and none while it runs, to whatever number of ticks', async () => {
-    const [first, second] = [await inLine(-2), await inLine(-1)];
+  it('hands out one row at a time, however many ticks claim', async () => {
+    const [first, second] = [await addToLine(-2), await addToLine(-1)];
     const tick = line();
     const taken = await tick.claim();
     expect(ids(taken)).toEqual([first]);
@@ -50,11 +50,11 @@ describe('a partition that lets one row run at a time', () => {
     expect(ids(await tick.settle([record], { want: 5 }))).toEqual([second]);
   });
 
-  it('waits for a head that is tried again, however much more urgent what comes after it is', async () => {
-    const head = await inLine(-2);
-    expect(await work('retry')).toBe(head);
-    await inLine(-100);
-    await inLine(0, { priority: 0 });
+  it('waits for the retry of its head, however urgent the rows behind it are', async () => {
+    const head = await addToLine(-2);
+    expect(await attempt('retry')).toBe(head);
+    await addToLine(-100);
+    await addToLine(0, { priority: 0 });
     expect(ids(await line().claim())).toEqual([]);
     sql.pass(59);
     expect(ids(await line().claim())).toEqual([]);
@@ -62,66 +62,66 @@ describe('a partition that lets one row run at a time', () => {
     expect(ids(await line().claim())).toEqual([head]);
   });
 
-  it.each(['done', 'dead', 'again'])('goes on when the head is %s', async (outcome) => {
-    const head = await inLine(-2);
-    const next = await inLine(-1);
-    expect(await work(outcome, { delay_seconds: 3_600 })).toBe(head);
+  it.each(['done', 'dead', 'again'])('continues when the outcome of its head is %s', async (outcome) => {
+    const head = await addToLine(-2);
+    const next = await addToLine(-1);
+    expect(await attempt(outcome, { delay_seconds: 3_600 })).toBe(head);
     expect(ids(await line().claim())).toEqual([next]);
   });
 
-  it('goes on when the head came back unstarted, in order', async () => {
-    const head = await inLine(-2);
-    await work('release');
+  it('claims a released head again, in order', async () => {
+    const head = await addToLine(-2);
+    await attempt('release');
     expect(ids(await line().claim())).toEqual([head]);
   });
 
-  it('lets what is more urgent before a head that was never started', async () => {
-    await inLine(-2);
-    await work('release');
-    const urgent = await inLine(0, { priority: 0 });
+  it('claims a more urgent row before a head that was never started', async () => {
+    await addToLine(-2);
+    await attempt('release');
+    const urgent = await addToLine(0, { priority: 0 });
     expect(ids(await line().claim())).toEqual([urgent]);
   });
 
-  it('waits for a head that a provider’s limit holds back, though that costs no attempt', async () => {
-    const head = await inLine(-2);
-    await inLine(-1);
-    await work('retry', { rate_limited: true });
+  it('waits for a rate-limited head, although the limit costs no attempt', async () => {
+    const head = await addToLine(-2);
+    await addToLine(-1);
+    await attempt('retry', { rate_limited: true });
     expect((await tasks.row(head)).attempts).toBe(0);
     expect(ids(await line().claim())).toEqual([]);
     sql.pass(60);
     expect(ids(await line().claim())).toEqual([head]);
   });
 
-  it('waits for a head whose outcome nobody knows, until that is decided', async () => {
-    const head = await inLine(-2);
-    const next = await inLine(-1);
-    await work('unknown');
+  it('waits for an unknown head until an operator decides', async () => {
+    const head = await addToLine(-2);
+    const next = await addToLine(-1);
+    await attempt('unknown');
     sql.pass(100_000);
     expect(ids(await line().claim())).toEqual([]);
     await database.rpc('resolve_row', { p_queue: 'tasks', p_id: head, p_decision: 'cancelled' });
     expect(ids(await line().claim())).toEqual([next]);
   });
 
-  it('gives the head of a tick that died again, before any other', async () => {
-    const head = await inLine(-2);
-    await inLine(0, { priority: 0 });
+  it('claims the head of a dead tick again before any other row', async () => {
+    const head = await addToLine(-2);
+    await addToLine(0, { priority: 0 });
     await database.sql(`update app.tasks set priority = 0 where id = ${head}`);
     expect(ids(await line().claim())).toEqual([head]);
-    await inLine(-1_000, { priority: 0 });
+    await addToLine(-1_000, { priority: 0 });
     sql.pass(90);
     expect(ids(await line().claim())).toEqual([]);
-    // Some time within base * 4 after the sweep.
+    // The backoff after the sweep is at most base * 4.
     sql.pass(120);
     expect(ids(await line().claim())).toEqual([head]);
   });
 
   it.each([
     ['infinity', 'infinity'],
-    ['nothing', 'null'],
-  ])('says why when the due time of a head that was begun is set to %s', async (_what, due) => {
-    const head = await inLine(-2);
-    await inLine(-1);
-    await work('retry');
+    ['null', 'null'],
+  ])('says why it waits when the due time of a started head is set to %s', async (_case, due) => {
+    const head = await addToLine(-2);
+    await addToLine(-1);
+    await attempt('retry');
     await database.sql(
       `update app.tasks set next_attempt_at = null, due = ${due === 'null' ? 'null' : `'${due}'`} where id = $1`,
       [head],
@@ -138,35 +138,35 @@ describe('a partition that lets one row run at a time', () => {
   it.each([
     ['cancelled', `update app.tasks set status = 'cancelled' where id = $1`],
     ['deleted', 'delete from app.tasks where id = $1'],
-    ['moved to another part', `update app.tasks set lane = 'a' where id = $1`],
-  ])('goes on when a head that waits is %s', async (_what, statement) => {
-    const head = await inLine(-2);
-    const next = await inLine(-1);
-    await work('retry');
+    ['moved to another partition', `update app.tasks set lane = 'a' where id = $1`],
+  ])('continues when a waiting head is %s', async (_case, statement) => {
+    const head = await addToLine(-2);
+    const next = await addToLine(-1);
+    await attempt('retry');
     await database.sql(statement, [head]);
     expect(ids(await line().claim())).toEqual([next]);
   });
 
-  it('goes on when a head that waits has expired', async () => {
-    await inLine(-2, { expires_at: sql.at(30) });
-    const next = await inLine(-1);
-    await work('retry');
+  it('continues when a waiting head has expired', async () => {
+    await addToLine(-2, { expires_at: sql.at(30) });
+    const next = await addToLine(-1);
+    await attempt('retry');
     sql.pass(30);
     expect(ids(await line().claim())).toEqual([next]);
   });
 
-  it('says when the head may go on, and no earlier', async () => {
-    await inLine(-2);
-    await inLine(-1);
-    await work('retry');
+  it('reports the due time of its head as the next one', async () => {
+    await addToLine(-2);
+    await addToLine(-1);
+    await attempt('retry');
     sql.pass(10);
     expect(await line().exchange({ close: true })).toMatchObject({ due: 1, next_due_in_ms: 50_000 });
   });
 
-  it('says why a row waits, and until when', async () => {
-    const head = await inLine(-2);
-    const next = await inLine(-1);
-    await work('retry');
+  it('says why a row waits and until when', async () => {
+    const head = await addToLine(-2);
+    const next = await addToLine(-1);
+    await attempt('retry');
     const explain = (id: string) =>
       database.rpc('explain_row', { p_queue: 'tasks', p_id: id, p_now: sql.now }) as Promise<{
         waits: { kind: string; text: string }[];
@@ -184,11 +184,11 @@ describe('a partition that lets one row run at a time', () => {
   });
 });
 
-describe('a partition that lets three rows run at a time', () => {
-  it('fills up to three, over two ticks', async () => {
+describe('a partition with max_running = 3', () => {
+  it('runs up to three rows over two ticks', async () => {
     await allowTicks(2);
     await database.sql(`update punctual.partitions set max_running = 3 where partition = 'line'`);
-    for (let n = 0; n < 6; n++) await inLine(n - 10);
+    for (let n = 0; n < 6; n++) await addToLine(n - 10);
     const [one, other] = [line(), line()];
     const first = await one.claim(2);
     expect(first.rows).toHaveLength(2);
@@ -211,7 +211,7 @@ describe('the partitions to tick', () => {
       due_seconds: number | null;
     }[];
 
-  it('are those with a due row, the longest not ticked first', async () => {
+  it('are those with a due row, longest without a tick first', async () => {
     for (const lane of ['a', 'b', 'line']) await tasks.add({ lane, due: sql.at(-5) });
     await tasks.add({ lane: 'b', due: sql.at(5) });
     await sql.tick({ queue: 'tasks', partition: 'a' }).exchange();
@@ -223,18 +223,18 @@ describe('the partitions to tick', () => {
     ]);
   });
 
-  it('leave out what is paused, not due, or blocked', async () => {
+  it('leave out paused, not due and blocked ones, but always include one', async () => {
     await database.sql(`update punctual.partitions set paused_at = $1 where partition = 'a'`, [sql.now]);
     await tasks.add({ lane: 'a', due: sql.at(-5) });
     await tasks.add({ lane: 'b', due: sql.at(5) });
-    await inLine(-2);
-    await inLine(-1);
+    await addToLine(-2);
+    await addToLine(-1);
     await line().claim();
-    // Somebody still has to see to rows whose tick died.
+    // One partition is ticked all the same, so that overdue rows are swept.
     expect(await due()).toEqual([{ partition: 'a', due_seconds: null, timeout_seconds: 15 }]);
   });
 
-  it('are one at least, also of a queue that is paused: rows whose tick died there do not look as if they ran', async () => {
+  it('include at least one even if the queue is paused, so that overdue rows are swept', async () => {
     const id = await tasks.add({ due: sql.at(-5) });
     await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
     await database.sql(`update punctual.queues set paused_at = $1 where name = 'tasks'`, [sql.now]);
@@ -244,7 +244,7 @@ describe('the partitions to tick', () => {
     expect((await tasks.row(id)).status).toBe('pending');
   });
 
-  it('keep to their own rows, whatever is in their names', async () => {
+  it('claim only their own rows, whatever characters their names have', async () => {
     const names = [
       's.x',
       't.x',
@@ -277,7 +277,7 @@ describe('the partitions to tick', () => {
     }
   });
 
-  it('is the one that is named, or an error that names those that there are', async () => {
+  it('are the one that is named, and an error lists the existing ones if it is unknown', async () => {
     expect(await due({ p_only: 'b' })).toEqual([{ partition: 'b', timeout_seconds: 15 }]);
     await expect(due({ p_only: 'c' })).rejects.toMatchObject({
       code: 'PT404',
@@ -288,11 +288,11 @@ describe('the partitions to tick', () => {
 });
 
 describe('the figures of partitions', () => {
-  it('tell of each what is due, and why none of its rows may start', async () => {
+  it('give the due rows of each partition and why none of them may start', async () => {
     await tasks.add({ lane: 'a', due: sql.at(-7) });
-    const head = await inLine(-2);
-    await inLine(-1);
-    await work('retry');
+    const head = await addToLine(-2);
+    await addToLine(-1);
+    await attempt('retry');
     const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
       queues: { name: string; partitions: object[]; settings: object }[];
     };
@@ -312,10 +312,10 @@ describe('the figures of partitions', () => {
   });
 });
 
-describe('rows that somebody asks for', () => {
-  const asked = (state: string, limit: number | null = null, partition = 'a') =>
+describe('rows that a tick asks for', () => {
+  const tickFor = (state: string, limit: number | null = null, partition = 'a') =>
     sql.tick({ queue: 'tasks', partition, asked_for: state, asked_limit: limit });
-  const kill = async (lane = 'a') => {
+  const addDead = async (lane = 'a') => {
     const id = await tasks.add({ lane, due: sql.at(-10), max_attempts: 1 });
     const tick = sql.tick({ queue: 'tasks', partition: lane });
     const { rows, claimId } = await tick.claim();
@@ -333,77 +333,77 @@ describe('rows that somebody asks for', () => {
     return id;
   };
 
-  it('come beside a tick that is running, and wait for no lock', async () => {
+  it('are claimed beside a running tick, without waiting for a lock', async () => {
     const [first, second] = [await tasks.add({ due: sql.at(-2) }), await tasks.add({ due: sql.at(-1) })];
     expect(ids(await sql.tick({ queue: 'tasks', partition: 'a' }).claim(1))).toEqual([first]);
-    const reply = await asked('pending').claim();
-    expect(reply.admitted).toBe(true);
-    expect(ids(reply)).toEqual([second]);
+    const response = await tickFor('pending').claim();
+    expect(response.admitted).toBe(true);
+    expect(ids(response)).toEqual([second]);
   });
 
-  it('are no more than were asked for, and due', async () => {
+  it('are due, and no more than asked for', async () => {
     for (let n = 0; n < 3; n++) await tasks.add({ due: sql.at(-n) });
     await tasks.add({ due: sql.at(10) });
-    expect((await asked('pending', 2).claim()).rows).toHaveLength(2);
-    expect((await asked('pending', 9).claim()).rows).toHaveLength(1);
+    expect((await tickFor('pending', 2).claim()).rows).toHaveLength(2);
+    expect((await tickFor('pending', 9).claim()).rows).toHaveLength(1);
   });
 
-  it('dead ones are run once more, the longest dead first, and no due one with them', async () => {
-    const [first, second] = [await kill(), await kill()];
+  it('run once more if they are dead, longest dead first and without due rows', async () => {
+    const [first, second] = [await addDead(), await addDead()];
     await tasks.add({ due: sql.at(-1) });
-    const tick = asked('dead', 1);
-    const reply = await tick.claim();
-    expect(reply.rows).toMatchObject([{ id: first, attempt: 2 }]);
+    const tick = tickFor('dead', 1);
+    const response = await tick.claim();
+    expect(response.rows).toMatchObject([{ id: first, attempt: 2 }]);
     expect(await tasks.row(first)).toMatchObject({ status: 'running', finished_at: null });
-    expect(ids(await asked('dead').claim())).toEqual([second]);
-    await tick.settle([{ id: first, claim_id: reply.claimId, outcome: 'done' }]);
+    expect(ids(await tickFor('dead').claim())).toEqual([second]);
+    await tick.settle([{ id: first, claim_id: response.claimId, outcome: 'done' }]);
     expect(await tasks.row(first)).toMatchObject({ status: 'done', last_error: null });
   });
 
-  it('one that dies again is not run again by the same call, and by the next', async () => {
-    const id = await kill();
-    const tick = asked('dead');
+  it('run once in a tick if they die again, and once more in the next', async () => {
+    const id = await addDead();
+    const tick = tickFor('dead');
     const { claimId } = await tick.claim();
     sql.pass(1);
     const record = { id, claim_id: claimId, outcome: 'retry', error: 'still broken', delay_seconds: 1 };
     expect(ids(await tick.settle([record], { want: 5 }))).toEqual([]);
     expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 2, last_error: 'still broken' });
     sql.pass(1);
-    expect(ids(await asked('dead').claim())).toEqual([id]);
+    expect(ids(await tickFor('dead').claim())).toEqual([id]);
   });
 
-  it('one that had attempts left when it died has one more, and no other', async () => {
+  it('get one more attempt, even if they had several left when they died', async () => {
     const id = await tasks.add({ due: sql.at(-10) });
     const dies = sql.tick({ queue: 'tasks', partition: 'a' });
     await dies.settle([{ id, claim_id: (await dies.claim()).claimId, outcome: 'dead', error: 'no' }], {
       close: true,
     });
     sql.pass(1);
-    const tick = asked('dead');
+    const tick = tickFor('dead');
     const { claimId } = await tick.claim();
     await tick.settle([{ id, claim_id: claimId, outcome: 'retry', error: 'again', delay_seconds: 1 }], {
       close: true,
     });
     expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 2, max_attempts: 2 });
     sql.pass(1);
-    await asked('dead').claim();
+    await tickFor('dead').claim();
     sql.pass(90);
     await sql.tick({ queue: 'tasks', partition: 'a' }).exchange({ want: null });
     expect(await tasks.row(id)).toMatchObject({ status: 'dead', attempts: 3 });
   });
 
-  it('one whose time to be done has passed is not run again, and nobody forgets that time', async () => {
-    const [late, early] = [await kill(), await kill()];
+  it('do not run once expires_at has passed, and keep their expires_at', async () => {
+    const [late, early] = [await addDead(), await addDead()];
     await database.sql(
       'update app.tasks set expires_at = case when id = $1 then $2 else $3 end::timestamptz',
       [late, sql.at(-1), sql.at(60)],
     );
-    expect(ids(await asked('dead').claim())).toEqual([early]);
+    expect(ids(await tickFor('dead').claim())).toEqual([early]);
     expect(new Date((await tasks.row(early)).expires_at).toISOString()).toBe(sql.at(60));
   });
 
-  it('are run once by a slot that is delivered twice, and those that the first delivery did not come to by the second', async () => {
-    const [first, second] = [await kill(), await kill()];
+  it('run once if their slot is delivered twice, and the second delivery runs the rest', async () => {
+    const [first, second] = [await addDead(), await addDead()];
     const slot = sql.at(0);
     const delivery = (limit: number) =>
       sql.tick({ queue: 'tasks', partition: 'a', asked_for: 'dead', asked_limit: limit, slot });
@@ -416,32 +416,32 @@ describe('rows that somebody asks for', () => {
     expect(ids(await delivery(9).claim())).toEqual([second]);
   });
 
-  it('one that was set dead by hand is run again as well', async () => {
+  it('run even if they were set dead by hand', async () => {
     const id = await tasks.add({ due: sql.at(-10), status: 'dead' });
-    expect(ids(await asked('dead').claim())).toEqual([id]);
+    expect(ids(await tickFor('dead').claim())).toEqual([id]);
   });
 
-  it('a dead one of a partition that lets one row run waits for the one that runs', async () => {
-    const dead = await kill('line');
-    await inLine(-1);
+  it('wait for the running row of a blocking partition', async () => {
+    const dead = await addDead('line');
+    await addToLine(-1);
     const tick = line();
     const { rows, claimId } = await tick.claim();
-    expect(ids(await asked('dead', null, 'line').claim())).toEqual([]);
+    expect(ids(await tickFor('dead', null, 'line').claim())).toEqual([]);
     await tick.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }]);
-    expect(ids(await asked('dead', null, 'line').claim())).toEqual([dead]);
-    await inLine(-1);
+    expect(ids(await tickFor('dead', null, 'line').claim())).toEqual([dead]);
+    await addToLine(-1);
     expect(ids(await line().claim())).toEqual([]);
   });
 
-  it('can be asked for only where a row is a row by itself', async () => {
+  it('are refused for direct messages, for enrolments, and for any state but pending and dead', async () => {
     await expect(sql.tick({ asked_for: 'dead' }).claim()).rejects.toThrow(/dm_queue.*cannot be asked for/);
     const enrolments = sql.tick({ queue: 'enrolments', asked_for: 'dead' });
     await expect(enrolments.claim()).rejects.toThrow(/enrolments.*cannot be asked for/);
-    await expect(asked('done').claim()).rejects.toThrow(/cannot be asked for/);
+    await expect(tickFor('done').claim()).rejects.toThrow(/cannot be asked for/);
   });
 
-  it('are no heartbeat of a clock, and are told from its ticks', async () => {
-    await asked('pending').exchange({ close: true });
+  it('do not count as a scheduled tick, and the ledger marks their tick', async () => {
+    await tickFor('pending').exchange({ close: true });
     expect(await database.sql('select asked_for from punctual.ticks')).toEqual([{ asked_for: 'pending' }]);
     expect(await database.sql(`select last_tick_at from punctual.partitions where partition = 'a'`)).toEqual([
       { last_tick_at: null },
@@ -450,7 +450,7 @@ describe('rows that somebody asks for', () => {
 });
 
 describe('results and progress', () => {
-  it('a jsonb column takes the result as it is', async () => {
+  it('a jsonb column stores the result unchanged', async () => {
     const id = await tasks.add({ due: sql.at(-1) });
     const tick = sql.tick({ queue: 'tasks', partition: 'a' });
     const { claimId } = await tick.claim();
@@ -459,22 +459,22 @@ describe('results and progress', () => {
     expect((await tasks.row(id)).answer).toEqual(answer);
   });
 
-  it('progress is written under the row’s claim, and by nobody else', async () => {
+  it('progress is written only under the row’s claim', async () => {
     const id = await tasks.add({ due: sql.at(-1) });
     const tick = sql.tick({ queue: 'tasks', partition: 'a' });
     const { claimId } = await tick.claim();
-    const say = (claim_id: string, progress: unknown) =>
+    const report = (claim_id: string, progress: unknown) =>
       tick.exchange({ outcomes: { progress: [{ id, claim_id, progress }] } });
-    await say(claimId, { percent: 40 });
+    await report(claimId, { percent: 40 });
     expect((await tasks.row(id)).step).toEqual({ percent: 40 });
-    await say(crypto.randomUUID(), { percent: 99 });
+    await report(crypto.randomUUID(), { percent: 99 });
     expect((await tasks.row(id)).step).toEqual({ percent: 40 });
     await tick.settle([{ id, claim_id: claimId, outcome: 'done' }]);
-    await say(claimId, { percent: 50 });
+    await report(claimId, { percent: 50 });
     expect((await tasks.row(id)).step).toEqual({ percent: 40 });
   });
 
-  it('progress that cannot be written does not keep outcomes', async () => {
+  it('progress that cannot be written does not block outcomes', async () => {
     const id = await tasks.add({ due: sql.at(-1) });
     const tick = sql.tick({ queue: 'tasks', partition: 'a' });
     const { claimId } = await tick.claim();
@@ -488,8 +488,8 @@ describe('results and progress', () => {
   });
 });
 
-describe('a queue with accounts that lets two rows run at a time', () => {
-  it('takes no third, whatever number of accounts is ready', async () => {
+describe('a queue with accounts and max_running = 2', () => {
+  it('claims no third row, however many accounts are ready', async () => {
     await database.sql(`update punctual.partitions set max_running = 2 where queue = 'dm_queue'`);
     for (let n = 0; n < 4; n++) await sql.addDm(await sql.addAccount());
     const tick = sql.tick();
@@ -501,7 +501,7 @@ describe('a queue with accounts that lets two rows run at a time', () => {
   });
 });
 
-it('messages of pgmq cannot be made to wait for each other', async () => {
+it('a partition of pgmq cannot limit its running rows', async () => {
   await expect(
     database.sql(`insert into punctual.queues (name, source, table_schema, table_name, id_type, due_column, status_type, pending_word, running_word,
       done_word, dead_word, unknown_word, cancelled_word, delivery) values ('pgmq', 'pgmq', 'p', 'm', 'bigint', 'vt', 'text', 'a', 'b', 'c', 'd', 'e', 'f',
@@ -513,7 +513,7 @@ it('messages of pgmq cannot be made to wait for each other', async () => {
 });
 
 describe('rows whose tick died', () => {
-  it('are due again spread out, each at another time, and later the oftener it happened', async () => {
+  it('are due again at different times, and later after each sweep', async () => {
     for (let n = 0; n < 20; n++) await tasks.add({ due: sql.at(-1) });
     const waits = async () => {
       await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
@@ -535,7 +535,7 @@ describe('rows whose tick died', () => {
     expect((await waits())[19]).toBeGreaterThan(300);
   });
 
-  it('and whose attempts are used up, are dead each at an instant of its own, so that a run of them meets others each time', async () => {
+  it('die at different instants if their attempts are used up, so that each redrive reaches others', async () => {
     for (let n = 0; n < 20; n++) await tasks.add({ due: sql.at(-1), max_attempts: 1 });
     await sql.tick({ queue: 'tasks', partition: 'a' }).claim();
     sql.pass(90);

@@ -23,8 +23,8 @@ beforeEach(async () => {
 
 const day = 86_400;
 const SECRET = 'Quokka-7431';
-const found = (text = SECRET) => findText(database, text);
-const tell = (more: object = {}, provider = 'unipile') =>
+const columnsWith = (text = SECRET) => findText(database, text);
+const receiveReply = (more: object = {}, provider = 'unipile') =>
   talk.reply(
     { provider_account_id: 'us', chat_id: 'chat-eve', recipient: 'eve', body: SECRET, ...more },
     provider,
@@ -33,7 +33,7 @@ const prune = (limit = 1_000) =>
   database.rpc('prune', { p_limit: limit, p_now: sql.now }) as Promise<{ enrolments: number; more: boolean }>;
 
 describe('the text of a message in a connected inbox', () => {
-  const inPlaces = ['receipts.body'];
+  const asReceipt = ['receipts.body'];
   const asReply = ['enrolment_events.text', 'enrolments.last_reply', 'receipts.body'];
 
   async function enrol(person: object, more: object = {}): Promise<string> {
@@ -43,25 +43,22 @@ describe('the text of a message in a connected inbox', () => {
   }
 
   it.each([
-    ['somebody whom we never wrote to', {}],
-    ['one of our own, to such a person', { status: 'sent' }],
-    [
-      'somebody who wrote to an account that is none of ours',
-      { provider_account_id: 'strange', recipient: 'ann' },
-    ],
-    ['somebody who wrote to nobody who is known', { provider_account_id: null, recipient: 'ann' }],
-    ['a group', { recipient: null, chat_id: 'group' }],
-  ])('is kept nowhere where it is of %s', async (_whom, message) => {
+    ['from a person we never wrote to', {}],
+    ['from our own inbox to an unknown person', { status: 'sent' }],
+    ['to an unknown account', { provider_account_id: 'strange', recipient: 'ann' }],
+    ['without an account', { provider_account_id: null, recipient: 'ann' }],
+    ['in a group', { recipient: null, chat_id: 'group' }],
+  ])('is not kept for a message %s', async (_case, message) => {
     await enrol({ recipient: 'ann' });
     await sql.addDm(account, { recipient: 'bob' });
-    await tell(message);
-    expect(await found()).toEqual([]);
-    expect(await found('eve')).toEqual(
+    await receiveReply(message);
+    expect(await columnsWith()).toEqual([]);
+    expect(await columnsWith('eve')).toEqual(
       'recipient' in message ? expect.anything() : ['receipts.chat_id', 'receipts.recipient'],
     );
   });
 
-  it('is kept where the person, the chat, the number or the user id is in a sequence', async () => {
+  it('is kept if the person, chat, number or user id is enrolled in a sequence', async () => {
     const us = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'wa' });
     for (const [person, message, provider] of [
       [{ recipient: 'eve' }, {}, 'unipile'],
@@ -80,40 +77,40 @@ describe('the text of a message in a connected inbox', () => {
       await database.sql('delete from punctual.receipts');
       const id = await enrol(person, { channel: provider === 'unipile' ? 'linkedin' : 'whatsapp' });
       sql.pass(1);
-      await tell(message, provider);
-      expect(await found(), JSON.stringify(person)).toEqual(asReply);
+      await receiveReply(message, provider);
+      expect(await columnsWith(), JSON.stringify(person)).toEqual(asReply);
       expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: SECRET });
       await database.sql('delete from punctual.enrolments');
     }
   });
 
-  it('is kept where a message of ours to the person is open, or was settled within the days of receipts', async () => {
+  it('is kept while a message of ours to the person is open, or was settled within the retention of receipts', async () => {
     const id = await sql.addDm(account, { recipient: 'eve' });
-    await tell();
-    expect(await found()).toEqual(inPlaces);
+    await receiveReply();
+    expect(await columnsWith()).toEqual(asReceipt);
     await sql.drain();
     sql.pass(29 * day);
-    await tell({ message_id: 'second', body: 'Numbat-1' });
-    expect(await found('Numbat-1')).toEqual(inPlaces);
+    await receiveReply({ message_id: 'second', body: 'Numbat-1' });
+    expect(await columnsWith('Numbat-1')).toEqual(asReceipt);
     sql.pass(2 * day);
-    await tell({ message_id: 'third', body: 'Numbat-2' });
-    expect(await found('Numbat-2')).toEqual([]);
+    await receiveReply({ message_id: 'third', body: 'Numbat-2' });
+    expect(await columnsWith('Numbat-2')).toEqual([]);
     expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
   });
 
-  it('is gone where the chat becomes somebody’s later, and the reply stops the sequence all the same', async () => {
+  it('is not kept if the chat is linked to an enrolment later, but the reply still stops the sequence', async () => {
     const id = await enrol({ recipient: 'ann' });
     await talk.advance();
-    await tell({ recipient: 'ann under another name', chat_id: 'chat-ann' });
-    expect(await found()).toEqual([]);
+    await receiveReply({ recipient: 'ann under another name', chat_id: 'chat-ann' });
+    expect(await columnsWith()).toEqual([]);
     await talk.send('done', { result: { provider_message_id: 'm', chat_id: 'chat-ann' } });
     expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: null });
     expect(await talk.send()).toEqual([]);
   });
 });
 
-describe('retention of what an enrolment knows', () => {
-  async function enrolled(name: string, steps = [{ body: 'Hi {{name}}' }]): Promise<string> {
+describe('retention of the data of an enrolment', () => {
+  async function addEnrolment(name: string, steps = [{ body: 'Hi {{name}}' }]): Promise<string> {
     const sequence = await talk.addSequence(steps);
     const [id = ''] = await talk.enrol(sequence, [
       { account_id: account, recipient: `of ${name}`, variables: { name } },
@@ -121,21 +118,21 @@ describe('retention of what an enrolment knows', () => {
     return id;
   }
 
-  it('deletes its variables, last reply and timeline so long after it ended, and nobody is enrolled twice', async () => {
-    const id = await enrolled(SECRET);
+  it('deletes its variables, last reply and timeline enrolment_texts_days after its end, and still prevents a second enrolment', async () => {
+    const id = await addEnrolment(SECRET);
     await talk.advance();
     await talk.send();
-    await tell({ recipient: `of ${SECRET}`, body: 'Numbat' });
+    await receiveReply({ recipient: `of ${SECRET}`, body: 'Numbat' });
     expect(await talk.read(id)).toMatchObject({ phase: 'completed', last_reply: 'Numbat' });
     await database.sql('update punctual.settings set enrolment_texts_days = 40');
     sql.pass(39 * day);
     expect(await prune()).toMatchObject({ enrolments: 0 });
-    expect(await found()).toContain('enrolments.variables');
+    expect(await columnsWith()).toContain('enrolments.variables');
     sql.pass(2 * day);
     expect(await prune()).toMatchObject({ enrolments: 1, more: false });
     expect(await prune()).toMatchObject({ enrolments: 0 });
-    expect(await found()).toEqual(['enrolments.person', 'enrolments.recipient']);
-    expect(await found('Numbat')).toEqual([]);
+    expect(await columnsWith()).toEqual(['enrolments.person', 'enrolments.recipient']);
+    expect(await columnsWith('Numbat')).toEqual([]);
     expect(await talk.read(id)).toMatchObject({
       variables: {},
       timeline: [],
@@ -150,9 +147,9 @@ describe('retention of what an enrolment knows', () => {
     expect(again.rows).toMatchObject([{ id, created: false }]);
   });
 
-  it('leaves those that go on, takes a bounded number at a time, and keeps for ever where it is told so', async () => {
+  it('skips active enrolments, deletes a bounded number at a time, and keeps all of them if enrolment_texts_days is null', async () => {
     for (let n = 0; n < 3; n++) {
-      const id = await enrolled(`${SECRET} ${n}`);
+      const id = await addEnrolment(`${SECRET} ${n}`);
       if (n > 0) await talk.call('stop_enrolment', { p_id: id });
     }
     sql.pass(400 * day);
@@ -166,21 +163,21 @@ describe('retention of what an enrolment knows', () => {
     expect(kept).toEqual([{ variables: { name: `${SECRET} 0` } }, { variables: {} }, { variables: {} }]);
   });
 
-  it('does not let one go on that failed, once what it was to say is gone', async () => {
-    const id = await enrolled(SECRET);
+  it('prevents a failed enrolment from resuming once its texts are deleted', async () => {
+    const id = await addEnrolment(SECRET);
     await talk.advance();
     await talk.send('dead');
     sql.pass(91 * day);
     await prune();
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
 
-    // An answer by webhook is nothing to it, and leaves nothing that retention would not find again.
+    // A later reply does not change the enrolment, and its text is kept only in the receipt.
     await database.sql(`update punctual.enrolments set action = 'remind'`);
     const before = await talk.read(id);
     await sql.addDm(account, { recipient: `of ${SECRET}` });
-    await tell({ recipient: `of ${SECRET}`, body: 'Bilby' });
+    await receiveReply({ recipient: `of ${SECRET}`, body: 'Bilby' });
     expect(await talk.read(id)).toEqual(before);
-    expect(await found('Bilby')).toEqual(['receipts.body']);
+    expect(await columnsWith('Bilby')).toEqual(['receipts.body']);
     await expect(talk.call('take_reply', { p_id: id, p_reply: { body: SECRET } })).rejects.toMatchObject({
       code: 'PT409',
     });
@@ -188,7 +185,7 @@ describe('retention of what an enrolment knows', () => {
 });
 
 describe('forget_person', () => {
-  const who = {
+  const ada = {
     name: 'Wombat Ada',
     number: '+49 151 775533',
     digits: '49151775533',
@@ -200,13 +197,13 @@ describe('forget_person', () => {
     wa = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'wa' });
   });
   const forget = (person: object) => talk.call('forget_person', person);
-  // biome-ignore lint/suspicious/noExplicitAny: whatever test data is
-  const hear = (more: any = {}) =>
+  // biome-ignore lint/suspicious/noExplicitAny: any test data
+  const receiveFromAda = (more: any = {}) =>
     talk.reply(
       {
         provider_account_id: 'wa',
-        recipient: who.digits,
-        user_id: who.user,
+        recipient: ada.digits,
+        user_id: ada.user,
         body: `${SECRET} heard`,
         ...more,
       },
@@ -219,30 +216,30 @@ describe('forget_person', () => {
       { channel: 'whatsapp' },
     );
     const [id = ''] = await talk.enrol(sequence, [
-      { account_id: wa, recipient: who.number, variables: { name: who.name } },
+      { account_id: wa, recipient: ada.number, variables: { name: ada.name } },
     ]);
     return id;
   }
 
-  it('leaves no text, name, number or id of the person in any column, and says what it deleted', async () => {
+  it('leaves no text, name, number or id of the person in any column, and counts the deleted rows', async () => {
     const id = await enrolAda();
     await talk.advance();
     await talk.send();
-    await hear();
+    await receiveFromAda();
     await talk.advance();
     await sql.receive([
       {
         kind: 'status',
         status: 'delivered',
         message_id: 'm-1',
-        recipient: who.digits,
+        recipient: ada.digits,
         provider_account_id: 'wa',
       },
     ]);
     await sql.addDm(wa, {
       channel: 'whatsapp',
       chat_id: null,
-      recipient: who.user,
+      recipient: ada.user,
       body: `${SECRET} direct`,
     });
     await sql.addDm(wa, {
@@ -255,24 +252,24 @@ describe('forget_person', () => {
     await database.sql(
       `update punctual.pace set limited_addressees = jsonb_build_object($1::text, '{"said": "x"}'::jsonb, 'other', '{}'::jsonb)
                          where queue = 'dm_queue'`,
-      [who.number],
+      [ada.number],
     );
-    for (const text of [SECRET, who.name, who.digits, who.number, who.user]) {
-      expect(await found(text), text).not.toEqual([]);
+    for (const text of [SECRET, ada.name, ada.digits, ada.number, ada.user]) {
+      expect(await columnsWith(text), text).not.toEqual([]);
     }
 
-    // By the user id alone: the number is known to be the same person's.
-    const { deleted } = await forget({ p_recipient: who.user });
+    // The user id is enough, because the database knows the number of the same person.
+    const { deleted } = await forget({ p_recipient: ada.user });
     expect(deleted).toEqual({ enrolments: 1, events: 7, messages: 3, receipts: 2, whatsapp_users: 1 });
-    for (const text of [SECRET, who.name, who.digits, who.number, who.user])
-      expect(await found(text), text).toEqual([]);
-    expect(await found('Numbat')).toEqual(['dm_queue.body']);
+    for (const text of [SECRET, ada.name, ada.digits, ada.number, ada.user])
+      expect(await columnsWith(text), text).toEqual([]);
+    expect(await columnsWith('Numbat')).toEqual(['dm_queue.body']);
     expect(
       await database.sql(
         "select limited_addressees from punctual.pace where queue = 'dm_queue' and limited_addressees ? 'other'",
       ),
     ).not.toEqual([]);
-    // That there was something stays.
+    // The rows themselves stay.
     expect(await talk.read(id)).toMatchObject({
       phase: 'stopped',
       sent_steps: 1,
@@ -289,58 +286,65 @@ describe('forget_person', () => {
       { status: 'cancelled', provider_message_id: null },
     ]);
     expect(await talk.send()).toEqual([]);
-    expect((await forget({ p_recipient: who.user })).deleted).toEqual({
+    expect((await forget({ p_recipient: ada.user })).deleted).toEqual({
       enrolments: 0,
       events: 0,
       messages: 0,
       receipts: 0,
       whatsapp_users: 0,
     });
-    // Told again by the provider, it is nothing new.
     expect(await talk.call('list_replies', {})).toEqual({ items: [], next: null });
   });
 
   it.each([
     ['sending', undefined],
     ['unknown', 'unknown'],
-  ])('ends what is under way, and deletes nothing as long as a message is %s', async (status, outcome) => {
-    const id = await enrolAda();
-    await talk.advance();
-    const { messages, tick } = await talk.claim();
-    const [message = { id: '', claim_id: '' }] = messages;
-    const settle = (word: string) =>
-      tick.settle(
-        [
-          {
-            id: message.id,
-            claim_id: message.claim_id,
-            outcome: word,
-            error: 'e',
-            result: { provider_message_id: 'm' },
-          },
-        ],
-        { close: true },
-      );
-    if (outcome) await settle(outcome);
-    const waiting = await sql.addDm(wa, { channel: 'whatsapp', recipient: who.digits });
-    expect(await forget({ p_recipient: who.number })).toEqual({ in_flight: { [status]: [message.id] } });
-    expect(await talk.read(id)).toMatchObject({ phase: 'stopped', variables: { name: who.name } });
-    expect(await sql.dm(waiting)).toMatchObject({ status: 'cancelled' });
-    if (outcome) await sql.resolve(message.id, 'failed');
-    else await settle('done');
-    expect(await forget({ p_recipient: who.number })).toMatchObject({
-      deleted: { enrolments: 1, messages: 2 },
-    });
-    expect(await found(who.name)).toEqual([]);
-  });
+  ])(
+    'stops enrolments and cancels pending messages, but deletes nothing while a message is %s',
+    async (status, outcome) => {
+      const id = await enrolAda();
+      await talk.advance();
+      const { messages, tick } = await talk.claim();
+      const [message = { id: '', claim_id: '' }] = messages;
+      const settle = (word: string) =>
+        tick.settle(
+          [
+            {
+              id: message.id,
+              claim_id: message.claim_id,
+              outcome: word,
+              error: 'e',
+              result: { provider_message_id: 'm' },
+            },
+          ],
+          { close: true },
+        );
+      if (outcome) await settle(outcome);
+      const waiting = await sql.addDm(wa, { channel: 'whatsapp', recipient: ada.digits });
+      expect(await forget({ p_recipient: ada.number })).toEqual({ in_flight: { [status]: [message.id] } });
+      expect(await talk.read(id)).toMatchObject({ phase: 'stopped', variables: { name: ada.name } });
+      expect(await sql.dm(waiting)).toMatchObject({ status: 'cancelled' });
+      if (outcome) await sql.resolve(message.id, 'failed');
+      else await settle('done');
+      expect(await forget({ p_recipient: ada.number })).toMatchObject({
+        deleted: { enrolments: 1, messages: 2 },
+      });
+      expect(await columnsWith(ada.name)).toEqual([]);
+    },
+  );
 
-  it('forgets of one account only, where one is named, and follows a chat to the person', async () => {
+  it('covers only the account that is named, if any, and follows a chat to the person', async () => {
     const other = await sql.addAccount({ provider_account_id: 'other' });
-    for (const of of [account, other]) {
-      await sql.addDm(of, { recipient: 'ACoEve', chat_id: 'chat-eve', body: SECRET });
-      await sql.addDm(of, { recipient: 'ACoEve', chat_id: 'later', body: 'by person', send_at: sql.at(day) });
-      // From the first chat to the person, and on to the other chat.
-      await sql.addDm(of, { chat_id: 'later', body: `${SECRET} too`, send_at: sql.at(day) });
+    for (const sender of [account, other]) {
+      await sql.addDm(sender, { recipient: 'ACoEve', chat_id: 'chat-eve', body: SECRET });
+      await sql.addDm(sender, {
+        recipient: 'ACoEve',
+        chat_id: 'later',
+        body: 'by person',
+        send_at: sql.at(day),
+      });
+      // The first chat leads to the person, and the person to the other chat.
+      await sql.addDm(sender, { chat_id: 'later', body: `${SECRET} too`, send_at: sql.at(day) });
     }
     expect(await forget({ p_account_id: account, p_chat_id: 'chat-eve' })).toMatchObject({
       deleted: { messages: 3 },
@@ -352,15 +356,15 @@ describe('forget_person', () => {
       { account_id: other, recipient: 'ACoEve' },
     ]);
     await forget({ p_chat_id: 'chat-eve' });
-    for (const text of ['eve', SECRET, 'later']) expect(await found(text), text).toEqual([]);
+    for (const text of ['eve', SECRET, 'later']) expect(await columnsWith(text), text).toEqual([]);
   });
 
-  it('keeps a late word about the person’s messages from bringing a sequence back', async () => {
+  it('prevents a late receipt from resuming the sequence', async () => {
     const id = await enrolAda();
     await talk.advance();
     await talk.send('dead');
     const [message] = await talk.messages(id);
-    await forget({ p_recipient: who.number });
+    await forget({ p_recipient: ada.number });
     const [{ claim_id }] = await database.sql('select claim_id from punctual.dm_queue');
     await sql.receive([
       {
@@ -372,33 +376,33 @@ describe('forget_person', () => {
         reference: `dm_queue/${(message as unknown as { id: string }).id}/${claim_id}`,
       },
     ]);
-    await forget({ p_recipient: who.number });
+    await forget({ p_recipient: ada.number });
     await sql.tick().exchange({ want: 5, close: true });
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
     expect(await talk.advance()).toEqual({});
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
   });
 
-  it('empties what webhooks told of messages to the person, whatever number they name', async () => {
-    const id = await sql.addDm(wa, { channel: 'whatsapp', chat_id: null, recipient: who.digits });
+  it('clears the receipts of messages to the person, whatever number they name', async () => {
+    const id = await sql.addDm(wa, { channel: 'whatsapp', chat_id: null, recipient: ada.digits });
     await sql.drain('done', { result: { provider_message_id: 'wamid.1' } });
-    const told = { kind: 'status', provider_account_id: 'wa', recipient: '5215512345678' };
+    const receipt = { kind: 'status', provider_account_id: 'wa', recipient: '5215512345678' };
     await sql.receive([
-      { ...told, status: 'delivered', message_id: 'wamid.1' },
-      { ...told, status: 'failed', message_id: 'wamid.0', reference: `dm_queue/${id}/an earlier claim` },
-      { ...told, status: 'sent', message_id: 'wamid.2' },
+      { ...receipt, status: 'delivered', message_id: 'wamid.1' },
+      { ...receipt, status: 'failed', message_id: 'wamid.0', reference: `dm_queue/${id}/an earlier claim` },
+      { ...receipt, status: 'sent', message_id: 'wamid.2' },
     ]);
-    expect(await forget({ p_recipient: who.number })).toMatchObject({ deleted: { receipts: 2 } });
+    expect(await forget({ p_recipient: ada.number })).toMatchObject({ deleted: { receipts: 2 } });
     expect(
       await database.sql('select message_id from punctual.receipts where recipient is not null'),
     ).toEqual([{ message_id: 'wamid.2' }]);
   });
 
-  it('reads no more of receipts, messages and enrolments than what is the person’s', async () => {
+  it('reads little more than the person’s own receipts, messages and enrolments', async () => {
     const id = await enrolAda();
     await talk.advance();
     await talk.send();
-    await hear();
+    await receiveFromAda();
     const { sequence_id } = await talk.read(id);
     await database.sql(
       `insert into punctual.receipts (provider, kind, status, message_id, queue, row_id, provider_account_id, chat_id, recipient, received_at)
@@ -425,13 +429,13 @@ describe('forget_person', () => {
        select o.relid::regclass as relation, (
                 select t.seq_tup_read + t.idx_tup_fetch from pg_stat_xact_user_tables t where t.relid = o.relid) - o.reads as read
          from forgotten f cross join unnest(f.relids, f.reads) o (relid, reads) where f.answer ? 'deleted'`,
-      [who.number],
+      [ada.number],
     );
     expect(rows).toHaveLength(3);
     for (const { relation, read } of rows) expect(Number(read), relation).toBeLessThan(100);
   });
 
-  it('refuses nobody, and an account that is not there', async () => {
+  it('refuses a call without a person, and an unknown account', async () => {
     await expect(forget({})).rejects.toMatchObject({ code: '22023' });
     await expect(forget({ p_account_id: crypto.randomUUID(), p_recipient: 'x' })).rejects.toMatchObject({
       code: 'PT404',

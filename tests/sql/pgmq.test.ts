@@ -44,7 +44,7 @@ const setAside = () => database.sql('select * from punctual.set_aside_messages o
 const tick = (changes: object = {}) => sql.tick({ queue: 'pgmq', partition: 'orders', ...changes });
 const change = (set: string) => database.sql(`update punctual.queues set ${set} where name = 'pgmq'`);
 
-/** pgmq goes by the database's clock: time passes for it by moving what it has written. */
+/** Lets time pass. pgmq reads the database's clock, so its stored times move back instead. */
 async function pass(seconds: number) {
   sql.pass(seconds);
   for (const { queue_name } of await database.sql('select * from pgmq.list_queues()')) {
@@ -52,15 +52,15 @@ async function pass(seconds: number) {
   }
 }
 
-/** One message under a claim. */
-async function running(message?: unknown) {
+/** Sends one message and claims it. */
+async function sendAndClaim(message?: unknown) {
   const id = await send(message);
   const one = tick();
   const { claimId, rows } = await one.claim();
   return { id, claim_id: claimId, attempt: rows.at(-1)?.attempt, tick: one };
 }
 
-/** The calls of the service role: over REST it is who calls; the embedded database has to be told. */
+/** Runs the calls as the service role. Over REST it is the caller anyway; the embedded database needs `set role`. */
 async function asServiceRole<T>(calls: () => Promise<T>): Promise<T> {
   if (process.env.STACK_POSTGRES) return calls();
   await database.sql('set role service_role');
@@ -92,7 +92,7 @@ describe('add_message_queue', () => {
     ]);
   });
 
-  it('run again says anew what the job is, and leaves settings as they are', async () => {
+  it('run again changes the job and keeps the settings', async () => {
     await add('orders', `, p_settings => '{"batch_limit": 7, "max_attempts": 2}'`);
     await change('concurrency = 9');
     await add('orders', `, 'place-order'`);
@@ -107,7 +107,7 @@ describe('add_message_queue', () => {
     ]);
   });
 
-  it('takes a name in any case for the one queue that pgmq has of it', async () => {
+  it('accepts a name in any case, because pgmq has one queue of that name', async () => {
     await create('MixedCase');
     await add('mixedcase');
     await add('MIXEDCASE');
@@ -118,21 +118,21 @@ describe('add_message_queue', () => {
     expect((await tick({ partition: 'MixedCase' }).claim()).rows).toMatchObject([{ id: 'MixedCase:1' }]);
   });
 
-  it('without the extension it says how to turn it on', async () => {
+  it('says how to enable a missing extension', async () => {
     expect(await without('pgmq', () => refusal(add('orders')))).toMatchObject({
       message: 'add_message_queue: the extension pgmq is not turned on',
       hint: "In Supabase's dashboard: Integrations, Queues, Enable. Elsewhere: create extension pgmq;",
     });
   });
 
-  it('without the queue it says how to make it', async () => {
+  it('says how to create a missing queue', async () => {
     expect(await refusal(add('others'))).toMatchObject({
       message: 'add_message_queue: there is no pgmq queue "others"',
       hint: "Create it in the dashboard, or: select pgmq.create('others');",
     });
   });
 
-  it('refuses a name by which its messages could not be asked for over HTTP', async () => {
+  it('refuses a name that cannot be called over HTTP', async () => {
     await create('my orders');
     const refused = await refusal(add('my orders'));
     await database.sql(`select pgmq.drop_queue('my orders')`);
@@ -141,7 +141,7 @@ describe('add_message_queue', () => {
     });
   });
 
-  it('refuses a partitioned queue, which cannot be had without another extension', async () => {
+  it('refuses a partitioned queue, which needs another extension', async () => {
     await database.sql(`create table pgmq.q_parted (like pgmq.q_orders) partition by range (msg_id)`);
     await database.sql(`create table pgmq.a_parted (like pgmq.a_orders) partition by range (msg_id)`);
     const refused = await refusal(add('parted'));
@@ -170,13 +170,13 @@ describe('add_message_queue', () => {
     expect(await database.sql(`select name from punctual.queues where source = 'pgmq'`)).toEqual([]);
   });
 
-  it('refuses later, too, to let only so many messages run: pgmq says which is next', async () => {
+  it('refuses max_running later too, because pgmq chooses the next message', async () => {
     await add('orders');
     const set = database.sql(`update punctual.partitions set max_running = 1 where queue = 'pgmq'`);
     expect((await refusal(set))?.message).toMatch(/violates check constraint/);
   });
 
-  it('leaves alone a table of somebody’s that is the queue "pgmq" already', async () => {
+  it('refuses to replace an existing queue "pgmq" that has a table of its own', async () => {
     await database.sql('create table public.theirs (id bigint primary key, at timestamptz)');
     await database.sql(`select punctual.add_queue('pgmq', 'public.theirs', 'at', 'at-least-once')`);
     const refused = await refusal(add('orders'));
@@ -186,7 +186,7 @@ describe('add_message_queue', () => {
     );
   });
 
-  it('gives the service role that queue, and neither the others nor this function', async () => {
+  it('grants the service role that queue, but no other queue and not this function', async () => {
     await create('private');
     await add('orders');
     const may = (table: string) =>
@@ -202,7 +202,7 @@ describe('add_message_queue', () => {
         `select has_function_privilege('service_role', 'punctual.add_message_queue(text, text, text, jsonb)', 'execute') as may`,
       ),
     ).toEqual([{ may: false }]);
-    // And what it was given does for all that a tick does.
+    // The grants are enough for a tick and for the stats.
     await asServiceRole(async () => {
       const { rows, claimId } = await tick().claim();
       expect(rows).toEqual([]);
@@ -215,7 +215,7 @@ describe('add_message_queue', () => {
 describe('a claim', () => {
   beforeEach(() => add('orders', `, 'place-order'`));
 
-  it('reads messages in pgmq’s order, with all that a handler needs, and hides them for its lease', async () => {
+  it('reads messages in pgmq’s order with the fields that a handler needs, and hides them for its lease', async () => {
     await send({ n: 1 });
     await send({ n: 2 });
     await send({ n: 3 });
@@ -245,7 +245,7 @@ describe('a claim', () => {
     expect(await database.sql(`select msg_id from pgmq.read('orders', 30, 10)`)).toEqual([{ msg_id: 3 }]);
   });
 
-  it('hides a message for a limit that is longer than the lease, whatever pgmq rounds', async () => {
+  it('hides a message for a limit that is longer than the lease, however pgmq rounds', async () => {
     await send();
     const before = Date.now();
     await tick({ limit_seconds: 300.5 }).claim();
@@ -253,7 +253,7 @@ describe('a claim', () => {
     expect(Date.parse(vt) - before).toBeGreaterThanOrEqual(330_500);
   });
 
-  it('leaves a delayed message until it is visible, and says when that will be', async () => {
+  it('leaves a delayed message until it is visible, and returns when that is', async () => {
     await send({}, 'orders', 40);
     const first = await tick().exchange({ want: 5, close: true });
     expect(first.rows).toEqual([]);
@@ -263,12 +263,12 @@ describe('a claim', () => {
     expect((await tick().claim()).rows).toHaveLength(1);
   });
 
-  it('does not count a message that is being handled as the next that falls due', async () => {
-    const { tick: one } = await running();
+  it('does not count a running message as the next due one', async () => {
+    const { tick: one } = await sendAndClaim();
     expect(await one.close()).toMatchObject({ due: 0, next_due_in_ms: null });
   });
 
-  it('sent again after a lost answer gives the same messages, and reads none twice', async () => {
+  it('repeated after a lost response returns the same messages, and reads none twice', async () => {
     await send();
     const one = tick();
     const first = await one.exchange({ seq: 1, want: 5 });
@@ -282,13 +282,13 @@ describe('a claim', () => {
     const one = tick();
     const { rows, claimId } = await one.claim();
     const records = rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'release' }));
-    const reply = await one.exchange({ outcomes: { records }, want: 5 });
-    expect(reply.settled).toMatchObject({ released: 1 });
-    expect(reply.rows).toMatchObject([{ id: 'orders:1', attempt: 1 }]);
+    const response = await one.exchange({ outcomes: { records }, want: 5 });
+    expect(response.settled).toMatchObject({ released: 1 });
+    expect(response.rows).toMatchObject([{ id: 'orders:1', attempt: 1 }]);
     expect(await queued()).toMatchObject([{ read_ct: 2 }]);
   });
 
-  it('leaves what another consumer has read, until its time is over', async () => {
+  it('leaves a message that another consumer has read until it is visible again', async () => {
     await send();
     await database.sql(`select * from pgmq.read('orders', 30, 10)`);
     expect((await tick().claim()).rows).toEqual([]);
@@ -303,7 +303,7 @@ describe('a claim', () => {
     expect(await queued()).toMatchObject([{ read_ct: 0 }]);
   });
 
-  it('of a partition that somebody wrote by hand says what to run', async () => {
+  it('in a partition that was inserted by hand says which function to run', async () => {
     await create('by_hand');
     await database.sql(`insert into punctual.partitions (queue, partition) values ('pgmq', 'by_hand')`);
     expect(await refusal(tick({ partition: 'by_hand' }).claim())).toMatchObject({
@@ -316,23 +316,23 @@ describe('a claim', () => {
 describe('an outcome', () => {
   beforeEach(() => add('orders'));
 
-  it('done: the message is archived', async () => {
-    const { id, claim_id, tick: one } = await running({ name: 'x', payload: 7 });
+  it('done archives the message', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim({ name: 'x', payload: 7 });
     const { settled } = await one.exchange({ outcomes: { done: [{ claim_id, ids: [id] }] } });
     expect(settled).toMatchObject({ done: 1, lost: 0, exceptions: [] });
     expect(await queued()).toEqual([]);
     expect(await archived()).toMatchObject([{ msg_id: 1, message: { name: 'x', payload: 7 } }]);
   });
 
-  it('done, where the queue says delete: it is deleted', async () => {
+  it('done deletes the message if on_done is delete', async () => {
     await add('orders', `, p_on_done => 'delete'`);
-    const { id, claim_id, tick: one } = await running();
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'done' }]);
     expect([await queued(), await archived()]).toEqual([[], []]);
   });
 
-  it('retry: visible again after its delay, with the attempt counted', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('retry shows the message again after its delay, and counts the attempt', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     const { settled } = await one.settle([
       { id, claim_id, outcome: 'retry', error: 'no connection', delay_seconds: 39.5 },
     ]);
@@ -344,7 +344,7 @@ describe('an outcome', () => {
     expect(await sql.history(id)).toEqual([['retry', 'no connection']]);
   });
 
-  it('retry of the last attempt: set aside with its text and its reason, out of pgmq’s queue and not in its archive', async () => {
+  it('retry of the last attempt sets the message aside with its content and the error, outside pgmq’s queue and archive', async () => {
     await change('max_attempts = 1');
     await database.sql(`select pgmq.send('orders', '{"n": 1}'::jsonb, '{"from": "shop"}'::jsonb)`);
     const one = tick();
@@ -377,16 +377,16 @@ describe('an outcome', () => {
     expect(await sql.history('orders:1')).toEqual([['dead', 'no connection']]);
   });
 
-  it('max_attempts of the message queue goes before the registry’s', async () => {
+  it('retry uses max_attempts of the message queue before the registry’s', async () => {
     await add('orders', `, p_settings => '{"max_attempts": 1}'`);
-    const { id, claim_id, tick: one } = await running();
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 9 }]);
     expect(await setAside()).toHaveLength(1);
   });
 
-  it('retry after a provider’s limit, and release: no attempt is counted, though pgmq has counted the read', async () => {
+  it('retry after a rate limit, or release, counts no attempt, although pgmq counts the read', async () => {
     await change('max_attempts = 1');
-    const { id, claim_id, tick: one } = await running();
+    const { id, claim_id, tick: one } = await sendAndClaim();
     const limited = { outcome: 'retry', error: 'too many', delay_seconds: 30, rate_limited: true };
     const { settled } = await one.settle([{ id, claim_id, ...limited }]);
     expect(settled).toMatchObject({ retried: 1, limited: 1 });
@@ -398,22 +398,22 @@ describe('an outcome', () => {
     expect(released.rows).toMatchObject([{ id, attempt: 1, row: { read_ct: 3 } }]);
   });
 
-  it.each(['dead', 'unknown'])('%s: set aside at once', async (outcome) => {
-    const { id, claim_id, tick: one } = await running();
+  it.each(['dead', 'unknown'])('%s sets the message aside at once', async (outcome) => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     const { settled } = await one.settle([{ id, claim_id, outcome, error: 'so it was' }]);
     expect(settled).toMatchObject({ dead: 1, unknown: 0 });
     expect(await setAside()).toMatchObject([{ last_error: 'so it was' }]);
   });
 
-  it('again: visible after its time, with attempts from the beginning', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('again shows the message after its delay, and counts attempts from the beginning', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'again', delay_seconds: 60 }]);
     await pass(60);
     expect((await tick().claim()).rows).toMatchObject([{ id, attempt: 1 }]);
   });
 
-  it('told twice is `already`, and done once', async () => {
-    for (const [outcome, told] of [
+  it('settled twice is applied once, and counts as `already` the second time', async () => {
+    for (const [outcome, applied] of [
       ['done', 'done'],
       ['retry', 'retry'],
       ['dead', 'dead'],
@@ -421,19 +421,19 @@ describe('an outcome', () => {
       ['again', 'again'],
       ['unknown', 'dead'],
     ] as const) {
-      const { id, claim_id, tick: one } = await running();
+      const { id, claim_id, tick: one } = await sendAndClaim();
       const record = { id, claim_id, outcome, error: 'e', delay_seconds: 9_000 };
       await one.settle([record]);
       const before = [await queued(), await archived(), await setAside()];
       const { settled } = await one.settle([record]);
-      expect(settled).toMatchObject({ lost: 0, exceptions: [{ id, verdict: 'already', outcome: told }] });
+      expect(settled).toMatchObject({ lost: 0, exceptions: [{ id, verdict: 'already', outcome: applied }] });
       expect([await queued(), await archived(), await setAside()]).toEqual(before);
       await database.sql('delete from pgmq.q_orders');
     }
   });
 
-  it('of a message of no form that is known here is lost, and takes no other with it', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('for a malformed or unknown id is lost, and does not affect the others', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     const records = [id, 'orders', 'orders:99', 'orders:x', '99999999999999999999'].map((row) => ({
       id: row,
       claim_id,
@@ -445,11 +445,11 @@ describe('an outcome', () => {
   });
 });
 
-describe('a worker that is late', () => {
+describe('a late worker', () => {
   beforeEach(() => add('orders'));
 
-  it('whose message was read again since: lost, and nothing is archived', async () => {
-    const { id, claim_id, tick: late } = await running();
+  it('loses its outcome if the message was read again since, and nothing is archived', async () => {
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await pass(91);
     await tick().claim(); // sweeps; the message is visible after its backoff
     await pass(120);
@@ -467,9 +467,9 @@ describe('a worker that is late', () => {
     expect(Date.parse(message.vt) - Date.now()).toBeGreaterThan(80_000);
   });
 
-  it('whose message nobody has taken since: its `done` counts, before a sweep and after', async () => {
+  it('may settle `done` before and after a sweep if no tick has claimed the message since', async () => {
     for (const isSwept of [false, true]) {
-      const { id, claim_id, tick: late } = await running();
+      const { id, claim_id, tick: late } = await sendAndClaim();
       await pass(91);
       if (isSwept) expect((await tick().claim()).swept).toBe(1);
       const { settled } = await late.settle([{ id, claim_id, outcome: 'done' }]);
@@ -479,8 +479,8 @@ describe('a worker that is late', () => {
     expect(await archived()).toHaveLength(2);
   });
 
-  it('whose message was swept: its failure is counted already', async () => {
-    const { id, claim_id, tick: late } = await running();
+  it('loses its failure if the message was swept, because the sweep counted it', async () => {
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await pass(91);
     await tick().claim();
     const [before] = await queued();
@@ -491,9 +491,9 @@ describe('a worker that is late', () => {
     expect(await queued()).toEqual([before]);
   });
 
-  it('whose message was set aside meanwhile: its `done` is the truth, and the message is archived', async () => {
+  it('may settle `done` for a message that was set aside meanwhile, which archives it', async () => {
     await change('max_attempts = 1');
-    const { id, claim_id, tick: late } = await running();
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await pass(91);
     await tick().claim();
     expect(await setAside()).toHaveLength(1);
@@ -503,8 +503,8 @@ describe('a worker that is late', () => {
     expect(await archived()).toMatchObject([{ msg_id: 1 }]);
   });
 
-  it('whose queue was dropped and made anew meanwhile: the message that has its number now is not taken for it', async () => {
-    const { id, claim_id, tick: late } = await running();
+  it('never settles the message that has its id in a queue recreated meanwhile', async () => {
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await late.settle([{ id, claim_id, outcome: 'dead', error: 'no' }]);
     await database.sql(`select pgmq.drop_queue('orders')`);
     await create('orders');
@@ -518,9 +518,9 @@ describe('a worker that is late', () => {
     expect(await setAside()).toHaveLength(1);
   });
 
-  it('whose message somebody threw away meanwhile: it stays thrown away', async () => {
+  it('cannot settle a message that an operator cancelled meanwhile', async () => {
     await change('max_attempts = 1');
-    const { id, claim_id, tick: late } = await running();
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await pass(91);
     await tick().claim();
     await database.rpc('resolve_row', { p_queue: 'pgmq', p_id: id, p_decision: 'cancelled' });
@@ -532,8 +532,8 @@ describe('a worker that is late', () => {
 describe('another consumer of the same pgmq queue', () => {
   beforeEach(() => add('orders'));
 
-  it('that reads a message after our lease keeps it: a late outcome is lost, and no sweep shows it early', async () => {
-    const { id, claim_id, tick: late } = await running();
+  it('keeps a message that it reads after our lease: a late outcome is lost, and no sweep shows the message early', async () => {
+    const { id, claim_id, tick: late } = await sendAndClaim();
     await pass(92);
     expect(await database.sql(`select msg_id from pgmq.read('orders', 500, 1)`)).toEqual([{ msg_id: 1 }]);
     const before = await queued();
@@ -547,9 +547,9 @@ describe('another consumer of the same pgmq queue', () => {
     expect([await archived(), await setAside()]).toEqual([[], []]);
   });
 
-  it('that takes a message out under our lease: our outcome is lost, and the sweep forgets it', async () => {
+  it('may remove a message under our lease: our outcome is lost, and the sweep deletes its record', async () => {
     for (const take of ['delete', 'archive']) {
-      const { id, claim_id, tick: one } = await running();
+      const { id, claim_id, tick: one } = await sendAndClaim();
       await database.sql(`select pgmq.${take}('orders', $1::bigint)`, [id.split(':')[1]]);
       for (const outcome of ['done', 'retry', 'dead', 'release']) {
         const { settled } = await one.settle([{ id, claim_id, outcome, error: 'e', delay_seconds: 0 }]);
@@ -563,8 +563,8 @@ describe('another consumer of the same pgmq queue', () => {
     expect(await setAside()).toEqual([]);
   });
 
-  it('that reads between our attempts takes none of them away', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('uses up none of our attempts when it reads between them', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
     await pass(1);
     await database.sql(`select * from pgmq.read('orders', 10, 1)`);
@@ -573,22 +573,22 @@ describe('another consumer of the same pgmq queue', () => {
   });
 });
 
-describe('a process that was killed', () => {
+describe('a killed process', () => {
   beforeEach(() => add('orders'));
 
-  /** A tick that takes what there is, and is never heard of again. Answers the attempts by id. */
-  async function killed(): Promise<Record<string, number>> {
+  /** Claims the visible messages in a tick and lets its lease pass. Returns the attempts by id. */
+  async function claimAndDie(): Promise<Record<string, number>> {
     const { rows } = await tick().claim();
     await pass(91);
     return Object.fromEntries(rows.map((row) => [row.id, row.attempt]));
   }
 
-  it('costs an attempt; after the last the message is set aside with the reason, and is never read again', async () => {
+  it('costs an attempt, and after the last one the message is set aside with the reason and never read again', async () => {
     await change('max_attempts = 3, backoff_base_seconds = 1, backoff_cap_seconds = 1');
     const id = await send({ n: 1 });
     const attempts: (number | undefined)[] = [];
     for (let kill = 0; kill < 6; kill++) {
-      attempts.push((await killed())[id]);
+      attempts.push((await claimAndDie())[id]);
       await tick().claim();
       await pass(1);
     }
@@ -599,9 +599,9 @@ describe('a process that was killed', () => {
     ]);
   });
 
-  it('its messages are visible again after a backoff of each one’s own, which grows', async () => {
+  it('leaves messages that are visible again after a growing backoff, different for each', async () => {
     for (let n = 0; n < 20; n++) await send();
-    await killed();
+    await claimAndDie();
     expect(await tick().claim()).toMatchObject({ swept: 20 });
     const waits = async () =>
       (
@@ -613,17 +613,17 @@ describe('a process that was killed', () => {
     expect(Math.max(...first)).toBeLessThanOrEqual(120);
     expect(new Set(first).size).toBeGreaterThan(12);
     await pass(120);
-    await killed();
+    await claimAndDie();
     await tick().claim();
     const second = await waits();
     expect(Math.max(...second)).toBeGreaterThan(120);
     expect(Math.max(...second)).toBeLessThanOrEqual(480);
   });
 
-  it('a message that no sweep has come to yet is not given to a fourth process after three', async () => {
+  it('costs an attempt before any sweep: after three of them a fourth claim gets nothing', async () => {
     await change('max_attempts = 3');
     const id = await send();
-    // What the exchange does, without its sweep.
+    // Claims as an exchange does, without its sweep.
     const claim = async () => {
       const [{ rows }] = await database.sql(
         `select punctual.claim_messages(q, 'orders', gen_random_uuid(), 5, $1::timestamptz + interval '90 seconds', $1) as rows
@@ -638,7 +638,7 @@ describe('a process that was killed', () => {
     expect(await sql.history(id)).toEqual([['swept', 'the tick died while this message was being handled']]);
   });
 
-  it('sweeps two hundred at a time', async () => {
+  it('has its messages swept 200 at a time', async () => {
     await change('batch_limit = null');
     await database.sql(`select pgmq.send_batch('orders', array_fill('{}'::jsonb, '{250}'))`);
     await tick().claim(250);
@@ -647,11 +647,11 @@ describe('a process that was killed', () => {
   });
 });
 
-describe('lines about messages', () => {
+describe('records of messages', () => {
   beforeEach(() => add('orders'));
 
-  it('are kept for an hour after the end, for whoever tells it twice', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('are kept for 1 hour after the end, for an outcome that is settled twice', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     const record = { id, claim_id, outcome: 'done' };
     await one.settle([record]);
     await pass(3_599);
@@ -662,8 +662,8 @@ describe('lines about messages', () => {
     expect(await database.sql('select * from punctual.messages')).toEqual([]);
   });
 
-  it('say nothing of a queue that was dropped and made anew, whose messages count from 1 again', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('do not apply to a recreated queue, whose message ids start at 1 again', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 0 }]);
     await database.sql(`select pgmq.drop_queue('orders')`);
     await create('orders');
@@ -691,19 +691,19 @@ describe('operators', () => {
       p_note: 'as agreed',
       p_now: sql.now,
     });
-  /** One message in each state: done, set aside, running, delayed. */
-  async function oneOfEach() {
-    const ended = await running({ n: 'done' });
+  /** Adds one message in each state: done, set aside, running, delayed. Returns their ids. */
+  async function addOneOfEach() {
+    const ended = await sendAndClaim({ n: 'done' });
     await ended.tick.settle([{ id: ended.id, claim_id: ended.claim_id, outcome: 'done' }]);
-    const dead = await running({ n: 'dead' });
+    const dead = await sendAndClaim({ n: 'dead' });
     await dead.tick.settle([{ id: dead.id, claim_id: dead.claim_id, outcome: 'dead', error: 'so it was' }]);
-    const busy = await running({ n: 'busy' });
+    const busy = await sendAndClaim({ n: 'busy' });
     const later = await send({ n: 'later' }, 'orders', 60);
     return { done: ended.id, dead: dead.id, running: busy.id, pending: later };
   }
 
-  it('see every message in its state, counted and listed', async () => {
-    const ids = await oneOfEach();
+  it('see every message counted and listed under its state', async () => {
+    const ids = await addOneOfEach();
     const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
       queues: { name: string; states: Record<string, { count: number }> }[];
     };
@@ -740,32 +740,32 @@ describe('operators', () => {
     expect(await list('set_aside')).toHaveLength(1);
   });
 
-  it('see them page by page, over all queues', async () => {
+  it('see messages page by page, across all queues', async () => {
     await create('mails');
     await add('mails', `, 'place-order'`);
     for (const name of ['orders', 'mails', 'orders', 'mails', 'orders']) await send({ n: 1 }, name, 60);
     for (let n = 0; n < 3; n++) {
-      const { id, claim_id, tick } = await running({ n: 'dead' });
+      const { id, claim_id, tick } = await sendAndClaim({ n: 'dead' });
       await tick.settle([{ id, claim_id, outcome: 'dead', error: 'e' }]);
     }
-    for (const [state, many] of [
+    for (const [state, count] of [
       ['pending', 5],
       ['set_aside', 3],
     ] as const) {
       const all = (await list(state)).map(({ id }: { id: string }) => id);
-      expect(all).toHaveLength(many);
+      expect(all).toHaveLength(count);
       const seen: string[] = [];
-      for (let next = null, turned = 0; turned === 0 || next; turned++) {
-        const answer = await page(state, { p_limit: 2, p_cursor: next });
-        seen.push(...answer.items.map(({ id }: { id: string }) => id));
-        next = answer.next;
+      for (let next = null, pages = 0; pages === 0 || next; pages++) {
+        const response = await page(state, { p_limit: 2, p_cursor: next });
+        seen.push(...response.items.map(({ id }: { id: string }) => id));
+        next = response.next;
       }
       expect(seen).toEqual(all);
     }
   });
 
-  it('are told of each message why it is not done', async () => {
-    const ids = await oneOfEach();
+  it('see why each message is not done', async () => {
+    const ids = await addOneOfEach();
     expect(await explain(ids.pending)).toMatchObject({
       queue: 'pgmq',
       id: ids.pending,
@@ -799,8 +799,8 @@ describe('operators', () => {
     for (const id of ['orders:99', 'orders', '7', 'others:1']) expect(await explain(id)).toBeNull();
   });
 
-  it('are told of a message of long ago by the archive, and of one that waits for its retry', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('see a message that waits for its retry, and an old one that only the archive has', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 50 }]);
     expect(await explain(id)).toMatchObject({ state: 'pending', attempts: 1, waits: [{ kind: 'retry' }] });
     await database.sql('delete from punctual.messages');
@@ -808,7 +808,7 @@ describe('operators', () => {
     expect(await explain(id)).toMatchObject({ state: 'done', waits: [] });
   });
 
-  it('send back what was set aside: under its number, with its headers, and with attempts from the beginning', async () => {
+  it('retry a message that was set aside, with its id and headers and its attempts counted from the beginning', async () => {
     await change('max_attempts = 1');
     await database.sql(`select pgmq.send('orders', '{"n": 1}'::jsonb, '{"from": "shop"}'::jsonb)`);
     const one = tick();
@@ -824,15 +824,15 @@ describe('operators', () => {
       ['dead', 'e'],
       ['decided', 'Ann decided: send it back (as agreed)'],
     ]);
-    // The worker of before is not heard any more.
+    // The earlier worker's outcome is lost.
     expect(
       (await one.settle([{ id: 'orders:1', claim_id: claimId, outcome: 'done' }])).settled,
     ).toMatchObject({ lost: 1 });
     expect(await send()).toBe('orders:2');
   });
 
-  it('throw it away: it stays to be seen until retention takes it', async () => {
-    const { dead } = await oneOfEach();
+  it('cancel a message that was set aside, and see it until its retention is over', async () => {
+    const { dead } = await addOneOfEach();
     expect(await resolve(dead, 'cancelled')).toEqual({ status: 'cancelled' });
     expect(await list('cancelled')).toMatchObject([{ id: dead, status: 'cancelled' }]);
     expect(await list('dead')).toEqual([]);
@@ -843,8 +843,8 @@ describe('operators', () => {
     expect(await setAside()).toEqual([]);
   });
 
-  it('decide nothing else: what is not set aside is pgmq’s, and what is set aside is not done', async () => {
-    const ids = await oneOfEach();
+  it('cannot decide on a message that is not set aside, or make one done that is', async () => {
+    const ids = await addOneOfEach();
     for (const [state, decision] of [
       ['pending', 'cancelled'],
       ['running', 'pending'],
@@ -862,20 +862,20 @@ describe('operators', () => {
     await expect(resolve(ids.dead, 'set_aside')).rejects.toMatchObject({ code: 'PT409' });
   });
 
-  it('are told, and nothing is lost, where a queue made anew has given the number to another', async () => {
-    const { id, claim_id, tick: one } = await running();
+  it('get an error and lose nothing if a recreated queue has given the id to another message', async () => {
+    const { id, claim_id, tick: one } = await sendAndClaim();
     await one.settle([{ id, claim_id, outcome: 'dead', error: 'e' }]);
     await database.sql(`select pgmq.drop_queue('orders')`);
     await create('orders');
     await send({ n: 'another' });
-    await asOwnerAddAgain();
+    await addQueueAgain();
     expect(await refusal(resolve(id, 'pending'))).toMatchObject({ code: 'PT409' });
     expect(await setAside()).toHaveLength(1);
     expect(await queued()).toMatchObject([{ message: { n: 'another' } }]);
   });
-  const asOwnerAddAgain = () => add('orders', `, 'place-order'`);
+  const addQueueAgain = () => add('orders', `, 'place-order'`);
 
-  it('see which partitions have something due', async () => {
+  it('see which partitions have due messages', async () => {
     await create('mails');
     await add('mails');
     await send({}, 'mails');
@@ -889,7 +889,7 @@ describe('operators', () => {
     ]);
   });
 
-  it('have the healthy ones ticked where nothing is due, and a broken one only where there is no other', async () => {
+  it('get the healthy partitions when nothing is due, and a broken one only if there is no other', async () => {
     await create('mails');
     await add('mails');
     const due = () => database.rpc('list_due_partitions', { p_queue: 'pgmq', p_now: sql.now });
@@ -900,7 +900,7 @@ describe('operators', () => {
     expect(await due()).toMatchObject([{ partition: 'mails' }]);
   });
 
-  it('see messages whose vt is infinity, which nobody will ever read', async () => {
+  it('see messages whose vt is infinity, which no claim can ever read', async () => {
     await send();
     await database.sql(`update pgmq.q_orders set vt = 'infinity'`);
     const stats = (await database.rpc('read_stats', { p_now: sql.now })) as {
@@ -914,10 +914,10 @@ describe('operators', () => {
   });
 });
 
-describe('where the extension or the queue is gone', () => {
+describe('without the extension or the pgmq queue', () => {
   beforeEach(async () => {
     await add('orders');
-    await running();
+    await sendAndClaim();
   });
 
   const stats = async () => {
@@ -927,7 +927,7 @@ describe('where the extension or the queue is gone', () => {
     return queues.find((queue) => queue.name === 'pgmq');
   };
 
-  it('a tick says what to do, and stats answer with the reason', async () => {
+  it('a tick says what to do, and the stats give the reason', async () => {
     await without('pgmq', async () => {
       expect(await refusal(tick().claim())).toMatchObject({
         code: 'PT404',
@@ -949,7 +949,7 @@ describe('where the extension or the queue is gone', () => {
     expect(await tick().claim()).toMatchObject({ swept: 1 });
   });
 
-  it('so for a queue that was dropped', async () => {
+  it('a tick and the stats report a dropped queue', async () => {
     await database.sql(`select pgmq.drop_queue('orders')`);
     expect(await refusal(tick().claim())).toMatchObject({
       code: 'PT404',
@@ -962,7 +962,7 @@ describe('where the extension or the queue is gone', () => {
     });
   });
 
-  it('so for one that was made anew, and is not the service role’s', async () => {
+  it('a tick and the stats report a recreated queue that the service role may not use', async () => {
     await database.sql(`select pgmq.drop_queue('orders')`);
     await create('orders');
     await asServiceRole(async () => {

@@ -3,7 +3,7 @@ import { exchanges, finding } from '../support/exchanges.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
-let by: ReturnType<typeof exchanges>;
+let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
@@ -12,12 +12,12 @@ beforeAll(async () => {
 afterAll(() => database.close());
 beforeEach(async () => {
   await database.reset();
-  by = exchanges(database);
-  account = await by.addAccount({ name: 'Ann' });
+  sql = exchanges(database);
+  account = await sql.addAccount({ name: 'Ann' });
 });
 
-const tick = (changes: object = {}) => by.tick({ queue: 'posts', providers: ['unipile'], ...changes });
-/** What a tick of its own claims. */
+const tick = (changes: object = {}) => sql.tick({ queue: 'posts', providers: ['unipile'], ...changes });
+/** Returns the rows that a tick of its own claims. */
 async function claim() {
   const running = tick();
   const { rows } = await running.claim();
@@ -26,7 +26,7 @@ async function claim() {
 }
 const post = (changes: object = {}) => ({ account_id: account, body: 'hello', ...changes });
 const enqueue = (...posts: object[]) =>
-  database.rpc('enqueue_posts', { p_rows: posts, p_now: by.now }) as Promise<{
+  database.rpc('enqueue_posts', { p_rows: posts, p_now: sql.now }) as Promise<{
     rows?: { id: string; status: string; created: boolean }[];
     errors?: { index: number; field: string; message: string }[];
   }>;
@@ -36,9 +36,9 @@ async function add(changes: object = {}): Promise<string> {
 }
 const update = (id: string, changes: object) =>
   // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-  database.rpc('update_post', { p_id: id, p_changes: changes, p_now: by.now }) as Promise<any>;
+  database.rpc('update_post', { p_id: id, p_changes: changes, p_now: sql.now }) as Promise<any>;
 const cancel = (id: string) =>
-  database.rpc('cancel_post', { p_id: id, p_by: 'Ann', p_now: by.now }) as Promise<{
+  database.rpc('cancel_post', { p_id: id, p_by: 'Ann', p_now: sql.now }) as Promise<{
     id: string;
     status: string;
   }>;
@@ -46,8 +46,8 @@ const cancel = (id: string) =>
 const read = (id: string) => database.rpc('read_post', { p_id: id }) as Promise<any>;
 const count = async () => (await database.sql('select count(*)::integer as n from punctual.posts'))[0].n;
 
-/** A post of the account that is what its attempt came to: `outcome`, and what it says of it. */
-async function settled(outcome: string, more: object = {}, changes: object = {}): Promise<string> {
+/** Adds a post, and settles its attempt with `outcome` and the fields of `more`. Returns its id. */
+async function addSettled(outcome: string, more: object = {}, changes: object = {}): Promise<string> {
   const id = await add(changes);
   const running = tick();
   const { claimId } = await running.claim();
@@ -55,8 +55,8 @@ async function settled(outcome: string, more: object = {}, changes: object = {})
   return id;
 }
 
-describe('posts that are taken in', () => {
-  it('are scheduled, at once unless they say when, and have all that they said', async () => {
+describe('posts that are enqueued', () => {
+  it('are scheduled, for now unless they name a time, and keep all their fields', async () => {
     const full = {
       media_urls: ['https://example.com/a.png', 'https://example.com/b.png'],
       scheduled_for: '2026-07-01T07:30:00+00:00',
@@ -85,8 +85,8 @@ describe('posts that are taken in', () => {
     expect(await read(rows?.[1]?.id ?? '')).toMatchObject(shown);
   });
 
-  it('are all taken in, or none', async () => {
-    const whatsapp = await by.addAccount({ provider: 'whatsapp_cloud' });
+  it('are added all or none', async () => {
+    const whatsapp = await sql.addAccount({ provider: 'whatsapp_cloud' });
     const nobody = '00000000-0000-0000-0000-000000000000';
     const { errors } = await enqueue(post(), post({ account_id: nobody }), post({ account_id: whatsapp }));
     expect(errors).toEqual([
@@ -100,7 +100,7 @@ describe('posts that are taken in', () => {
     expect(await count()).toBe(0);
   });
 
-  it('with a key that was used answer the row that is there, edited or cancelled as it may be', async () => {
+  it('with a used key return the existing row, even if it was edited or cancelled', async () => {
     const id = await add({ idempotency_key: 'k' });
     await cancel(id);
     expect(await enqueue(post({ idempotency_key: 'k', scheduled_for: '2027-01-01T00:00:00Z' }))).toEqual({
@@ -115,8 +115,8 @@ describe('posts that are taken in', () => {
     ['body', { body: 'other' }],
     ['media', { media_urls: ['https://example.com/a.png'] }],
   ])(
-    'with the key of a post of another %s are refused, there and in the same call',
-    async (_what, changes) => {
+    'with the key of a post with other %s are refused, against the table and within the call',
+    async (_field, changes) => {
       await add({ idempotency_key: 'k' });
       const conflict = { field: 'idempotency_key', message: expect.stringMatching(/account, body or media/) };
       expect(await enqueue(post(), post({ idempotency_key: 'k', ...changes }))).toEqual({
@@ -135,7 +135,7 @@ describe('posts that are taken in', () => {
 });
 
 describe('an edit', () => {
-  it('of a scheduled post changes what it names, and is what goes out', async () => {
+  it('of a scheduled post changes the named fields, and the next claim has them', async () => {
     const id = await add({ media_urls: ['https://example.com/a.png'], expires_at: '2026-03-03T00:00:00Z' });
     const changes = { body: 'better', media_urls: [], expires_at: null, priority: 2 };
     expect(await update(id, changes)).toEqual({ ...(await read(id)), ...changes });
@@ -144,50 +144,50 @@ describe('an edit', () => {
     ]);
   });
 
-  it.each([{ body: 'x' }, { priority: 3 }])('of %j leaves all else as it was', async (changes) => {
+  it.each([{ body: 'x' }, { priority: 3 }])('of %j leaves the other fields unchanged', async (changes) => {
     const id = await add({ media_urls: ['https://example.com/a.png'], expires_at: '2026-03-03T00:00:00Z' });
     const before = await read(id);
     expect(await update(id, changes)).toEqual({ ...before, ...changes });
   });
 
-  it('of the time counts from now on, also for a post that was to be tried again', async () => {
-    const id = await settled('retry', { delay_seconds: 3_000 });
-    await database.sql(`update punctual.posts set next_attempt_at = $1`, [by.at(3_000)]);
-    await update(id, { scheduled_for: by.at(100) });
+  it('of the time replaces the due time, even of a post that waits for a retry', async () => {
+    const id = await addSettled('retry', { delay_seconds: 3_000 });
+    await database.sql(`update punctual.posts set next_attempt_at = $1`, [sql.at(3_000)]);
+    await update(id, { scheduled_for: sql.at(100) });
     expect(await claim()).toEqual([]);
-    by.pass(101);
+    sql.pass(101);
     expect(await claim()).toMatchObject([{ id }]);
   });
 
-  it('that puts a post off lets those behind it go, which waited for it', async () => {
-    const first = await settled('retry', { delay_seconds: 3_000 });
+  it('that postpones a post ends the wait of the posts behind it', async () => {
+    const first = await addSettled('retry', { delay_seconds: 3_000 });
     const second = await add();
     expect(await claim()).toEqual([]);
-    await update(first, { scheduled_for: by.at(86_400) });
+    await update(first, { scheduled_for: sql.at(86_400) });
     expect(await claim()).toMatchObject([{ id: second }]);
   });
 
-  it('that puts off a post which nobody waits for ends no other post’s wait', async () => {
-    const first = await settled('retry', { delay_seconds: 3_000 });
-    await update(first, { scheduled_for: by.at(86_400) });
-    by.pass(1);
-    await settled('retry', { delay_seconds: 600 });
-    await update(first, { scheduled_for: by.at(90_000) });
+  it('that postpones a post without others behind it ends no wait for another post', async () => {
+    const first = await addSettled('retry', { delay_seconds: 3_000 });
+    await update(first, { scheduled_for: sql.at(86_400) });
+    sql.pass(1);
+    await addSettled('retry', { delay_seconds: 600 });
+    await update(first, { scheduled_for: sql.at(90_000) });
     expect(await claim()).toEqual([]);
     await cancel(first);
     expect(await claim()).toEqual([]);
-    by.pass(601);
+    sql.pass(601);
     expect(await claim()).toHaveLength(1);
   });
 
-  it('that brings a post forward is seen by the next tick', async () => {
-    const id = await add({ scheduled_for: by.at(86_400) });
+  it('that moves a post forward takes effect at the next tick', async () => {
+    const id = await add({ scheduled_for: sql.at(86_400) });
     expect(await claim()).toEqual([]);
-    await update(id, { scheduled_for: by.now });
+    await update(id, { scheduled_for: sql.now });
     expect(await claim()).toMatchObject([{ id }]);
   });
 
-  it('of no post is answered so', async () => {
+  it('of an unknown post is refused with PT404', async () => {
     for (const id of ['1', '999999999999999999', '9999999999999999999', 'x', '-1', '']) {
       await expect(update(id, { body: 'x' })).rejects.toMatchObject({ code: 'PT404' });
       await expect(cancel(id)).rejects.toMatchObject({ code: 'PT404' });
@@ -197,16 +197,16 @@ describe('an edit', () => {
 });
 
 describe('a cancellation', () => {
-  it('of a scheduled post is final, and in its history', async () => {
+  it('of a scheduled post is final and recorded in its history', async () => {
     const id = await add();
     expect(await cancel(id)).toEqual({ id, status: 'cancelled' });
     expect(await claim()).toEqual([]);
-    expect(await by.history(id)).toEqual([['decided', expect.stringMatching(/^Ann decided: cancel it/)]]);
+    expect(await sql.history(id)).toEqual([['decided', expect.stringMatching(/^Ann decided: cancel it/)]]);
     expect(await read(id)).toMatchObject({ status: 'cancelled', last_error: 'cancelled before it went out' });
   });
 
-  it('of a post that was to be tried again lets those behind it go', async () => {
-    const first = await settled('retry', { delay_seconds: 3_000 });
+  it('of a post that waits for a retry ends the wait of the posts behind it', async () => {
+    const first = await addSettled('retry', { delay_seconds: 3_000 });
     const second = await add();
     await cancel(first);
     expect(await claim()).toMatchObject([{ id: second }]);
@@ -214,45 +214,45 @@ describe('a cancellation', () => {
 });
 
 describe('an edit and a cancellation are refused', () => {
-  const refused = async (id: string, word: string) => {
+  const expectRefused = async (id: string, word: string) => {
     const before = await read(id);
-    const late = [
+    const calls = [
       () => update(id, { body: 'late' }),
-      () => update(id, { scheduled_for: by.at(9) }),
+      () => update(id, { scheduled_for: sql.at(9) }),
       () => cancel(id),
     ];
-    for (const call of late) {
+    for (const call of calls) {
       await expect(call()).rejects.toMatchObject({ code: 'PT409', message: `the post is ${word}` });
     }
     expect(await read(id)).toEqual(before);
   };
 
-  it('from the claim on, while the post is going out', async () => {
+  it('once the post is claimed', async () => {
     const id = await add();
     const running = tick();
     const { claimId } = await running.claim();
-    await refused(id, 'publishing');
+    await expectRefused(id, 'publishing');
     await running.settle([{ id, claim_id: claimId, outcome: 'done', result: { provider_post_id: 'p' } }]);
-    await refused(id, 'published');
+    await expectRefused(id, 'published');
   });
 
   it.each([
     ['dead', 'failed'],
     ['unknown', 'unknown'],
-  ])('where it came to %s', async (outcome, word) => {
-    await refused(await settled(outcome), word);
+  ])('after the outcome %s', async (outcome, word) => {
+    await expectRefused(await addSettled(outcome), word);
   });
 
-  it('of one that is cancelled already', async () => {
+  it('after a cancellation', async () => {
     const id = await add();
     await cancel(id);
-    await refused(id, 'cancelled');
+    await expectRefused(id, 'cancelled');
   });
 
-  it('or accepted, never both, whoever of an edit and a claim is first', async () => {
+  it('or take effect, never both, when an edit and a claim run at once', async () => {
     const ids: string[] = [];
     for (let n = 0; n < 12; n += 1)
-      ids.push(await add({ account_id: await by.addAccount(), body: 'before' }));
+      ids.push(await add({ account_id: await sql.addAccount(), body: 'before' }));
     const running = tick();
     const [claimed, ...edits] = await Promise.all([
       running.claim(),
@@ -264,25 +264,25 @@ describe('an edit and a cancellation are refused', () => {
       ),
     ]);
     await running.close();
-    // What was skipped, since an edit held it at that moment, is claimed by the next.
+    // The next tick claims the rows that this one skipped because an edit had locked them.
     const { rows: rest } = await tick().claim();
     const rows = [...claimed.rows, ...rest];
     expect(rows.map(({ id }) => id).sort()).toEqual([...ids].sort());
     for (const { id, row } of rows) {
-      const answer = edits[ids.indexOf(id)];
-      expect([row.body, answer]).toEqual(
-        answer === 'accepted' ? ['after', 'accepted'] : ['before', 'PT409 the post is publishing'],
+      const edit = edits[ids.indexOf(id)];
+      expect([row.body, edit]).toEqual(
+        edit === 'accepted' ? ['after', 'accepted'] : ['before', 'PT409 the post is publishing'],
       );
       expect((await read(id)).body).toBe(row.body);
     }
   });
 });
 
-describe('what is kept of a post', () => {
-  it('is its id and permalink, and when it went out', async () => {
-    by.pass(60);
+describe('a published post', () => {
+  it('keeps its provider’s id and permalink, and the time of its publication', async () => {
+    sql.pass(60);
     const result = { provider_post_id: 'urn:li:activity:1', permalink: 'https://example.com/1' };
-    const id = await settled('done', { result });
+    const id = await addSettled('done', { result });
     expect(await read(id)).toMatchObject({
       ...result,
       status: 'published',
@@ -291,12 +291,12 @@ describe('what is kept of a post', () => {
     expect((await read(id)).finished_at).toBe('2026-03-02T12:01:00+00:00');
   });
 
-  it('is its permalink as well where a look found it', async () => {
-    await settled('unknown');
-    by.pass(60);
+  it('keeps its permalink if a check found it', async () => {
+    await addSettled('unknown');
+    sql.pass(60);
     const proof = [{ message_id: 'urn:li:activity:1', result: { permalink: 'https://example.com/1' } }];
-    const taken = await by.takeUnknown({ queue: 'posts' });
-    await by.settleFindings(
+    const taken = await sql.takeUnknown({ queue: 'posts' });
+    await sql.settleFindings(
       taken.map((one) => finding(one, { proof })),
       'posts',
     );
@@ -308,35 +308,35 @@ describe('what is kept of a post', () => {
 
 describe('the check of an uncertain post', () => {
   const evidence = async () => {
-    return (await by.takeUnknown({ queue: 'posts' })).map((one) => one.evidence);
+    return (await sql.takeUnknown({ queue: 'posts' })).map((one) => one.evidence);
   };
 
-  it('is told of the account’s other posts that may be in its list', async () => {
-    await settled('done', { result: { provider_post_id: 'old' } }, { body: 'too old' });
-    by.pass(26 * 3_600);
-    await settled('done', { result: { provider_post_id: 'p1', permalink: 'l1' } }, { body: 'out' });
-    await settled('dead', {}, { body: 'refused' });
+  it('gets the account’s other posts that may be in its list', async () => {
+    await addSettled('done', { result: { provider_post_id: 'old' } }, { body: 'too old' });
+    sql.pass(26 * 3_600);
+    await addSettled('done', { result: { provider_post_id: 'p1', permalink: 'l1' } }, { body: 'out' });
+    await addSettled('dead', {}, { body: 'refused' });
     await cancel(await add({ body: 'cancelled' }));
-    await add({ body: 'later', scheduled_for: by.at(9_000) });
-    const other = await by.addAccount();
-    await settled(
+    await add({ body: 'later', scheduled_for: sql.at(9_000) });
+    const other = await sql.addAccount();
+    await addSettled(
       'done',
       { result: { provider_post_id: 'p2' } },
       { body: 'somebody else', account_id: other },
     );
-    await settled('unknown', {}, { body: 'the one' });
-    by.pass(60);
+    await addSettled('unknown', {}, { body: 'the one' });
+    sql.pass(60);
     expect(await evidence()).toEqual([
       [{ status: 'published', body: 'out', provider_post_id: 'p1', permalink: 'l1' }],
     ]);
   });
 
-  it('is told of one that is going out, and of one that is uncertain too', async () => {
-    await settled('unknown', {}, { body: 'the one' });
-    await settled('unknown', {}, { body: 'the other' });
+  it('gets a post that is being published, and another uncertain one', async () => {
+    await addSettled('unknown', {}, { body: 'the one' });
+    await addSettled('unknown', {}, { body: 'the other' });
     await add({ body: 'going out' });
     await claim();
-    by.pass(60);
+    sql.pass(60);
     const going = { status: 'publishing', body: 'going out', provider_post_id: null, permalink: null };
     const unknown = (body: string) => ({ status: 'unknown', body, provider_post_id: null, permalink: null });
     expect(await evidence()).toEqual([
@@ -345,9 +345,9 @@ describe('the check of an uncertain post', () => {
     ]);
   });
 
-  it('is told of none where there is none', async () => {
-    await settled('unknown');
-    by.pass(60);
+  it('gets null if there are none', async () => {
+    await addSettled('unknown');
+    sql.pass(60);
     expect(await evidence()).toEqual([null]);
   });
 });

@@ -9,11 +9,11 @@ beforeAll(async () => {
 afterAll(() => database.close());
 beforeEach(() => database.reset());
 
-/** One statement as the role that ticks run as. */
+/** Runs one statement as the role of the ticks. */
 const asServiceRole = (statement: string) =>
   database.sql(`do $do$ begin set local role service_role; ${statement}; end $do$`);
 
-/** What an operator may change, with another value than it has. */
+/** The settings that an operator may change, each with a new value. */
 const settings = {
   batch_limit: '7',
   concurrency: '7',
@@ -32,7 +32,7 @@ const settings = {
 };
 
 describe('the registry of queues', () => {
-  it('lets the service role change every setting, and nothing of what a queue is', async () => {
+  it('lets the service role change every setting, but not the definition of a queue', async () => {
     for (const [column, value] of Object.entries(settings)) {
       await asServiceRole(`update punctual.queues set ${column} = ${value} where name = 'dm_queue'`);
     }
@@ -62,14 +62,14 @@ describe('the registry of queues', () => {
     `delete from punctual.templates where false`,
     `perform punctual.make_functions(q) from punctual.queues q`,
     `perform punctual.drop_functions('jobs')`,
-  ])('refuses the service role what a queue’s functions are made from: %s', async (statement) => {
+  ])('keeps the service role from changing the source of a queue’s functions: %s', async (statement) => {
     await expect(asServiceRole(statement)).rejects.toThrow(
       /permission denied for (table templates|function)/,
     );
   });
 
   it.each(['after_settle', 'before_claim', 'evidence', 'facts'])(
-    'keeps names of functions in %s, whoever writes them, and nothing that could run besides',
+    'accepts only names of functions in %s, from any role',
     async (column) => {
       for (const text of [
         'punctual.f($1, $2), pg_catalog.pg_sleep',
@@ -89,7 +89,7 @@ describe('the registry of queues', () => {
     },
   );
 
-  it('writes the name of a function as Postgres quotes it, and ticks call it by that', async () => {
+  it('stores the name of a function as Postgres quotes it, and calls the function by it', async () => {
     await database.sql('create schema "My app"');
     await database.sql('create table "My app".trials (id bigint primary key, next_at timestamptz)');
     await database.sql(

@@ -10,8 +10,8 @@ import {
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /*
- * pg_cron, pg_net, pgsql-http and Vault are stand-ins here: what is called and kept is seen, and nothing runs or encrypts.
- * tests/real/pg-cron.real.test.ts has the real pg_cron.
+ * pg_cron, pg_net, pgsql-http and Vault are stand-ins here. They record calls and data, and neither run nor encrypt anything.
+ * tests/real/pg-cron.real.test.ts uses the real pg_cron.
  */
 
 const ADDRESS = 'https://your.app/api/cron/dm-queue';
@@ -25,10 +25,10 @@ afterAll(() => database.close());
 beforeEach(() => database.reset());
 afterEach(() => removeStandIns(database));
 
-const has = (...standIns: string[]) => addStandIns(database, ...standIns);
-const hasAll = () => has(standInForPgCron('1.6'), standInForPgNet, standInForVault);
+const enable = (...standIns: string[]) => addStandIns(database, ...standIns);
+const enableAll = () => enable(standInForPgCron('1.6'), standInForPgNet, standInForVault);
 
-interface Asked {
+interface Options {
   name?: string | null;
   url?: string | null;
   token?: string | null;
@@ -39,7 +39,7 @@ async function create({
   url = ADDRESS,
   token = TOKEN,
   schedule = '* * * * *',
-}: Asked = {}) {
+}: Options = {}) {
   const text = 'select punctual.create_queue_worker($1, $2, $3, $4) as made';
   return (await database.sql(text, [name, url, token, schedule]))[0].made;
 }
@@ -48,19 +48,19 @@ const call = async (name = 'dm-queue', now: string | null = null) =>
 const drop = (name: string) => database.sql('select punctual.drop_queue_worker($1) as dropped', [name]);
 const listed = async () => (await database.sql('select punctual.list_queue_workers() as l'))[0].l;
 const jobs = () => database.sql('select jobname, schedule, command from cron.job order by jobname');
-/** What pg_net was given. */
+/** The requests that pg_net received. */
 const requests = () => database.sql('select * from net.http_request_queue order by id');
 const tokens = () => database.sql('select name, token from punctual.queue_worker_tokens');
 const secrets = () =>
   database.sql('select name, decrypted_secret as token from vault.decrypted_secrets order by name');
 
-const refusal = (asking: Promise<unknown>) =>
-  asking.then(
+const refusal = (call: Promise<unknown>) =>
+  call.then(
     () => null,
     ({ message, code, hint }) => ({ message, code, hint }),
   );
 
-const nonsense: [what: string, asked: Asked, says: RegExp][] = [
+const invalid: [input: string, options: Options, message: RegExp][] = [
   ['no name', { name: null }, /cannot be a worker's name/],
   ['a name with a quote', { name: `a'); --` }, /cannot be a worker's name/],
   ['a name in capitals', { name: 'Dm' }, /cannot be a worker's name/],
@@ -68,32 +68,36 @@ const nonsense: [what: string, asked: Asked, says: RegExp][] = [
   ['the name of the clean-up', { name: 'punctual-clean-up' }, /cannot be a worker's name/],
   ['no address', { url: null }, /p_url must begin with https/],
   ['an address without a host', { url: 'https:///x' }, /p_url must begin with https/],
-  ['an address of a file', { url: 'file:///etc/passwd' }, /p_url must begin with https/],
+  ['the address of a file', { url: 'file:///etc/passwd' }, /p_url must begin with https/],
   ['an address with a password', { url: 'https://u:pass-word@your.app/' }, /p_url has a user or a password/],
   ['an address with a space', { url: 'https://your.app/a b' }, /p_url has white space/],
   ['an address of two lines', { url: 'https://your.app/\nX: y' }, /p_url has white space/],
   ['a backslash in the address', { url: 'https://your.app\\@evil.test/' }, /p_url has white space/],
-  ['http to somewhere', { url: 'http://your.app/' }, /p_url .*plain http/],
-  ['http to what begins as private', { url: 'http://10.0.0.1.evil.test/' }, /p_url .*plain http/],
+  ['http to a public host', { url: 'http://your.app/' }, /p_url .*plain http/],
+  [
+    'http to a host that begins like a private address',
+    { url: 'http://10.0.0.1.evil.test/' },
+    /p_url .*plain http/,
+  ],
   ['http to a number', { url: 'http://134744072/' }, /p_url .*plain http/],
   ['http to a public address', { url: 'http://172.32.0.1/' }, /p_url .*plain http/],
   ['an empty token', { token: '' }, /p_token is empty/],
   ['a token of two lines', { token: 'one-line\nX-Other: x' }, /p_token is empty, or has/],
   ['a token with a space', { token: 'two words' }, /p_token is empty, or has/],
-  ['a token that is no ASCII', { token: 'schlüssel' }, /p_token is empty, or has/],
-  ['no token where there is none yet', { token: null }, /"dm-queue" has no token yet/],
+  ['a token that is not ASCII', { token: 'schlüssel' }, /p_token is empty, or has/],
+  ['no token, and none stored', { token: null }, /"dm-queue" has no token yet/],
   ['no schedule', { schedule: null }, /is not a valid schedule/],
   ['four fields', { schedule: '* * * *' }, /"\* \* \* \*" is not a valid schedule/],
   ['six fields', { schedule: '0 * * * * *' }, /is not a valid schedule/],
   ['a word', { schedule: '@hourly' }, /is not a valid schedule/],
-  ['no seconds', { schedule: '0 seconds' }, /is not a valid schedule/],
+  ['zero seconds', { schedule: '0 seconds' }, /is not a valid schedule/],
   ['sixty seconds', { schedule: '60 seconds' }, /is not a valid schedule/],
   ['a schedule with a quote', { schedule: `* * * * '` }, /is not a valid schedule/],
 ];
 
 describe('create_queue_worker', () => {
-  it('makes a job whose text is the worker’s name alone, and one that cleans up', async () => {
-    await hasAll();
+  it('creates a job whose command holds only the worker’s name, and a clean-up job', async () => {
+    await enableAll();
     expect(await create()).toEqual({
       name: 'dm-queue',
       url: ADDRESS,
@@ -116,17 +120,17 @@ describe('create_queue_worker', () => {
     ]);
   });
 
-  it('keeps the token in Vault, and nowhere else', async () => {
-    await hasAll();
-    const made = await create();
+  it('stores the token in Vault and nowhere else', async () => {
+    await enableAll();
+    const worker = await create();
     expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
-    const seen = [made, await jobs(), await listed(), await tokens()];
-    seen.push(await database.sql('select * from punctual.queue_workers'));
-    expect(JSON.stringify(seen)).not.toContain(TOKEN);
+    const outputs = [worker, await jobs(), await listed(), await tokens()];
+    outputs.push(await database.sql('select * from punctual.queue_workers'));
+    expect(JSON.stringify(outputs)).not.toContain(TOKEN);
   });
 
-  it('keeps it in a table of the owner’s where there is no Vault, and moves it once there is one', async () => {
-    await has(standInForPgCron('1.6'), standInForPgNet);
+  it('stores the token in a table of the owner if there is no Vault, and moves it once there is one', async () => {
+    await enable(standInForPgCron('1.6'), standInForPgNet);
     const made = await create();
     expect(made).toMatchObject({ token: 'table' });
     expect(await tokens()).toEqual([{ name: 'dm-queue', token: TOKEN }]);
@@ -134,14 +138,14 @@ describe('create_queue_worker', () => {
     await call();
     expect(await requests()).toMatchObject([{ headers: { Authorization: `Bearer ${TOKEN}` } }]);
 
-    await has(standInForVault);
+    await enable(standInForVault);
     expect(await create({ token: null })).toMatchObject({ token: 'vault' });
     expect(await tokens()).toEqual([]);
     expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
   });
 
-  it('changes one that is there: address, schedule, and the token where one is given', async () => {
-    await hasAll();
+  it('changes an existing worker: its address, its schedule, and its token if one is given', async () => {
+    await enableAll();
     await create();
     const url = 'https://new.app/api/cron/dm-queue';
     expect(await create({ url, token: null, schedule: ' */5  * * * * ' })).toMatchObject({
@@ -159,28 +163,28 @@ describe('create_queue_worker', () => {
     expect(await jobs()).toHaveLength(2);
   });
 
-  it('leaves a job paused that somebody has paused, and says so', async () => {
-    await hasAll();
+  it('leaves a paused job paused, and says so', async () => {
+    await enableAll();
     await create();
     await database.sql(`update cron.job set active = false where jobname = 'dm-queue'`);
     expect(await create()).toMatchObject({ active: false });
     expect(await listed()).toMatchObject([{ active: false }]);
   });
 
-  it('takes over a secret of its name that was left in Vault', async () => {
-    await hasAll();
+  it('takes over a leftover secret of its name in Vault', async () => {
+    await enableAll();
     await database.sql(`select vault.create_secret('left over', 'punctual-dm-queue', '')`);
     await create();
     expect(await secrets()).toEqual([{ name: 'punctual-dm-queue', token: TOKEN }]);
   });
 
-  it('takes seconds from pg_cron 1.5 on, and says before that minutes are what it can', async () => {
-    await hasAll();
+  it('accepts a schedule of seconds from pg_cron 1.5 on, and suggests minutes before that', async () => {
+    await enableAll();
     expect(await create({ schedule: '10 seconds' })).toMatchObject({ schedule: '10 seconds' });
     expect((await jobs())[0].schedule).toBe('10 seconds');
     await database.sql(`select punctual.drop_queue_worker('dm-queue')`);
     await removeStandIns(database);
-    await has(standInForPgCron('1.4-1'), standInForPgNet, standInForVault);
+    await enable(standInForPgCron('1.4-1'), standInForPgNet, standInForVault);
     expect(await refusal(create({ schedule: '10 seconds' }))).toEqual({
       code: '0A000',
       message: 'create_queue_worker: pg_cron 1.4 has no schedules of seconds, only of minutes',
@@ -189,12 +193,12 @@ describe('create_queue_worker', () => {
     expect(await listed()).toEqual([]);
   });
 
-  it('refuses another role’s: a second job would call beside the first', async () => {
-    await hasAll();
+  it('refuses another role’s worker, because a second job would call beside the first', async () => {
+    await enableAll();
     await create();
     await database.sql(`update punctual.queue_workers set owner = 'service_role'`);
-    for (const asking of [create(), drop('dm-queue')]) {
-      expect(await refusal(asking)).toMatchObject({
+    for (const call of [create(), drop('dm-queue')]) {
+      expect(await refusal(call)).toMatchObject({
         code: 'PT409',
         hint: expect.stringContaining('set role'),
       });
@@ -202,24 +206,24 @@ describe('create_queue_worker', () => {
     expect(await jobs()).toHaveLength(2);
   });
 
-  it('refuses what makes no sense, makes nothing, and repeats no secret', async () => {
-    await hasAll();
-    for (const [what, asked, says] of nonsense) {
-      const refused = await refusal(create(asked));
-      expect({ what, ...refused }).toMatchObject({
-        what,
+  it('refuses invalid input, creates nothing, and repeats no secret', async () => {
+    await enableAll();
+    for (const [input, options, message] of invalid) {
+      const refused = await refusal(create(options));
+      expect({ input, ...refused }).toMatchObject({
+        input,
         code: '22023',
-        message: expect.stringMatching(says),
+        message: expect.stringMatching(message),
       });
-      for (const secret of [asked.token, TOKEN, 'pass-word']) {
+      for (const secret of [options.token, TOKEN, 'pass-word']) {
         if (secret) expect(JSON.stringify(refused)).not.toContain(secret);
       }
     }
     expect([await listed(), await jobs(), await secrets()]).toEqual([[], [], []]);
   });
 
-  it('takes plain http where it does not leave the machine or its network', async () => {
-    await hasAll();
+  it('accepts plain http within the machine or its network', async () => {
+    await enableAll();
     for (const url of [
       'http://localhost:3000/api/cron/jobs?partition=failed',
       'http://127.0.0.1:3000/x',
@@ -235,13 +239,13 @@ describe('create_queue_worker', () => {
     }
   });
 
-  it('says which extension to turn on', async () => {
+  it('names the extension to enable', async () => {
     expect(await refusal(create())).toMatchObject({
       code: '0A000',
       message: 'the extension pg_cron is not turned on',
       hint: expect.stringContaining('create extension pg_cron'),
     });
-    await has(standInForPgCron('1.6'));
+    await enable(standInForPgCron('1.6'));
     expect(await refusal(create())).toMatchObject({
       code: '0A000',
       message: expect.stringContaining('neither pg_net nor http'),
@@ -250,8 +254,8 @@ describe('create_queue_worker', () => {
     expect(await listed()).toEqual([]);
   });
 
-  it('hands the token to no function that an ordinary role has put where an extension’s would be', async () => {
-    await has(standInForPgCron('1.6'), standInForHttp);
+  it('never hands the token to a function of an ordinary role in place of an extension’s', async () => {
+    await enable(standInForPgCron('1.6'), standInForHttp);
     await database.sql('alter function extensions.http(extensions.http_request) owner to anon');
     expect(await refusal(create())).toMatchObject({
       message: expect.stringContaining('neither pg_net nor http'),
@@ -260,8 +264,8 @@ describe('create_queue_worker', () => {
 });
 
 describe('call_queue_worker', () => {
-  it('calls with the token, the clock, the schedule and its slot, and leaves time for a tick', async () => {
-    await hasAll();
+  it('sends the token, the scheduler, the schedule and its slot, with a timeout of 55 s', async () => {
+    await enableAll();
     await create({ schedule: '*/5 * * * *' });
     expect(await call('dm-queue', '2026-11-23T10:06:40Z')).toEqual({
       name: 'dm-queue',
@@ -285,8 +289,8 @@ describe('call_queue_worker', () => {
     ]);
   });
 
-  it('names no slot and no schedule where that is one of seconds: it has no grid', async () => {
-    await hasAll();
+  it('sends no slot and no schedule for a schedule of seconds, which has no grid', async () => {
+    await enableAll();
     await create({ schedule: '10 seconds' });
     await call();
     expect(Object.keys((await requests())[0].headers).sort()).toEqual([
@@ -296,8 +300,8 @@ describe('call_queue_worker', () => {
     ]);
   });
 
-  it('reckons slots in pg_cron’s own time zone, and then says no schedule, which would be read as UTC', async () => {
-    await hasAll();
+  it('computes slots in pg_cron’s own time zone, and then sends no schedule, which would be read as UTC', async () => {
+    await enableAll();
     await create({ schedule: '30 9 * * *' });
     await database.sql(
       `select set_config('cron.timezone', 'Asia/Kolkata', true), punctual.call_queue_worker('dm-queue', '2026-11-23T04:00:30Z')`,
@@ -307,9 +311,9 @@ describe('call_queue_worker', () => {
     expect(headers).not.toHaveProperty('x-punctual-schedule');
   });
 
-  it('goes over pgsql-http where that is what is there, also when pg_net went away since', async () => {
-    await hasAll();
-    await has(standInForHttp);
+  it('uses pgsql-http if pg_net is gone', async () => {
+    await enableAll();
+    await enable(standInForHttp);
     expect(await create()).toMatchObject({ via: 'pg_net' });
     await database.sql('drop schema net cascade');
     expect(await call('dm-queue', '2026-11-23T10:06:40Z')).toEqual({
@@ -333,8 +337,8 @@ describe('call_queue_worker', () => {
     expect(await listed()).toMatchObject([{ via: 'http', last_answer: { status: 200, error: null } }]);
   });
 
-  it('over pgsql-http fails where the endpoint refuses, without the token in what it says', async () => {
-    await has(standInForPgCron('1.6'), standInForHttp, standInForVault);
+  it('fails over pgsql-http if the endpoint refuses, without the token in the error', async () => {
+    await enable(standInForPgCron('1.6'), standInForHttp, standInForVault);
     await create({ url: 'https://your.app/refuses' });
     const failed = await refusal(call());
     expect(failed).toMatchObject({
@@ -342,7 +346,7 @@ describe('call_queue_worker', () => {
       hint: expect.stringContaining('token'),
     });
     expect(JSON.stringify(failed)).not.toContain(TOKEN);
-    // As pg_cron writes it down.
+    // pg_cron records a failed run like this.
     await database.sql(
       `insert into cron.job_run_details (jobid, status, return_message, start_time)
        select jobid, 'failed', 'ERROR:  ' || $1::text, now() from cron.job where jobname = 'dm-queue'`,
@@ -351,8 +355,8 @@ describe('call_queue_worker', () => {
     expect(await listed()).toMatchObject([{ last_run: { status: 'failed' }, last_answer: { status: 401 } }]);
   });
 
-  it('says what is missing: the worker, its token, or an extension', async () => {
-    await hasAll();
+  it('names the missing worker, token or extension', async () => {
+    await enableAll();
     await create();
     expect(await refusal(call('dms'))).toEqual({
       code: 'PT404',
@@ -373,13 +377,13 @@ describe('call_queue_worker', () => {
 });
 
 describe('list_queue_workers', () => {
-  it('tells of the last run and the last answer, so that a wrong token is seen', async () => {
-    await hasAll();
+  it('shows the last run and the last response, which reveals a wrong token', async () => {
+    await enableAll();
     await create();
     await create({ name: 'prune', url: 'https://your.app/api/cron/prune', schedule: '17 3 * * *' });
     await call();
     await call();
-    // The second is under way.
+    // The second request is still under way.
     await database.sql('insert into net._http_response (id, status_code, content) values (1, 401, $1)', [
       TOKEN,
     ]);
@@ -408,8 +412,8 @@ describe('list_queue_workers', () => {
     expect((await listed())[0].last_answer).toMatchObject({ status: null, error: 'Timeout was reached' });
   });
 
-  it('answers without any of the extensions, and where a job was taken away by hand', async () => {
-    await hasAll();
+  it('works without the extensions, and after a job was removed by hand', async () => {
+    await enableAll();
     await create();
     await database.sql('delete from cron.job');
     expect(await listed()).toMatchObject([{ active: null, last_run: null }]);
@@ -419,8 +423,8 @@ describe('list_queue_workers', () => {
 });
 
 describe('drop_queue_worker', () => {
-  it('leaves nothing: no job, no token, and with the last one no clean-up', async () => {
-    await hasAll();
+  it('removes the job and the token, and with the last worker the clean-up job', async () => {
+    await enableAll();
     await create({ name: 'one' });
     await create({ name: 'two' });
     expect(await drop('one')).toEqual([{ dropped: { name: 'one', dropped: true } }]);
@@ -436,8 +440,8 @@ describe('drop_queue_worker', () => {
     expect(await refusal(drop('two'))).toMatchObject({ hint: 'There are no workers.' });
   });
 
-  it('works where the extensions are gone, and takes the token out of the table', async () => {
-    await has(standInForPgCron('1.6'), standInForPgNet);
+  it('works without the extensions, and removes the token from the table', async () => {
+    await enable(standInForPgCron('1.6'), standInForPgNet);
     await create();
     await removeStandIns(database);
     await drop('dm-queue');
@@ -445,11 +449,11 @@ describe('drop_queue_worker', () => {
   });
 });
 
-describe('what the requirements call, as they write it', () => {
+describe('the calls of the requirements, verbatim', () => {
   const url = 'https://app.relay.club/api/jobs/run';
 
-  it('makes workers without naming the schema, of any name of theirs, and pg_cron takes them away by it', async () => {
-    await hasAll();
+  it('create workers without naming the schema, and pg_cron unschedules them by name', async () => {
+    await enableAll();
     for (const sql of [
       `SELECT create_queue_worker('worker-default-1', '${url}', '123ABC', '* * * * *')`,
       `SELECT create_queue_worker('worker-outreach-failed-1', '${url}?queue=outreach&status=failed', '123ABC', '* * * * *')`,
@@ -468,16 +472,13 @@ describe('what the requirements call, as they write it', () => {
     expect(await refusal(create({ name: 'cleanup-cron-details' }))).toMatchObject({ code: '23505' });
   });
 
-  it.each(['anon', 'authenticated', 'service_role'])(
-    'is nobody’s but the owner’s: not %s’s',
-    async (role) => {
-      const [{ may }] = await database.sql(
-        `select has_function_privilege($1, 'public.create_queue_worker(text, text, text, text)', 'execute') as may`,
-        [role],
-      );
-      expect(may).toBe(false);
-    },
-  );
+  it.each(['anon', 'authenticated', 'service_role'])('are not open to %s', async (role) => {
+    const [{ may }] = await database.sql(
+      `select has_function_privilege($1, 'public.create_queue_worker(text, text, text, text)', 'execute') as may`,
+      [role],
+    );
+    expect(may).toBe(false);
+  });
 });
 
 describe('punctual_install_schedules', () => {
@@ -486,8 +487,8 @@ describe('punctual_install_schedules', () => {
   const entries = async () =>
     (await listed()).map(({ name, url, schedule }: Record<string, string>) => [name, url, schedule]);
 
-  it('has a worker for each queue and for what vercel.json has besides, with nothing for regions', async () => {
-    await hasAll();
+  it('creates a worker for each queue and each other endpoint of vercel.json, but none for regions', async () => {
+    await enableAll();
     const { workers, regions_left_out } = await install();
     expect(await entries()).toEqual([
       ['punctual-analytics', 'https://your.app/api/cron/analytics', '23 2 * * *'],
@@ -505,17 +506,17 @@ describe('punctual_install_schedules', () => {
     expect(await secrets()).toHaveLength(8);
   });
 
-  it('has the endpoints of vercel.json, but for the regions and what is not registered', async () => {
+  it('covers the endpoints of vercel.json, except regions and queues that are not registered', async () => {
     const { default: vercel } = await import('../../vercel.json');
-    await hasAll();
+    await enableAll();
     await install('https://your.app');
     const made = (await entries()).map(([, url, schedule]: string[]) => `${url} ${schedule}`);
     const wanted = vercel.crons.map(({ path, schedule }) => `https://your.app${path} ${schedule}`);
     expect(made.sort()).toEqual(wanted.filter((one) => !/pgmq|fra1|sin1/.test(one)).sort());
   });
 
-  it('run again has what is new, the new address and token, and leaves a schedule that was changed', async () => {
-    await hasAll();
+  it('run again adds new queues, sets the new address and token, and keeps a changed schedule', async () => {
+    await enableAll();
     await install();
     await create({ name: 'punctual-dm-queue', schedule: '10 seconds' });
     await database.sql('create table public.free_trials (id bigint primary key, ends_at timestamptz)');
@@ -542,8 +543,8 @@ describe('punctual_install_schedules', () => {
     }
   });
 
-  it('is refused whole where one cannot be made', async () => {
-    await hasAll();
+  it('is refused as a whole if one worker cannot be created', async () => {
+    await enableAll();
     for (const base of ['http://your.app', 'https://your.app/?x=', 'your.app', 'https://your.app/#']) {
       expect(await refusal(install(base))).toMatchObject({ message: expect.stringContaining('p_base_url') });
     }
@@ -553,8 +554,8 @@ describe('punctual_install_schedules', () => {
     expect([await listed(), await jobs()]).toEqual([[], []]);
   });
 
-  it('is undone by punctual_remove_schedules, whoever made them', async () => {
-    await hasAll();
+  it('is undone by punctual_remove_schedules, which also removes workers created singly', async () => {
+    await enableAll();
     await install();
     await create({ name: 'monitors-fra1', url: 'https://your.app/api/cron/monitors/fra1' });
     const [{ r }] = await database.sql('select punctual.punctual_remove_schedules() as r');
@@ -563,15 +564,15 @@ describe('punctual_install_schedules', () => {
   });
 });
 
-it('runs of ours are deleted after two days, of jobs that are gone as well, and nobody else’s', async () => {
-  await hasAll();
+it('our job runs are deleted after 2 days, even of jobs that are gone, and no others are', async () => {
+  await enableAll();
   await database.sql(
     `insert into cron.job_run_details (jobid, command, status, start_time, end_time)
      select 99, c, 'succeeded', t, t
        from unnest(array[49, 47]) h, lateral (select timestamptz '2026-11-23T10:00:00Z' - make_interval(hours => h) as t) x,
             unnest(array['select punctual.call_queue_worker(''gone'')', 'select punctual.prune_worker_runs()', 'vacuum', null]) c`,
   );
-  // The server ended before it began.
+  // The server stopped before these runs started.
   await database.sql(
     `update cron.job_run_details set start_time = null, end_time = null, status = 'failed' where runid in (1, 5)`,
   );

@@ -31,7 +31,7 @@ const status = (row: Row, word: string, more: object = {}) => ({
   said_at: sql.now,
   ...more,
 });
-/** A tick that finds nothing else to do. */
+/** Runs a tick that has nothing else to do. */
 const idleTick = () => sql.tick().exchange({ want: 5, close: true });
 const receipts = () => database.sql('select * from punctual.receipts order by id');
 
@@ -50,7 +50,7 @@ async function addDone(messageId = 'wamid-1'): Promise<Row> {
 }
 
 describe('a receipt', () => {
-  it('touches no row itself: the next tick makes use of it', async () => {
+  it('changes no row on arrival: the next tick applies it', async () => {
     const row = await sql.addUnknown(account);
     expect(await sql.receive([status(row, 'sent')])).toEqual({ received: 1, new: 1 });
     expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
@@ -63,7 +63,7 @@ describe('a receipt', () => {
     expect((await sql.history(row.id)).at(-1)).toEqual(['receipt', 'the provider says that it is sent']);
   });
 
-  it('keeps a row that is to be sent again from a tick that runs already', async () => {
+  it('keeps a tick that already runs from claiming a row that is pending again', async () => {
     const row = await sql.addUnknown(account);
     await sql.resolve(row.id, 'pending');
     const running = sql.tick();
@@ -75,15 +75,15 @@ describe('a receipt', () => {
     expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
   });
 
-  it('told again and again is told once, and changes nothing any more', async () => {
+  it('is stored and applied once, however often it is repeated', async () => {
     const row = await sql.addUnknown(account);
-    const told = [status(row, 'sent'), status(row, 'sent'), status(row, 'delivered')];
-    expect(await sql.receive(told)).toEqual({ received: 3, new: 2 });
+    const statuses = [status(row, 'sent'), status(row, 'sent'), status(row, 'delivered')];
+    expect(await sql.receive(statuses)).toEqual({ received: 3, new: 2 });
     await idleTick();
     const [before, history] = [await sql.dm(row.id), await sql.history(row.id)];
     for (let n = 0; n < 3; n++) {
       sql.pass(60);
-      expect(await sql.receive(told)).toEqual({ received: 3, new: 0 });
+      expect(await sql.receive(statuses)).toEqual({ received: 3, new: 0 });
       await idleTick();
     }
     expect([await sql.dm(row.id), await sql.history(row.id)]).toEqual([before, history]);
@@ -91,7 +91,7 @@ describe('a receipt', () => {
   });
 
   it.each(['unknown', 'retry', 'dead'])(
-    'that came while the row ran is heard when it is settled as %s',
+    'that arrives while the row runs is applied when the row is settled as %s',
     async (outcome) => {
       const { id, claim_id, tick } = await addRunning();
       await sql.receive([status({ id, claim_id }, 'delivered')]);
@@ -103,7 +103,7 @@ describe('a receipt', () => {
     },
   );
 
-  it('is heard for a row whose tick died, once that row is swept', async () => {
+  it('is applied to a row whose tick died, once the row is swept', async () => {
     const { id, claim_id } = await addRunning();
     await sql.receive([status({ id, claim_id }, 'sent')]);
     sql.pass(100);
@@ -114,7 +114,7 @@ describe('a receipt', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent' });
   });
 
-  it('keeps a row from being sent again that an operator made pending', async () => {
+  it('prevents a second send of a row that an operator made pending', async () => {
     const row = await sql.addUnknown(account);
     await sql.resolve(row.id, 'pending');
     await sql.receive([status(row, 'sent')]);
@@ -122,7 +122,7 @@ describe('a receipt', () => {
     expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
   });
 
-  it('keeps it from being sent again however many other receipts came before', async () => {
+  it('prevents a second send even behind 250 other receipts', async () => {
     const done = await addDone();
     const row = await sql.addUnknown(account);
     await sql.resolve(row.id, 'pending');
@@ -133,18 +133,15 @@ describe('a receipt', () => {
     expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', attempts: 1 });
   });
 
-  it.each(['dead', 'cancelled'])(
-    'of its delivery prevails over an operator who decided %s',
-    async (decision) => {
-      const row = await sql.addUnknown(account);
-      await sql.resolve(row.id, decision);
-      await sql.receive([status(row, 'delivered')]);
-      await idleTick();
-      expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', last_error: null });
-    },
-  );
+  it.each(['dead', 'cancelled'])('of a delivery overrides an operator who decided %s', async (decision) => {
+    const row = await sql.addUnknown(account);
+    await sql.resolve(row.id, decision);
+    await sql.receive([status(row, 'delivered')]);
+    await idleTick();
+    expect(await sql.dm(row.id)).toMatchObject({ status: 'sent', last_error: null });
+  });
 
-  it('of a failure makes a row failed that was done, with what the provider says', async () => {
+  it('of a failure makes a done row failed, with the provider’s error', async () => {
     const row = await addDone();
     await sql.receive([status(row, 'failed', { error: '131026: not on WhatsApp' })]);
     await idleTick();
@@ -152,7 +149,7 @@ describe('a receipt', () => {
     expect((await sql.history(row.id)).at(-1)?.[1]).toContain('131026: not on WhatsApp');
   });
 
-  it('of a failure ends an unknown row: it is not asked about, nor sent again', async () => {
+  it('of a failure ends an unknown row, which is neither checked nor sent again', async () => {
     const row = await sql.addUnknown(account);
     await sql.receive([status(row, 'failed')]);
     await idleTick();
@@ -163,7 +160,7 @@ describe('a receipt', () => {
     });
   });
 
-  it('of an earlier attempt’s failure changes nothing of a row that a later attempt sent', async () => {
+  it('of an earlier attempt’s failure does not change a row that a later attempt sent', async () => {
     const first = await sql.addUnknown(account);
     await sql.resolve(first.id, 'pending');
     const tick = sql.tick();
@@ -186,7 +183,7 @@ describe('receipts out of order', () => {
     [['delivered', 'failed'], 'sent'],
     [['read', 'failed', 'sent'], 'sent'],
     [['failed', 'sent', 'delivered', 'read'], 'sent'],
-  ])('%j, together or one a tick, leave the row %s', async (words, stands) => {
+  ])('%j, in one tick or one per tick, leave the row %s', async (words, expected) => {
     const [together, apart] = [await sql.addUnknown(account), await sql.addUnknown(account)];
     await sql.receive(words.map((word) => status(together, word)));
     await idleTick();
@@ -195,24 +192,27 @@ describe('receipts out of order', () => {
       sql.pass(60);
       await idleTick();
     }
-    expect([(await sql.dm(together.id)).status, (await sql.dm(apart.id)).status]).toEqual([stands, stands]);
+    expect([(await sql.dm(together.id)).status, (await sql.dm(apart.id)).status]).toEqual([
+      expected,
+      expected,
+    ]);
   });
 });
 
-describe('what names no row of ours', () => {
+describe('a receipt for no row of ours', () => {
   const uuid = crypto.randomUUID();
   it.each([
-    ['another system’s own', 'order-4711'],
-    ['no queue of ours', `invoices/1/${uuid}`],
+    ['another system’s reference', 'order-4711'],
+    ['an unknown queue', `invoices/1/${uuid}`],
     ['no id', `dm_queue//${uuid}`],
     ['an id in another form', `dm_queue/1e3/${uuid}`],
     ['a negative id', `dm_queue/-1/${uuid}`],
-    ['an id beyond all numbers', `dm_queue/99999999999999999999999/${uuid}`],
+    ['an id out of range', `dm_queue/99999999999999999999999/${uuid}`],
     ['SQL', `dm_queue/1; drop table punctual.receipts/${uuid}`],
-    ['nothing at all', ''],
+    ['an empty text', ''],
     ['null', null],
-    ['a row that there is not', `dm_queue/987654321/${uuid}`],
-  ])('is kept and does no harm: %s', async (_what, reference) => {
+    ['a row that does not exist', `dm_queue/987654321/${uuid}`],
+  ])('is kept and changes nothing: %s', async (_case, reference) => {
     const row = await sql.addUnknown(account);
     await sql.receive([status(row, 'sent', { reference })]);
     expect(await idleTick()).toMatchObject({ admitted: true });
@@ -220,7 +220,7 @@ describe('what names no row of ours', () => {
     expect(await receipts()).toMatchObject([{ message_id: 'wamid-1', status: 'sent', reference }]);
   });
 
-  it('proves nothing of a row that bears the number by chance, and was never claimed', async () => {
+  it('proves nothing about a row with the same id that was never claimed', async () => {
     const id = await sql.addDm(account, { recipient: 'bob' });
     await sql.receive([status({ id, claim_id: uuid }, 'sent')]);
     expect((await sql.tick().claim()).rows.map((row) => row.id)).toEqual([id]);
@@ -229,14 +229,14 @@ describe('what names no row of ours', () => {
   it.each([
     ['another account', { provider_account_id: 'somebody else' }, 'whatsapp_cloud'],
     ['another provider', {}, 'unipile'],
-  ])('proves nothing when it comes from %s than the row was sent as', async (_what, more, provider) => {
+  ])('proves nothing when it comes from %s than the row’s', async (_case, more, provider) => {
     const row = await sql.addUnknown(account);
     await sql.receive([status(row, 'sent', more)], provider);
     await idleTick();
     expect(await sql.dm(row.id)).toMatchObject({ status: 'unknown' });
   });
 
-  it('does not keep the rest of its call from being taken in', async () => {
+  it('does not block the other receipts of its call', async () => {
     const row = await sql.addUnknown(account);
     await sql.receive([status(row, 'sent', { reference: 'order-1', message_id: 'x' }), status(row, 'sent')]);
     await idleTick();
@@ -244,7 +244,7 @@ describe('what names no row of ours', () => {
   });
 });
 
-describe('messages told by webhook', () => {
+describe('messages reported by webhook', () => {
   const message = (more: object) => ({
     kind: 'message',
     status: 'sent',
@@ -257,7 +257,7 @@ describe('messages told by webhook', () => {
     return (await sql.takeUnknown()).map((one) => one.evidence);
   };
 
-  it('of its account to its chat or person are a look’s evidence; no others are', async () => {
+  it('are evidence for a check only if they are from the row’s account to its chat or person', async () => {
     const unipile = await sql.addAccount({ provider_account_id: 'acc' });
     await sql.addUnknown(unipile, { chat_id: 'chat', recipient: 'bob' });
     await sql.receive(
@@ -276,7 +276,7 @@ describe('messages told by webhook', () => {
     expect(found?.receipts[0]).toMatchObject({ chat_id: 'chat', body: 'hello' });
   });
 
-  it('beside them stand the texts to the same person, from the same account, that are unknown as well', async () => {
+  it('come with the texts of other unknown rows from the same account to the same person', async () => {
     const own = await sql.addAccount({ provider_account_id: 'acc' });
     const other = await sql.addAccount({ provider_account_id: 'other' });
     await sql.addUnknown(own, { chat_id: 'chat', body: 'one' });
@@ -292,7 +292,7 @@ describe('messages told by webhook', () => {
     ]);
   });
 
-  it('touch no row by themselves', async () => {
+  it('settle no row by themselves', async () => {
     const unipile = await sql.addAccount({ provider_account_id: 'acc' });
     const row = await sql.addUnknown(unipile, { chat_id: 'chat' });
     await sql.receive([message({ provider_account_id: 'acc', chat_id: 'chat' })], 'unipile');
@@ -302,7 +302,7 @@ describe('messages told by webhook', () => {
   });
 });
 
-it('receipts are kept for thirty days', async () => {
+it('receipts are kept for 30 days', async () => {
   const row = await addDone();
   await sql.receive([status(row, 'sent', { message_id: 'old' })]);
   sql.pass(86_400);
@@ -322,20 +322,23 @@ describe('an operator’s decision', () => {
     ['pending', 'pending', null, 'try it again'],
     ['dead', 'failed', 'he said so', 'give it up'],
     ['cancelled', 'cancelled', 'he said so', 'cancel it'],
-  ])('%s on an unknown row is carried out and told', async (decision, word, last_error, text) => {
-    const { id } = await sql.addUnknown(account);
-    expect(await sql.resolve(id, decision, 'he said so')).toEqual({ status: word });
-    expect(await sql.dm(id)).toMatchObject({
-      status: word,
-      last_error,
-      reconcile_at: null,
-      lease_expires_at: null,
-    });
-    expect((await sql.history(id)).at(-1)).toEqual(['decided', `Ann decided: ${text} (he said so)`]);
-    expect(await sql.drain()).toEqual(decision === 'pending' ? [id] : []);
-    // What may have been sent keeps its place, whatever people decide.
-    expect((await sql.pace(account)).used).toBe(decision === 'pending' ? 2 : 1);
-  });
+  ])(
+    '%s on an unknown row is applied and recorded in the history',
+    async (decision, word, last_error, text) => {
+      const { id } = await sql.addUnknown(account);
+      expect(await sql.resolve(id, decision, 'he said so')).toEqual({ status: word });
+      expect(await sql.dm(id)).toMatchObject({
+        status: word,
+        last_error,
+        reconcile_at: null,
+        lease_expires_at: null,
+      });
+      expect((await sql.history(id)).at(-1)).toEqual(['decided', `Ann decided: ${text} (he said so)`]);
+      expect(await sql.drain()).toEqual(decision === 'pending' ? [id] : []);
+      // An attempt that may have sent keeps its place, whatever the operator decides.
+      expect((await sql.pace(account)).used).toBe(decision === 'pending' ? 2 : 1);
+    },
+  );
 
   it.each(['pending', 'sending', 'sent', 'failed', 'cancelled'])(
     'on a row that is %s is refused, and changes nothing',
@@ -358,7 +361,7 @@ describe('an operator’s decision', () => {
     expect(await sql.drain()).toEqual([]);
   });
 
-  it('on a row that there is not, or of a kind that there is not, is refused', async () => {
+  it('on a missing row, or of an unknown kind, is refused', async () => {
     await expect(sql.resolve('987654', 'done')).rejects.toMatchObject({ code: 'PT404' });
     const { id } = await sql.addUnknown(account);
     for (const decision of ['sending', 'unknown', 'running', 'perhaps', ''])

@@ -16,13 +16,13 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-/** Finding nothing proves that nothing was sent, `seconds` after the attempt is over. */
+/** A finding that proves absence once the attempt has been over for `seconds`. */
 const absence = (seconds: number) => ({ absent_after_seconds: seconds, text: 'it is not there' });
 
 describe('an absence', () => {
-  it('counts from the end of the lease to when the look was handed out, and no second earlier', async () => {
+  it('counts from the end of the lease to the moment the check was taken, and not a second earlier', async () => {
     const { id } = await sql.addUnknown(account);
-    // The lease ends 90 s after the claim; 600 s later nothing can turn up any more.
+    // The lease ends 90 s after the claim. After 600 s more an absence is proof.
     sql.pass(689);
     const early = await sql.takeUnknown();
     expect(early[0]?.over_seconds).toBe(599);
@@ -44,13 +44,13 @@ describe('an absence', () => {
     expect(await sql.drain()).toEqual([id]);
   });
 
-  it('at that very second is proof', async () => {
+  it('is proof at exactly that second', async () => {
     await sql.addUnknown(account);
     sql.pass(690);
     expect(await sql.check(() => absence(600))).toMatchObject({ absent: 1 });
   });
 
-  it('gives back the place of the day, of the hour, and the gap', async () => {
+  it('frees the place in the day and the hour, and the gap', async () => {
     await database.sql('update punctual.accounts set daily_limit = 2, hourly_limit = 2, gap_seconds = 86400');
     const { id } = await sql.addUnknown(account);
     sql.pass(700);
@@ -60,7 +60,7 @@ describe('an absence', () => {
     expect(await sql.drain()).toEqual([id]);
   });
 
-  it('gives back its own claim of the hour, and no place of a day that is over', async () => {
+  it('frees the place of its own claim in the hour, and none in a day that is over', async () => {
     const { id } = await sql.addUnknown(account);
     const later = sql.at(86_400);
     sql.setNow(later);
@@ -73,7 +73,7 @@ describe('an absence', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'pending' });
   });
 
-  it('gives back its place of the day though somebody has moved the account to another zone since', async () => {
+  it('frees its place in the day even if the account’s time zone has changed since', async () => {
     const { id } = await sql.addUnknown(account);
     await database.sql(`update punctual.accounts set time_zone = 'Pacific/Kiritimati'`);
     sql.pass(700);
@@ -83,7 +83,7 @@ describe('an absence', () => {
     expect((await sql.pace(account)).used).toBe(1);
   });
 
-  it('ends a row whose attempts are used up', async () => {
+  it('makes the row dead if its attempts are used up', async () => {
     const { id } = await sql.addUnknown(account, { max_attempts: 1 });
     sql.pass(700);
     expect(await sql.check(() => absence(600))).toEqual({ checked: 1, done: 0, absent: 0, dead: 1 });
@@ -95,7 +95,7 @@ describe('an absence', () => {
     expect((await sql.pace(account)).used).toBe(0);
   });
 
-  it('is never concluded where finding nothing proves nothing: after an hour an operator is called', async () => {
+  it('is never concluded from a check that proves nothing, and after 1 hour the row waits for an operator', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(90 + 3_599);
     await sql.check(() => ({ text: 'no webhook yet' }));
@@ -106,14 +106,14 @@ describe('an absence', () => {
     sql.pass(90_000);
     await sql.check(() => ({ text: 'no webhook yet' }));
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile_at: null });
-    // The same finding is told once.
+    // A repeated finding is recorded once.
     expect((await sql.history(id)).filter(([event]) => event === 'checked')).toEqual([
       ['checked', 'no webhook yet'],
     ]);
   });
 });
 
-it('a look that failed proves nothing, calls nobody, and is repeated', async () => {
+it('a failed check proves nothing, calls no operator, and is repeated', async () => {
   const { id } = await sql.addUnknown(account);
   sql.pass(90 + 7_200);
   await sql.check(() => ({ failed: true, text: 'the check failed: down' }));

@@ -20,11 +20,11 @@ const proof = (messageId: string, result: object = {}) => ({
   proof: [{ message_id: messageId, result }],
   text: `found ${messageId}`,
 });
-/** Finding nothing proves that nothing was sent, `seconds` after the attempt is over. */
+/** A finding that proves absence once the attempt has been over for `seconds`. */
 const absence = (seconds: number) => ({ absent_after_seconds: seconds, text: 'it is not there' });
 
 describe('an unknown row', () => {
-  it('is looked at first after 30 s, then after 60, 120, … s, an hour at most', async () => {
+  it('is first checked after 30 s, then after 60, 120, … s, 1 hour at most', async () => {
     const { id } = await sql.addUnknown(account);
     const waits: number[] = [];
     for (let n = 0; n < 10; n++) {
@@ -45,7 +45,7 @@ describe('an unknown row', () => {
     expect(waits).toEqual([30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]);
   });
 
-  it('is handed out with its attempt: the claim, when it was made, and for how long it has been over', async () => {
+  it('is taken with its attempt: the claim, its time, and for how long the attempt has been over', async () => {
     const id = await sql.addDm(account, { body: 'hello' });
     const tick = sql.tick();
     const { claimId } = await tick.claim();
@@ -53,14 +53,14 @@ describe('an unknown row', () => {
     sql.pass(10);
     await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: true });
     sql.pass(30);
-    const [given] = await sql.takeUnknown();
-    expect(given).toMatchObject({ id, claim_id: claimId, row: { body: 'hello' }, account: { id: account } });
-    expect(Date.parse(given?.attempted_at ?? '')).toBe(Date.parse(attemptedAt));
-    // Whatever the tick did, it had ended when its lease did, 90 s after the claim.
-    expect(given?.over_seconds).toBe(-50);
+    const [taken] = await sql.takeUnknown();
+    expect(taken).toMatchObject({ id, claim_id: claimId, row: { body: 'hello' }, account: { id: account } });
+    expect(Date.parse(taken?.attempted_at ?? '')).toBe(Date.parse(attemptedAt));
+    // An attempt is over when its lease ends, 90 s after the claim.
+    expect(taken?.over_seconds).toBe(-50);
   });
 
-  it('that a dead tick left behind is looked at as well, from the end of its lease', async () => {
+  it('that a dead tick left is checked as well, from the end of its lease', async () => {
     const id = await sql.addDm(account);
     await sql.tick().claim();
     sql.pass(100);
@@ -70,7 +70,7 @@ describe('an unknown row', () => {
     expect(await sql.takeUnknown()).toMatchObject([{ id, over_seconds: 40 }]);
   });
 
-  it('that was handed out is handed out to nobody else until that tick must have ended, and then again', async () => {
+  it('is not taken again until the tick that took it must have ended', async () => {
     await sql.addUnknown(account);
     sql.pass(30);
     expect(await sql.takeUnknown()).toHaveLength(1);
@@ -80,7 +80,7 @@ describe('an unknown row', () => {
     expect(await sql.takeUnknown()).toHaveLength(1);
   });
 
-  it('is looked at only where its provider is configured and does not rest', async () => {
+  it('is checked only if its provider is configured and does not rest', async () => {
     await sql.addUnknown(account);
     sql.pass(30);
     expect(await sql.takeUnknown({ providers: ['whatsapp_cloud'] })).toEqual([]);
@@ -93,8 +93,8 @@ describe('an unknown row', () => {
   });
 });
 
-describe('a proof', () => {
-  it('makes the row done, with what was found', async () => {
+describe('proof', () => {
+  it('makes the row done, with the result that was found', async () => {
     const { id } = await sql.addUnknown(account, { chat_id: null, recipient: 'bob' });
     sql.pass(30);
     expect(await sql.check(() => proof('m1', { chat_id: 'chat-7' }))).toEqual({
@@ -121,22 +121,25 @@ describe('a proof', () => {
   it.each([
     ['first', 'last'],
     ['last', 'first'],
-  ])('that two rows of one text share proves one of them: the %s told, and not the %s', async (order) => {
-    const rows = [await sql.addUnknown(account), await sql.addUnknown(account)];
-    sql.pass(30);
-    const looks = (await sql.takeUnknown()).map((one) =>
-      finding(one, { ...proof('m1'), ...absence(0), over_seconds: 60 }),
-    );
-    expect(looks).toHaveLength(2);
-    if (order === 'last') looks.reverse();
-    // One by one, and the second call has an over_seconds that would prove its absence.
-    expect(await sql.settleFindings(looks.slice(0, 1))).toMatchObject({ done: 1 });
-    expect(await sql.settleFindings(looks.slice(1))).toMatchObject({ done: 0, absent: 1 });
-    const states = await Promise.all(rows.map(async ({ id }) => (await sql.dm(id)).status));
-    expect(states.sort()).toEqual(['pending', 'sent']);
-  });
+  ])(
+    'shared by two rows with the same text settles one of them: the %s one, and not the %s',
+    async (order) => {
+      const rows = [await sql.addUnknown(account), await sql.addUnknown(account)];
+      sql.pass(30);
+      const checks = (await sql.takeUnknown()).map((one) =>
+        finding(one, { ...proof('m1'), ...absence(0), over_seconds: 60 }),
+      );
+      expect(checks).toHaveLength(2);
+      if (order === 'last') checks.reverse();
+      // The findings are settled one by one, and the over_seconds of the second would prove its absence.
+      expect(await sql.settleFindings(checks.slice(0, 1))).toMatchObject({ done: 1 });
+      expect(await sql.settleFindings(checks.slice(1))).toMatchObject({ done: 0, absent: 1 });
+      const states = await Promise.all(rows.map(async ({ id }) => (await sql.dm(id)).status));
+      expect(states.sort()).toEqual(['pending', 'sent']);
+    },
+  );
 
-  it('that two rows share in one call proves one; two messages prove both, each its own', async () => {
+  it('of two messages settles two of three rows in one call, each with its own message', async () => {
     const rows = [
       await sql.addUnknown(account),
       await sql.addUnknown(account),
@@ -150,7 +153,7 @@ describe('a proof', () => {
     expect(dms.filter((dm) => dm.status === 'unknown')).toHaveLength(1);
   });
 
-  it('is not what another row was done with before', async () => {
+  it('is not a message that another row already has', async () => {
     const done = await sql.addDm(account);
     const tick = sql.tick();
     const { claimId } = await tick.claim();
@@ -164,16 +167,16 @@ describe('a proof', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
   });
 
-  it('found while a row of the same text was still under way leaves no two rows with one message', async () => {
+  it('found while a row with the same text runs never leaves two rows with one message', async () => {
     const { id: lost } = await sql.addUnknown(account, { body: 'same' });
     const running = await sql.addDm(account, { body: 'same' });
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     sql.pass(30);
-    const looks = await sql.takeUnknown();
-    expect(looks.map((one) => one.id)).toEqual([lost]);
-    // What the look sees in the chat is the message of the attempt that is under way.
-    await sql.settleFindings(looks.map((one) => finding(one, proof('m-of-the-second'))));
+    const checks = await sql.takeUnknown();
+    expect(checks.map((one) => one.id)).toEqual([lost]);
+    // The check finds the message of the attempt that still runs.
+    await sql.settleFindings(checks.map((one) => finding(one, proof('m-of-the-second'))));
     await tick.settle([
       { id: running, claim_id: claimId, outcome: 'done', result: { provider_message_id: 'm-of-the-second' } },
     ]);
@@ -185,27 +188,27 @@ describe('a proof', () => {
     ['pending', 'sent'],
     ['dead', 'sent'],
     ['cancelled', 'sent'],
-  ])('prevails over an operator who decided %s meanwhile', async (decision, stands) => {
+  ])('overrides an operator who decided %s meanwhile', async (decision, expected) => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    const looks = await sql.takeUnknown();
+    const checks = await sql.takeUnknown();
     await sql.resolve(id, decision);
-    expect(await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
+    expect(await sql.settleFindings(checks.map((one) => finding(one, proof('m1'))))).toMatchObject({
       done: 1,
     });
-    expect(await sql.dm(id)).toMatchObject({ status: stands, provider_message_id: 'm1' });
+    expect(await sql.dm(id)).toMatchObject({ status: expected, provider_message_id: 'm1' });
     expect(await sql.drain()).toEqual([]);
   });
 
-  it('that comes when another attempt has begun changes nothing, and is told in the history', async () => {
+  it('that arrives after another attempt began changes nothing, and the history records it', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
-    const looks = await sql.takeUnknown();
+    const checks = await sql.takeUnknown();
     await sql.resolve(id, 'pending');
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     const before = await sql.dm(id);
-    expect(await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))))).toMatchObject({
+    expect(await sql.settleFindings(checks.map((one) => finding(one, proof('m1'))))).toMatchObject({
       checked: 1,
       done: 0,
     });
@@ -222,53 +225,53 @@ describe('a proof', () => {
   });
 
   it.each(['retry', 'unknown', 'dead'])(
-    'that came while another attempt was under way is the truth when that one comes to %s',
+    'that arrived during another attempt settles the row when that attempt ends as %s',
     async (outcome) => {
       const { id } = await sql.addUnknown(account);
       sql.pass(30);
-      const looks = await sql.takeUnknown();
+      const checks = await sql.takeUnknown();
       await sql.resolve(id, 'pending');
       const tick = sql.tick();
       const { claimId } = await tick.claim();
-      await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))));
+      await sql.settleFindings(checks.map((one) => finding(one, proof('m1'))));
       await tick.settle([{ id, claim_id: claimId, outcome, error: 'e', delay_seconds: 1 }], { close: true });
       expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
       expect(await sql.drain()).toEqual([]);
     },
   );
 
-  it('of an attempt counts for its row whatever came after, but not its absence, nor a doubt', async () => {
+  it('of an earlier attempt settles its row, but an absence or a candidate does not', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(4_000);
-    const looks = await sql.takeUnknown();
+    const checks = await sql.takeUnknown();
     await sql.resolve(id, 'pending');
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'e' }], { close: true });
     const before = await sql.dm(id);
     for (const found of [absence(1), { candidates: ['m2'] }])
-      await sql.settleFindings(looks.map((one) => finding(one, found)));
+      await sql.settleFindings(checks.map((one) => finding(one, found)));
     expect(await sql.dm(id)).toEqual(before);
-    await sql.settleFindings(looks.map((one) => finding(one, proof('m1'))));
+    await sql.settleFindings(checks.map((one) => finding(one, proof('m1'))));
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
   });
 
-  it('without one, no look undoes what an operator decided meanwhile', async () => {
+  it('is required for a check to override an operator’s decision', async () => {
     for (const decision of ['done', 'pending', 'dead', 'cancelled']) {
       const { id } = await sql.addUnknown(account);
       sql.pass(200);
-      const looks = await sql.takeUnknown();
+      const checks = await sql.takeUnknown();
       await sql.resolve(id, decision);
       const before = await sql.dm(id);
-      await sql.settleFindings(looks.map((one) => finding(one, { ...absence(1), candidates: ['m9'] })));
+      await sql.settleFindings(checks.map((one) => finding(one, { ...absence(1), candidates: ['m9'] })));
       expect(await sql.dm(id)).toEqual(before);
       await database.sql(`update punctual.dm_queue set status = 'cancelled' where status = 'pending'`);
     }
   });
 });
 
-describe('a doubt', () => {
-  it('stands in the way of sending again: an operator has to decide', async () => {
+describe('a candidate', () => {
+  it('prevents a second send until an operator decides', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(4_000);
     expect(await sql.check(() => ({ ...absence(1), candidates: ['m1'] }))).toMatchObject({
@@ -283,7 +286,7 @@ describe('a doubt', () => {
     expect(await sql.drain()).toEqual([]);
   });
 
-  it('that another row bears is none', async () => {
+  it('that another row already has does not count', async () => {
     const { id: other } = await sql.addUnknown(account);
     sql.pass(30);
     await sql.check(() => proof('m1'));
@@ -293,7 +296,7 @@ describe('a doubt', () => {
     expect([(await sql.dm(other)).status, (await sql.dm(id)).status]).toEqual(['sent', 'pending']);
   });
 
-  it('does not end the asking: a proof that is found later settles the row', async () => {
+  it('does not end the checks, and later proof settles the row', async () => {
     const { id } = await sql.addUnknown(account);
     sql.pass(30);
     await sql.check(() => ({ candidates: ['m1'] }));

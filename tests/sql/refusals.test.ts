@@ -31,7 +31,7 @@ const ofRow = (refusal: string) => ({
   error: `it said ${refusal}`,
 });
 
-/** Claims the account's next row and settles it so; answers its id, null where none may be claimed. */
+/** Claims the account's next row and settles it with `record`. Returns its id, or null if no row may be claimed. */
 async function attempt(record: Record<string, unknown>): Promise<string | null> {
   const tick = sql.tick();
   const { rows, claimId } = await tick.claim(1);
@@ -56,15 +56,15 @@ async function pausedSeconds(): Promise<number | null> {
   return left !== null && left > 0 ? left : null;
 }
 
-async function refused() {
+async function readRefused() {
   const stats = statsSchema.parse(
     await database.rpc('read_stats', { p_configured: ['unipile'], p_now: sql.now }),
   );
   return stats.queues.find(({ name }) => name === 'dm_queue')?.refused;
 }
 
-describe('an account that is refused', () => {
-  it('is left alone twice as long each time, from five minutes to four hours, and its row stays as it was', async () => {
+describe('a refused account', () => {
+  it('pauses twice as long each time, from 5 minutes to 4 hours, and keeps its row pending', async () => {
     const [first] = await addDms(2);
     const pauses: (number | null)[] = [];
     for (let n = 0; n < 8; n++) {
@@ -88,21 +88,21 @@ describe('an account that is refused', () => {
       'is limited',
       { outcome: 'retry', rate_limited: true, limit_scope: 'account', account_pause_seconds: 1 },
     ],
-  ])('begins anew once a message %s', async (_, answer) => {
+  ])('starts again at 5 minutes once a message %s', async (_, record) => {
     await addDms(3);
     for (const wait of [300, 600]) {
       await attempt(ofAccount);
       expect(await pausedSeconds()).toBe(wait);
       sql.pass(wait);
     }
-    await attempt(answer);
+    await attempt(record);
     sql.pass(1);
     await attempt(ofAccount);
     expect(await pausedSeconds()).toBe(300);
   });
 
   describe('in several queues', () => {
-    /** The same of a post. */
+    /** Does the same as `attempt` with a post. */
     async function attemptPost(record: Record<string, unknown>): Promise<string | null> {
       const tick = sql.tick({ queue: 'posts' });
       const { rows, claimId } = await tick.claim(1);
@@ -121,7 +121,7 @@ describe('an account that is refused', () => {
         [account],
       );
 
-    it('is left alone by all of them, twice as long each time', async () => {
+    it('pauses in all of them, twice as long each time', async () => {
       await addDms(1);
       await addPost();
       for (const [n, wait] of [300, 600, 1_200, 2_400].entries()) {
@@ -132,18 +132,18 @@ describe('an account that is refused', () => {
       }
     });
 
-    it('begins anew in all of them once one of them has sent', async () => {
+    it('starts again at 5 minutes in all of them once one of them has sent', async () => {
       await addDms(1);
       await addPost();
       await attempt(ofAccount);
       sql.pass(300);
       await attemptPost({ outcome: 'done' });
-      expect(await refused()).toEqual([]);
+      expect(await readRefused()).toEqual([]);
       await attempt(ofAccount);
       expect(await pausedSeconds()).toBe(300);
     });
 
-    it('begins anew in all of them once another one’s row was refused, since that one’s account was not', async () => {
+    it('starts again at 5 minutes in all of them once one of them has only a row refused', async () => {
       await addDms(1);
       await addPost();
       await attempt(ofAccount);
@@ -153,7 +153,7 @@ describe('an account that is refused', () => {
       expect(await pausedSeconds()).toBe(300);
     });
 
-    it('is tried with one row of one queue when its pause is over', async () => {
+    it('is tried with one row of one queue after its pause', async () => {
       const [id = ''] = await addDms(1);
       await addPost();
       await attempt(ofAccount);
@@ -167,7 +167,7 @@ describe('an account that is refused', () => {
     });
   });
 
-  it.each(['unknown', 'retry', 'release'])('does not begin anew after %s', async (outcome) => {
+  it.each(['unknown', 'retry', 'release'])('does not start again at 5 minutes after %s', async (outcome) => {
     await addDms(3);
     await attempt(ofAccount);
     sql.pass(300);
@@ -176,7 +176,7 @@ describe('an account that is refused', () => {
     expect(await pausedSeconds()).toBe(600);
   });
 
-  it('is paused in every queue, and no row of it goes out', async () => {
+  it('is paused in every queue, and no claim takes its rows', async () => {
     await addDms(1);
     await database.sql(
       `insert into punctual.posts (account_id, body, scheduled_for) values ($1, 'a post', $2)`,
@@ -190,7 +190,7 @@ describe('an account that is refused', () => {
     expect((await sql.tick({ queue: 'posts', providers: ['unipile'] }).claim()).rows).toHaveLength(1);
   });
 
-  it('counts once, however often its outcome is told', async () => {
+  it('counts a refusal once, however often its outcome is settled', async () => {
     const [id] = await addDms(1);
     const tick = sql.tick();
     const { claimId } = await tick.claim(1);
@@ -203,7 +203,7 @@ describe('an account that is refused', () => {
     ]);
   });
 
-  it('is not paused by a refusal of an earlier claim that comes late', async () => {
+  it('is not paused by a late refusal of an earlier claim', async () => {
     const lost = await sql.addDm(account, { chat_id: 'one' });
     const dead = await sql.tick().claim(1);
     sql.pass(600);
@@ -213,25 +213,25 @@ describe('an account that is refused', () => {
     expect(await pausedSeconds()).toBeNull();
   });
 
-  it('is accepted anew from the beginning where a person ends the pause', async () => {
+  it('starts again at 5 minutes after an operator ends the pause', async () => {
     const [id] = await addDms(1);
     await attempt(ofAccount);
     sql.pass(300);
     await attempt(ofAccount);
     await database.sql('update punctual.accounts set paused_until = null, paused_reason = null');
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
     expect(await attempt(ofAccount)).toBe(id);
     expect(await pausedSeconds()).toBe(300);
   });
 
-  it('is tried again at once where a person says that it is mended, and another’s pause stays', async () => {
+  it('is tried again at once after end_refusal, and another account’s pause stays', async () => {
     const [id] = await addDms(1);
     await attempt(ofAccount);
     const p_account_id = await sql.addAccount({ paused_until: sql.at(60), paused_reason: 'holiday' });
     const other = database.rpc('end_refusal', { p_provider: 'unipile', p_account_id });
     await expect(other).rejects.toMatchObject({ code: 'PT404' });
     await database.rpc('end_refusal', { p_provider: 'unipile', p_account_id: account });
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
     expect(await attempt({})).toBe(id);
     const paused = await database.sql(
       'select paused_reason from punctual.accounts where paused_until is not null',
@@ -239,13 +239,13 @@ describe('an account that is refused', () => {
     expect(paused).toEqual([{ paused_reason: 'holiday' }]);
   });
 
-  it('leaves the pause that somebody has set since, and is refused no more', async () => {
+  it('keeps a pause that an operator set since, and is no longer refused after end_refusal', async () => {
     await addDms(1);
     await attempt(ofAccount);
     const until = sql.at(7 * 86_400);
     await database.sql(`update punctual.accounts set paused_until = $1, paused_reason = 'holiday'`, [until]);
     await database.rpc('end_refusal', { p_provider: 'unipile', p_account_id: account });
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
     const [{ paused_until, paused_reason }] = await database.sql(
       'select paused_until, paused_reason from punctual.accounts',
     );
@@ -253,7 +253,7 @@ describe('an account that is refused', () => {
     expect(await attempt({})).toBeNull();
   });
 
-  it('never has an operator’s longer pause made shorter', async () => {
+  it('never shortens an operator’s longer pause', async () => {
     await addDms(1);
     const tick = sql.tick();
     const { rows, claimId } = await tick.claim(1);
@@ -264,24 +264,24 @@ describe('an account that is refused', () => {
     expect(await pausedSeconds()).toBe(86_400);
   });
 
-  it('is told to people with what was said and until when, and so is each row of it', async () => {
+  it('is listed with the provider’s text and the end of the pause, and each of its rows says so', async () => {
     const [id] = await addDms(1);
     await attempt(ofAccount);
     const until = '2026-03-02T12:05:00+00:00';
     const { name } = (await database.sql('select name from punctual.accounts'))[0];
-    expect(await refused()).toEqual([{ provider: 'unipile', account, name, said: 'restricted', until }]);
+    expect(await readRefused()).toEqual([{ provider: 'unipile', account, name, said: 'restricted', until }]);
     expect((await sql.explain(id ?? '')).waits).toContainEqual({
       kind: 'paused',
       until,
       text: 'paused: restricted',
     });
     sql.pass(300);
-    expect(await refused()).toMatchObject([{ account, until: null }]);
+    expect(await readRefused()).toMatchObject([{ account, until: null }]);
     await attempt({});
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
   });
 
-  it('does not count as one that was limited', async () => {
+  it('does not count as rate limited', async () => {
     await addDms(1);
     await attempt(ofAccount);
     expect(await database.sql('select limited from punctual.ticks where claimed > 0')).toEqual([
@@ -291,7 +291,7 @@ describe('an account that is refused', () => {
 });
 
 describe('the same refusal of one row after another', () => {
-  it('pauses the account at the fifth, whatever it says, and the longer the more follow', async () => {
+  it('pauses the account at the fifth, and twice as long for each that follows', async () => {
     await addDms(9);
     const pauses: (number | null)[] = [];
     for (let n = 0; n < 7; n++) {
@@ -300,10 +300,12 @@ describe('the same refusal of one row after another', () => {
       sql.pass(pauses.at(-1) ?? 0);
     }
     expect(pauses).toEqual([null, null, null, null, 4_800, 9_600, 14_400]);
-    expect(await refused()).toMatchObject([{ account, said: '7 rows in a row were refused: it said new' }]);
+    expect(await readRefused()).toMatchObject([
+      { account, said: '7 rows in a row were refused: it said new' },
+    ]);
   });
 
-  it('begins anew once another row was sent', async () => {
+  it('counts from the beginning once a row is sent', async () => {
     await addDms(6);
     for (let n = 0; n < 4; n++) await attempt(ofRow('too_long'));
     await attempt({ outcome: 'done' });
@@ -311,7 +313,7 @@ describe('the same refusal of one row after another', () => {
     expect(await pausedSeconds()).toBeNull();
   });
 
-  it('pauses after five alike and never after fewer, reckoned anew from any outcomes', async () => {
+  it('pauses the account after five alike and never after fewer, as a model computes from random outcomes', async () => {
     const outcome = fc.constantFrom('a', 'a', 'a', 'b', 'done', 'unknown', 'unsent', 'account');
     const records: Record<string, Record<string, unknown>> = {
       a: ofRow('a'),
@@ -350,7 +352,7 @@ describe('a refused call', () => {
   it.each([
     ['of the row', ofRow('gone')],
     ['of the account', { ...ofAccount }],
-  ])('%s keeps its place in the gap and the hour, and gives back that in the day', async (_, record) => {
+  ])('%s keeps its place in the gap and the hour, and frees the one in the day', async (_, record) => {
     await begin({ hourly_limit: 2, gap_seconds: 60, daily_limit: 1 });
     await addDms(4);
     await attempt(record);
@@ -367,7 +369,7 @@ describe('a refused call', () => {
     expect(await attempt({})).not.toBeNull();
   });
 
-  it.each(['release', 'dead', 'retry'])('that was never made gives all back: %s', async (outcome) => {
+  it.each(['release', 'dead', 'retry'])('that was never made frees every place: %s', async (outcome) => {
     await begin({ hourly_limit: 1, gap_seconds: 60, daily_limit: 1 });
     await addDms(2);
     await attempt({ outcome, error: 'no media', delay_seconds: 0 });
@@ -378,24 +380,24 @@ describe('a refused call', () => {
 
 describe('a provider that refuses our set-up', () => {
   const note = (count: number) => [{ name: 'unipile', ok: false, refused: count, error: 'wrong key' }];
-  const tell = (providers: object[]) => sql.tick().exchange({ outcomes: { providers }, close: true });
+  const report = (providers: object[]) => sql.tick().exchange({ outcomes: { providers }, close: true });
   const restSeconds = async () => {
     const [row] = await database.sql(`select paused_until from punctual.providers where name = 'unipile'`);
     return row ? seconds(row.paused_until) : null;
   };
 
-  it('rests twice as long for each call that met it, also of those side by side', async () => {
-    await tell(note(1));
+  it('rests twice as long for each call it refuses, even if calls run side by side', async () => {
+    await report(note(1));
     expect(await restSeconds()).toBe(300);
-    await tell(note(1));
+    await report(note(1));
     expect(await restSeconds()).toBe(600);
-    await tell(note(3));
+    await report(note(3));
     expect(await restSeconds()).toBe(4_800);
-    await tell(note(40));
+    await report(note(40));
     expect(await restSeconds()).toBe(14_400);
   });
 
-  it('is told once, where the answer to the exchange was lost', async () => {
+  it('counts a refusal once if the response to the exchange was lost', async () => {
     const tick = sql.tick();
     const call = { seq: 1, claimId: crypto.randomUUID(), outcomes: { providers: note(1) } };
     await tick.exchange(call);
@@ -403,7 +405,7 @@ describe('a provider that refuses our set-up', () => {
     expect(await restSeconds()).toBe(300);
   });
 
-  it('is tried with one row after its rest, of an account that is not the one it refused before', async () => {
+  it('is tried after its rest with one row, of another account than the one it refused', async () => {
     const other = await sql.addAccount();
     const first = await sql.addDm(account, { send_at: sql.at(-60) });
     const second = await sql.addDm(other);
@@ -419,10 +421,10 @@ describe('a provider that refuses our set-up', () => {
     expect([rows.map(({ id }) => id), probing]).toEqual([[second], ['unipile']]);
     const answered = { records: [], providers: [{ name: 'unipile', ok: true }] };
     expect((await probe.exchange({ outcomes: answered, want: 9 })).rows.map(({ id }) => id)).toEqual([first]);
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
   });
 
-  it('is tried again at once, with one row first, where a person says that it is mended', async () => {
+  it('is tried again at once after end_refusal, with one row first', async () => {
     const first = await sql.addDm(account, { send_at: sql.at(-60) });
     await sql.addDm(await sql.addAccount());
     const tick = sql.tick();
@@ -430,19 +432,19 @@ describe('a provider that refuses our set-up', () => {
     const records = [{ id: first, claim_id: claimId, account_id: account, ...ofProvider }];
     await tick.exchange({ outcomes: { records, providers: note(3) }, close: true });
     await database.rpc('end_refusal', { p_provider: 'unipile', p_now: sql.now });
-    expect(await refused()).toEqual([]);
+    expect(await readRefused()).toEqual([]);
     expect((await sql.tick().claim()).rows).toHaveLength(1);
     expect(await sql.pace(account)).toMatchObject({ refused: null, retry_at: null });
     const again = database.rpc('end_refusal', { p_provider: 'unipile' });
     await expect(again).rejects.toMatchObject({ code: 'PT404' });
   });
 
-  it('stands among what needs a person, in every queue that has its accounts, and is no mere failure', async () => {
+  it('is listed as refused in every queue with its accounts, and not as a failing provider', async () => {
     const [id] = await addDms(1);
     await attempt(ofProvider);
-    await tell(note(1));
+    await report(note(1));
     const until = '2026-03-02T12:05:00+00:00';
-    expect(await refused()).toEqual([
+    expect(await readRefused()).toEqual([
       { provider: 'unipile', account: null, name: null, said: 'wrong key', until },
     ]);
     const stats = statsSchema.parse(await database.rpc('read_stats', { p_configured: null, p_now: sql.now }));

@@ -31,8 +31,8 @@ async function remove(options = '') {
   const [{ answer }] = await database.sql(`select punctual.remove_queue('trials'${options}) as answer`);
   return answer;
 }
-/** Has a tick do one row, and answers it. */
-async function work() {
+/** Claims one row in a tick. Returns a function that settles it. */
+async function claimRow() {
   await database.sql(
     `insert into punctual.partitions (queue, partition) values ('trials', 'eu') on conflict do nothing`,
   );
@@ -42,12 +42,12 @@ async function work() {
   const done = [{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'dead', error: 'x' }];
   return { settle: () => one.settle(done, { close: true }) };
 }
-const left = () =>
+const leftovers = () =>
   database.sql(`select name from (select queue as name from punctual.ticks union all select queue from punctual.history
     union all select queue from punctual.receipts union all select queue from punctual.partitions) x where name = 'trials'`);
 
 describe('a queue whose table', () => {
-  const figures = async () => {
+  const readStats = async () => {
     const { queues } = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
     return Object.fromEntries(queues.map((queue) => [queue.name, queue]));
   };
@@ -56,12 +56,12 @@ describe('a queue whose table', () => {
   it.each([
     ['is gone', `drop table ${table}`, 'relation "app.My trials" does not exist'],
     ['lost a column', `alter table ${table} drop column attempts cascade, drop column priority`, 'priority'],
-  ])('%s says so among the figures, and takes no other queue with it', async (_, change, error) => {
+  ])('%s says so in the stats, and does not affect other queues', async (_, change, error) => {
     await add();
-    await (await work()).settle();
+    await (await claimRow()).settle();
     await sql.addDm(await sql.addAccount());
     await database.sql(change);
-    const { trials, dm_queue } = await figures();
+    const { trials, dm_queue } = await readStats();
     expect(trials?.problem).toContain('app.My trials cannot be read: ');
     expect(trials?.problem).toContain(error);
     expect(trials?.problem).toContain(remedy);
@@ -69,9 +69,9 @@ describe('a queue whose table', () => {
     expect(dm_queue).toMatchObject({ problem: null, states: { pending: { count: 1 } } });
   });
 
-  it('is gone has its tick, its lists and its decisions say so', async () => {
+  it('is gone says so in its ticks, lists and decisions', async () => {
     await add();
-    await (await work()).settle();
+    await (await claimRow()).settle();
     await database.sql(`drop table ${table}`);
     const refused = {
       code: 'PT404',
@@ -90,27 +90,27 @@ describe('a queue whose table', () => {
 });
 
 describe('remove_queue', () => {
-  it('leaves nothing of the queue but its rows, and the columns that were there', async () => {
+  it('leaves only the rows of the queue, and the columns that existed before', async () => {
     const registry = await registryShape(database);
     await database.sql('alter table app."My trials" alter column priority set not null');
     const before = await tableShape(database, table);
     await add();
-    await (await work()).settle();
+    await (await claimRow()).settle();
     await database.sql(`insert into punctual.receipts (provider, kind, status, message_id, queue, row_id, received_at)
       values ('unipile', 'status', 'sent', 'm', 'trials', '1', now())`);
-    const answer = await remove(', p_drop_columns => true');
-    expect(answer).toMatchObject({ queue: 'trials', table });
-    expect(answer.dropped).toContain('status');
-    expect(answer.dropped).not.toContain('priority');
+    const removed = await remove(', p_drop_columns => true');
+    expect(removed).toMatchObject({ queue: 'trials', table });
+    expect(removed.dropped).toContain('status');
+    expect(removed.dropped).not.toContain('priority');
     expect({ ...(await tableShape(database, table)), grants: '' }).toEqual({ ...before, grants: '' });
     expect(await registryShape(database)).toEqual(registry);
-    expect(await left()).toEqual([]);
+    expect(await leftovers()).toEqual([]);
     expect(await database.sql(`select region from ${table}`)).toEqual([{ region: 'eu' }]);
   });
 
-  it('keeps the columns unless told otherwise, and the table may become a queue again', async () => {
+  it('keeps the columns by default, and the table can become a queue again', async () => {
     await add();
-    await (await work()).settle();
+    await (await claimRow()).settle();
     expect(await remove()).toMatchObject({ dropped: [] });
     expect(await database.sql(`select status, attempts, last_error from ${table}`)).toEqual([
       { status: 'dead', attempts: 1, last_error: 'x' },
@@ -123,10 +123,10 @@ describe('remove_queue', () => {
 
   it.each([
     ['is gone', []],
-    ['was made anew', [`create table ${table} (id bigint primary key)`]],
-  ])('works where the table %s', async (_, statements) => {
+    ['was recreated', [`create table ${table} (id bigint primary key)`]],
+  ])('works if the table %s', async (_, statements) => {
     await add();
-    await (await work()).settle();
+    await (await claimRow()).settle();
     await database.sql(`drop table ${table}`);
     for (const statement of statements) await database.sql(statement);
     expect(await remove(', true')).toEqual({
@@ -134,14 +134,14 @@ describe('remove_queue', () => {
       table: statements.length === 0 ? null : table,
       dropped: [],
     });
-    expect(await left()).toEqual([]);
+    expect(await leftovers()).toEqual([]);
   });
 
   it('is refused while a tick holds rows, and changes nothing', async () => {
     await add();
-    // As the lease is judged by the machine's clock.
+    // The lease is judged by the machine's clock.
     sql.setNow(new Date().toISOString());
-    const { settle } = await work();
+    const { settle } = await claimRow();
     const before = [await tableShape(database, table), await registryShape(database)];
     await expect(remove()).rejects.toMatchObject({ message: 'remove_queue: a tick holds rows of trials' });
     expect([await tableShape(database, table), await registryShape(database)]).toEqual(before);
@@ -149,14 +149,14 @@ describe('remove_queue', () => {
     await remove();
   });
 
-  it('is refused for the queues that are Punctual’s own, and for one that is not there', async () => {
+  it('is refused for Punctual’s own queues, and for an unknown one', async () => {
     await expect(database.sql(`select punctual.remove_queue('dm_queue')`)).rejects.toMatchObject({
       message: "remove_queue: the table of dm_queue is Punctual's own",
     });
     await expect(remove()).rejects.toMatchObject({ code: 'PT404' });
   });
 
-  it('is the owner’s alone', async () => {
+  it('is open to the owner only', async () => {
     expect(
       await database.sql(
         `select has_function_privilege('service_role', 'punctual.remove_queue(text, boolean)', 'execute') as may`,

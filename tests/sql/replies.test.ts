@@ -29,17 +29,17 @@ async function enrolAnn(steps: Parameters<typeof talk.addSequence>[0], more: obj
   const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: 'ann', ...more }]);
   return id;
 }
-const said = (body: string, more: object = {}) =>
+const receive = (body: string, more: object = {}) =>
   talk.reply({ provider_account_id: 'us', recipient: 'ann', chat_id: 'chat-ann', body, ...more });
 const unmatched = async () => (await talk.call('list_replies', {})).items as { id: string; body: string }[];
 
 describe('a reply', () => {
-  it('stops a sequence that says so, and takes back what is queued', async () => {
+  it('stops a sequence whose step says so, and withdraws the queued message', async () => {
     const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send();
     await talk.advance();
-    await said('no thanks');
+    await receive('no thanks');
     expect(await talk.read(id)).toMatchObject({
       phase: 'replied',
       status: 'done',
@@ -47,7 +47,7 @@ describe('a reply', () => {
       sent_steps: 1,
     });
     expect(await talk.send()).toEqual([]);
-    expect(await talk.told(id)).toEqual([
+    expect(await talk.events(id)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -58,7 +58,7 @@ describe('a reply', () => {
     expect(await unmatched()).toEqual([]);
   });
 
-  it('that comes while the next message is on its way lets that one finish, and stops the rest', async () => {
+  it('that arrives while the next message is being sent lets it finish, and stops the rest', async () => {
     for (const outcome of ['done', 'retry', 'unknown']) {
       await database.reset();
       account = await sql.addAccount({ provider_account_id: 'us' });
@@ -67,7 +67,7 @@ describe('a reply', () => {
       await talk.send();
       await talk.advance();
       const { messages, tick } = await talk.claim();
-      await said('stop');
+      await receive('stop');
       const [{ id: message, claim_id } = { id: '', claim_id: '' }] = messages;
       await tick.settle(
         [{ id: message, claim_id, outcome, error: 'e', delay_seconds: 1, account_id: account }],
@@ -84,20 +84,20 @@ describe('a reply', () => {
     }
   });
 
-  it('before anything was sent is a reply by the rule of the first step', async () => {
+  it('before any message was sent follows the rule of the first step', async () => {
     const stopping = await enrolAnn([{ body: 'one' }]);
     const going = await enrolAnn([{ body: 'two', on_reply: 'continue' }]);
-    await said('hello');
+    await receive('hello');
     expect(await talk.read(stopping)).toMatchObject({ phase: 'replied' });
     expect(await talk.read(going)).toMatchObject({ phase: 'in_progress', last_reply: 'hello' });
   });
 
-  it('answers a question, after which the next step comes no sooner than its delay, nor than the answer', async () => {
+  it('answers a question, and the next step is due after its delay, but not before the reply', async () => {
     const soon = await enrolAnn([question, { body: 'next', delay_seconds: 24 * hour }]);
     await talk.advance();
     await talk.send();
     sql.pass(hour);
-    await said('fine');
+    await receive('fine');
     expect(await talk.read(soon)).toMatchObject({
       phase: 'in_progress',
       step: 2,
@@ -108,7 +108,7 @@ describe('a reply', () => {
     await talk.advance();
     await talk.send();
     sql.pass(30 * hour);
-    await said('fine, too');
+    await receive('fine, too');
     expect(await talk.read(late)).toMatchObject({ next_step_at: sql.now.replace('.000Z', '+00:00') });
     expect(await database.sql('select replied_steps from punctual.enrolments order by id')).toEqual([
       { replied_steps: [1] },
@@ -116,7 +116,7 @@ describe('a reply', () => {
     ]);
   });
 
-  it('takes back the reminder that is queued, and one that is on its way changes nothing', async () => {
+  it('withdraws a queued reminder, and still counts if a reminder is being sent', async () => {
     const steps = [
       { ...question, reminder },
       { body: 'next', delay_seconds: 2 * hour },
@@ -126,9 +126,9 @@ describe('a reply', () => {
     await talk.send();
     sql.pass(hour);
     await talk.advance();
-    await said('fine');
+    await receive('fine');
     expect(await talk.send()).toEqual([]);
-    expect(await talk.told(id)).toEqual([
+    expect(await talk.events(id)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -146,7 +146,7 @@ describe('a reply', () => {
     sql.pass(hour);
     await talk.advance();
     const { messages, tick } = await talk.claim();
-    await said('fine', { recipient: 'bob', chat_id: 'chat-bob' });
+    await receive('fine', { recipient: 'bob', chat_id: 'chat-bob' });
     const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome: 'done' }));
     await tick.settle(records, { close: true });
     expect(await talk.read(other)).toMatchObject({
@@ -154,7 +154,7 @@ describe('a reply', () => {
       phase: 'in_progress',
       next_step_at: sql.at(hour).replace('.000Z', '+00:00'),
     });
-    expect(await talk.told(other)).toEqual([
+    expect(await talk.events(other)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -167,7 +167,7 @@ describe('a reply', () => {
   it.each([
     ['unknown', 'unknown 1'],
     ['dead', 'failed 1'],
-  ])('keeps its step where the reminder that was on its way turns out %s', async (outcome, event) => {
+  ])('starts the next step even if the reminder that is being sent ends %s', async (outcome, event) => {
     const steps = [{ ...question, reminder }, question, { body: 'three' }];
     const id = await enrolAnn(steps);
     await talk.advance();
@@ -175,18 +175,18 @@ describe('a reply', () => {
     sql.pass(hour);
     await talk.advance();
     const { messages, tick } = await talk.claim();
-    await said('fine');
+    await receive('fine');
     expect(await talk.advance()).toEqual({ again: 1 });
     const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'aborted' }));
     await tick.settle(records, { close: true });
     expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'in_progress', last_error: null });
-    expect((await talk.told(id)).slice(-3)).toEqual(['replied 1', 'queued 2', event]);
+    expect((await talk.events(id)).slice(-3)).toEqual(['replied 1', 'queued 2', event]);
     sql.pass(hour);
     expect(await talk.send()).toEqual(['how?']);
     expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'waiting_reply', sent_steps: 2 });
   });
 
-  it('that comes before its question is known to be sent is its answer all the same', async () => {
+  it('that arrives before its question is settled still answers it', async () => {
     for (const outcome of ['done', 'unknown']) {
       await database.reset();
       account = await sql.addAccount({ provider_account_id: 'us' });
@@ -197,7 +197,7 @@ describe('a reply', () => {
       await talk.advance();
       const { messages, tick } = await talk.claim();
       sql.pass(2);
-      await said('fine');
+      await receive('fine');
       expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 1 });
       const records = messages.map(({ id, claim_id }) => ({ id, claim_id, outcome, error: 'e' }));
       await tick.settle(records, { close: true });
@@ -209,7 +209,7 @@ describe('a reply', () => {
     }
   });
 
-  it('to a question before, told late, answers no later question', async () => {
+  it('to an earlier question that arrives late answers no later question', async () => {
     const id = await enrolAnn([
       { ...question, no_reply: { after_seconds: hour, action: 'continue' } },
       { ...question, body: 'and now?' },
@@ -220,16 +220,16 @@ describe('a reply', () => {
     sql.pass(hour);
     await talk.advance();
     await talk.send();
-    await said('late', { said_at: before });
+    await receive('late', { said_at: before });
     expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2, last_reply: 'late' });
-    await said('in time');
+    await receive('in time');
     expect(await talk.read(id)).toMatchObject({ phase: 'completed', step: 2 });
   });
 
   it.each([
-    ['that it was made after', 'stop', 'continue'],
+    ['that it followed', 'stop', 'continue'],
     ['that was sent last', 'continue', 'stop'],
-  ])('told late stops where the step %s says so', async (_, first, second) => {
+  ])('that arrives late stops the sequence if the step %s says so', async (_, first, second) => {
     const id = await enrolAnn([
       { ...question, on_reply: first, no_reply: { after_seconds: hour, action: 'continue' } },
       { body: 'two', on_reply: second },
@@ -241,12 +241,12 @@ describe('a reply', () => {
     sql.pass(hour);
     await talk.advance();
     expect(await talk.send()).toEqual(['two']);
-    await said('no', { said_at: before });
+    await receive('no', { said_at: before });
     expect(await talk.read(id)).toMatchObject({ phase: 'replied', sent_steps: 2 });
-    expect(await talk.told(id)).toContain('replied 1');
+    expect(await talk.events(id)).toContain('replied 1');
   });
 
-  it('to a question that was given up counts for that question, and the next one is asked all the same', async () => {
+  it('to a question whose time is over counts for that question, and the next one is still sent', async () => {
     const id = await enrolAnn([
       { ...question, no_reply: { after_seconds: hour, action: 'continue' } },
       { ...question, body: 'and now?' },
@@ -255,8 +255,8 @@ describe('a reply', () => {
     await talk.send();
     sql.pass(hour);
     await talk.advance();
-    await said('late');
-    expect(await talk.told(id)).toEqual(['enrolled', 'queued 1', 'sent 1', 'queued 2', 'replied 1']);
+    await receive('late');
+    expect(await talk.events(id)).toEqual(['enrolled', 'queued 1', 'sent 1', 'queued 2', 'replied 1']);
     expect(await talk.send()).toEqual(['and now?']);
     expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2 });
     expect(await database.sql('select replied_steps from punctual.enrolments')).toEqual([
@@ -264,17 +264,17 @@ describe('a reply', () => {
     ]);
   });
 
-  it('told twice, or by webhook and by API, is one reply', async () => {
+  it('that arrives twice, or by webhook and by API, is one reply', async () => {
     const id = await enrolAnn([question, { ...question, body: 'and now?' }]);
     await talk.advance();
     await talk.send();
-    await said('fine', { message_id: 'm9' });
-    await said('fine', { message_id: 'm9' });
+    await receive('fine', { message_id: 'm9' });
+    await receive('fine', { message_id: 'm9' });
     const again = { p_id: id, p_reply: { message_id: 'm9', body: 'fine' } };
     expect(await talk.call('take_reply', again)).toMatchObject({ applied: false, enrolment: { step: 2 } });
     await talk.advance();
     await talk.send();
-    await said('fine', { message_id: 'm9' });
+    await receive('fine', { message_id: 'm9' });
     expect(await talk.read(id)).toMatchObject({ phase: 'waiting_reply', step: 2 });
     expect(await talk.call('take_reply', { p_id: id, p_reply: { body: 'well' } })).toMatchObject({
       applied: true,
@@ -282,21 +282,21 @@ describe('a reply', () => {
     });
   });
 
-  it('told by API is of every sequence that the person is in, and by webhook no news', async () => {
+  it('by API counts in every sequence of the person, and its webhook brings nothing new', async () => {
     const first = await enrolAnn([{ body: 'one' }]);
     const second = await enrolAnn([{ body: 'two' }]);
     await talk.call('take_reply', { p_id: second, p_reply: { body: 'stop', message_id: 'm9' } });
     for (const id of [first, second]) expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
-    expect(await said('stop', { message_id: 'm9' })).toMatchObject({ new: 0 });
+    expect(await receive('stop', { message_id: 'm9' })).toMatchObject({ new: 0 });
   });
 
-  it('is of every sequence that the person is in through that account, and of nobody else', async () => {
+  it('counts in every sequence of the person through that account, and in no other', async () => {
     const first = await enrolAnn([{ body: 'one' }]);
     const second = await enrolAnn([{ body: 'two' }]);
     const bob = await enrolAnn([{ body: 'three' }], { recipient: 'bob' });
     account = await sql.addAccount({ provider_account_id: 'them' });
     const elsewhere = await enrolAnn([{ body: 'four' }]);
-    await said('stop');
+    await receive('stop');
     for (const id of [first, second]) expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
     for (const id of [bob, elsewhere]) expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
   });
@@ -305,8 +305,8 @@ describe('a reply', () => {
     const id = await enrolAnn([{ body: 'one' }]);
     await talk.advance();
     await talk.send();
-    await said('thanks');
-    await said('really');
+    await receive('thanks');
+    await receive('really');
     expect(await talk.read(id)).toMatchObject({
       phase: 'completed',
       last_reply: 'thanks',
@@ -315,12 +315,12 @@ describe('a reply', () => {
     expect(await unmatched()).toEqual([]);
   });
 
-  it('while it is paused counts, and nothing goes out before it is resumed', async () => {
+  it('to a paused enrolment counts, but nothing is sent before it is resumed', async () => {
     const id = await enrolAnn([question, { body: 'next' }]);
     await talk.advance();
     await talk.send();
     await talk.call('pause_enrolment', { p_id: id });
-    await said('fine');
+    await receive('fine');
     sql.pass(hour);
     expect(await talk.advance()).toEqual({});
     expect(await talk.read(id)).toMatchObject({ step: 2, phase: 'in_progress' });
@@ -329,7 +329,7 @@ describe('a reply', () => {
     expect(await talk.send()).toEqual(['next']);
   });
 
-  it('to a question whose reminder failed is its answer, and it goes on', async () => {
+  it('to a question whose reminder failed answers it, and the sequence continues', async () => {
     const id = await enrolAnn([{ ...question, reminder }, { body: 'next' }]);
     await talk.advance();
     await talk.send();
@@ -337,7 +337,7 @@ describe('a reply', () => {
     await talk.advance();
     await talk.send('dead');
     expect(await talk.read(id)).toMatchObject({ phase: 'failed', step: 1 });
-    await said('fine');
+    await receive('fine');
     expect(await talk.read(id)).toMatchObject({
       phase: 'in_progress',
       status: 'pending',
@@ -348,17 +348,17 @@ describe('a reply', () => {
     expect(await talk.send()).toEqual(['next']);
   });
 
-  it('to a sequence that failed over a step holds by the rule of the step that was sent', async () => {
+  it('to a sequence with a failed step follows the rule of the last step that was sent', async () => {
     const id = await enrolAnn([{ body: 'one' }, { body: 'two', on_reply: 'continue' }]);
     await talk.advance();
     await talk.send();
     await talk.advance();
     await talk.send('dead');
-    await said('stop');
+    await receive('stop');
     expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
   });
 
-  it('of somebody who was enrolled anew revives nothing', async () => {
+  it('of a person who was enrolled again does not revive the earlier enrolment', async () => {
     const sequence = await talk.addSequence([{ ...question, reminder }]);
     const people = [{ account_id: account, recipient: 'ann' }];
     const [id = ''] = await talk.enrol(sequence, people);
@@ -367,32 +367,32 @@ describe('a reply', () => {
     sql.pass(hour);
     await talk.advance();
     await talk.send('dead');
-    const [anew = ''] = await talk.enrol(sequence, people, { p_again: true });
-    await said('fine');
+    const [second = ''] = await talk.enrol(sequence, people, { p_again: true });
+    await receive('fine');
     expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
-    expect(await talk.read(anew)).toMatchObject({ phase: 'in_progress', last_reply: 'fine' });
+    expect(await talk.read(second)).toMatchObject({ phase: 'in_progress', last_reply: 'fine' });
   });
 
-  it('to a sequence that failed keeps it from being resumed', async () => {
+  it('to a failed sequence prevents it from being resumed', async () => {
     const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send();
     await talk.advance();
     await talk.send('dead');
-    await said('never mind');
+    await receive('never mind');
     expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
     await expect(talk.call('resume_enrolment', { p_id: id })).rejects.toMatchObject({ code: 'PT409' });
   });
 });
 
-describe('whose a reply is', () => {
-  it('is told by the chat, once it is known, also for what came before', async () => {
+describe('the person of a reply', () => {
+  it('is found by the chat once it is known, even for earlier replies', async () => {
     const id = await enrolAnn([question, { body: 'next' }]);
     await talk.advance();
     const { messages, tick } = await talk.claim();
     sql.pass(1);
-    // The network knows the person by another id than the one that we wrote to.
-    await said('fine', { recipient: 'urn:ann' });
+    // The network has another id for the person than the one that we wrote to.
+    await receive('fine', { recipient: 'urn:ann' });
     expect(await talk.read(id)).toMatchObject({ last_reply: null });
     expect(await unmatched()).toMatchObject([{ chat_id: 'chat-ann', body: null }]);
     const result = { provider_message_id: 'm1', chat_id: 'chat-ann' };
@@ -403,7 +403,7 @@ describe('whose a reply is', () => {
     expect(await talk.read(id)).toMatchObject({
       phase: 'in_progress',
       step: 2,
-      // It counts; what it said was not ours to keep, as far as anybody knew.
+      // The reply counts. Its text was not kept, because no enrolment matched it.
       last_reply: null,
       replied_at: expect.any(String),
       chat_id: 'chat-ann',
@@ -411,12 +411,12 @@ describe('whose a reply is', () => {
     expect(await unmatched()).toEqual([]);
   });
 
-  it('is found out before the next message is queued, where the two crossed', async () => {
+  it('is found before the next message is queued if the reply and the chat crossed', async () => {
     const id = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
     await talk.advance();
     await talk.send();
-    // The webhook did not yet see the chat, and the settle not yet the reply.
-    await said('stop', { recipient: 'urn:ann' });
+    // The webhook did not see the chat yet, and the settle did not see the reply yet.
+    await receive('stop', { recipient: 'urn:ann' });
     await database.sql(`update punctual.enrolments set chat_id = 'chat-ann'`);
     expect(await talk.advance()).toEqual({ again: 1 });
     expect(await talk.send()).toEqual([]);
@@ -424,32 +424,32 @@ describe('whose a reply is', () => {
     expect(await unmatched()).toEqual([]);
   });
 
-  it('is told by the chat to every sequence that the person is in, as soon as each knows of it', async () => {
+  it('is found by the chat in every sequence of the person, as soon as each knows the chat', async () => {
     const first = await enrolAnn([{ body: 'one' }, { body: 'two' }]);
     const second = await enrolAnn([{ body: 'eins' }, { body: 'zwei' }]);
     await talk.advance();
-    await said('stop', { recipient: 'urn:ann' });
-    // The first to be settled makes the chat known.
+    await receive('stop', { recipient: 'urn:ann' });
+    // The first message that is settled makes the chat known.
     const sent = { result: { provider_message_id: 'm1', chat_id: 'chat-ann' } };
     expect(await talk.send('done', sent)).toEqual(['one']);
     for (const id of [first, second]) expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
     const third = await enrolAnn([{ body: 'uno' }]);
     sql.pass(1);
-    await said('once more', { recipient: 'urn:ann' });
+    await receive('once more', { recipient: 'urn:ann' });
     expect(await talk.read(third)).toMatchObject({ phase: 'replied', last_reply: 'once more' });
-    expect(await talk.told(first)).toEqual(['enrolled', 'queued 1', 'sent 1', 'replied 1']);
-    expect(await talk.told(second)).toEqual(['enrolled', 'queued 1', 'replied', 'withdrawn 1']);
+    expect(await talk.events(first)).toEqual(['enrolled', 'queued 1', 'sent 1', 'replied 1']);
+    expect(await talk.events(second)).toEqual(['enrolled', 'queued 1', 'replied', 'withdrawn 1']);
     expect(await talk.send()).toEqual([]);
     expect(await unmatched()).toEqual([]);
   });
 
-  it('is heard once, though its chat becomes known after it', async () => {
+  it('is found once, even if the chat becomes known after the reply', async () => {
     const id = await enrolAnn([question, question, { body: 'three' }]);
     await talk.advance();
     const { messages, tick } = await talk.claim();
     sql.pass(1);
-    // By the recipient; the message is not yet known to be sent.
-    await said('fine');
+    // The recipient matches. The message is not settled yet.
+    await receive('fine');
     await tick.settle(
       messages.map(({ id, claim_id }) => ({
         id,
@@ -460,10 +460,10 @@ describe('whose a reply is', () => {
       { close: true },
     );
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress', step: 2, last_reply: 'fine' });
-    expect((await talk.told(id)).filter((event) => event.startsWith('replied'))).toEqual(['replied 1']);
+    expect((await talk.events(id)).filter((event) => event.startsWith('replied'))).toEqual(['replied 1']);
   });
 
-  it('is told by the digits of a WhatsApp number, however it is written', async () => {
+  it('is found by the digits of a WhatsApp number, however it is written', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const sequence = await talk.addSequence([{ body: 'one' }], { channel: 'whatsapp' });
     const [id = ''] = await talk.enrol(sequence, [{ account_id: account, recipient: '+49 (170) 12-34' }]);
@@ -471,50 +471,50 @@ describe('whose a reply is', () => {
     expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
   });
 
-  it('nobody can tell is kept, and a person can say', async () => {
+  it('can be named by an operator if nothing matches the reply', async () => {
     const id = await enrolAnn([{ body: 'one' }]);
-    await said('hi', { recipient: 'who?', chat_id: 'what?' });
+    await receive('hi', { recipient: 'who?', chat_id: 'what?' });
     const [reply] = await unmatched();
     const other = await enrolAnn([{ body: 'two' }]);
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
-    const told = { p_id: id, p_reply: { receipt_id: reply?.id } };
-    expect(await talk.call('take_reply', told)).toMatchObject({
+    const args = { p_id: id, p_reply: { receipt_id: reply?.id } };
+    expect(await talk.call('take_reply', args)).toMatchObject({
       applied: true,
       enrolment: { phase: 'replied', chat_id: 'what?' },
     });
     expect(await talk.read(other)).toMatchObject({ phase: 'replied', last_reply: null });
-    expect(await talk.call('take_reply', told)).toMatchObject({ applied: false });
+    expect(await talk.call('take_reply', args)).toMatchObject({ applied: false });
     expect(await unmatched()).toEqual([]);
     await expect(talk.call('take_reply', { p_id: id, p_reply: { receipt_id: '99' } })).rejects.toMatchObject({
       code: 'PT404',
     });
   });
 
-  it('nobody could tell is told by API with its message_id as well', async () => {
+  it('can be named by API with the message_id of a reply that nothing matches', async () => {
     const id = await enrolAnn([{ body: 'one' }]);
-    await said('hi', { recipient: 'who?', chat_id: 'what?', message_id: 'm7' });
-    const told = { p_id: id, p_reply: { body: 'hi', message_id: 'm7' } };
-    expect(await talk.call('take_reply', told)).toMatchObject({
+    await receive('hi', { recipient: 'who?', chat_id: 'what?', message_id: 'm7' });
+    const args = { p_id: id, p_reply: { body: 'hi', message_id: 'm7' } };
+    expect(await talk.call('take_reply', args)).toMatchObject({
       applied: true,
       enrolment: { phase: 'replied', last_reply: 'hi', chat_id: 'what?' },
     });
-    expect(await talk.call('take_reply', told)).toMatchObject({ applied: false });
+    expect(await talk.call('take_reply', args)).toMatchObject({ applied: false });
     expect(await unmatched()).toEqual([]);
   });
 
-  it("is nobody's who was enrolled after it", async () => {
-    await said('hi');
+  it('is never somebody who was enrolled after it', async () => {
+    await receive('hi');
     sql.pass(1);
     const id = await enrolAnn([{ body: 'one' }]);
     await talk.advance();
     await talk.send('done', { result: { provider_message_id: 'm', chat_id: 'chat-ann' } });
-    await said('hi again, told late', { said_at: sql.at(-60) });
+    await receive('hi again, told late', { said_at: sql.at(-60) });
     expect(await talk.read(id)).toMatchObject({ replied_at: null });
     expect(await unmatched()).toHaveLength(2);
   });
 });
 
-describe('of a WhatsApp user whose number may be hidden', () => {
+describe('a WhatsApp user whose number may be hidden', () => {
   const number = '491701234';
   const userId = 'DE.8642';
   const both = { recipient: number, user_id: userId };
@@ -530,38 +530,38 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     const [id = ''] = await talk.enrol(sequence, [{ account_id: phone, recipient }], more);
     return id;
   }
-  const wrote = (more: object) =>
+  const receiveFromUser = (more: object) =>
     talk.reply({ provider_account_id: 'phone', body: 'stop', ...more }, 'whatsapp_cloud');
-  const status = (more: object) =>
+  const receiveStatus = (more: object) =>
     sql.receive([
       { kind: 'status', status: 'sent', message_id: 'wamid.1', provider_account_id: 'phone', ...more },
     ]);
 
-  it('the first reply stops the sequence, once a status has told whose the user id is', async () => {
+  it('stops the sequence with a first reply, once a status has linked the user id to the number', async () => {
     const id = await enrol();
     await talk.advance();
     await talk.send();
-    await status(both);
-    await wrote(hidden);
+    await receiveStatus(both);
+    await receiveFromUser(hidden);
     expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: 'stop' });
     await talk.advance();
     expect(await talk.send()).toEqual([]);
     expect(await unmatched()).toEqual([]);
   });
 
-  it('the first reply is heard when the status comes after it, and once', async () => {
+  it('stops the sequence once if that status arrives after the first reply', async () => {
     const id = await enrol();
     await talk.advance();
     await talk.send();
-    await wrote(hidden);
+    await receiveFromUser(hidden);
     expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
     expect(await unmatched()).toHaveLength(1);
     await talk.advance();
-    await status(both);
-    await status({ ...both, status: 'read' });
+    await receiveStatus(both);
+    await receiveStatus({ ...both, status: 'read' });
     expect(await talk.read(id)).toMatchObject({ phase: 'replied', last_reply: null });
     expect(await talk.send()).toEqual([]);
-    expect(await talk.told(id)).toEqual([
+    expect(await talk.events(id)).toEqual([
       'enrolled',
       'queued 1',
       'sent 1',
@@ -572,37 +572,37 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     expect(await unmatched()).toEqual([]);
   });
 
-  it('a later reply stops the sequence where an earlier message bore both', async () => {
-    await wrote(both);
+  it('stops the sequence with a later reply if an earlier message had the user id and the number', async () => {
+    await receiveFromUser(both);
     sql.pass(40 * 24 * hour);
     const id = await enrol();
-    await wrote(hidden);
+    await receiveFromUser(hidden);
     expect(await talk.read(id)).toMatchObject({ phase: 'replied' });
   });
 
-  it('nothing is learnt from a pair that is of somebody else, or is no pair', async () => {
-    await wrote({ recipient: '491709999', user_id: userId });
-    await wrote({ recipient: number, user_id: '8642' });
+  it('is not linked by a pair of somebody else, or by an invalid user id', async () => {
+    await receiveFromUser({ recipient: '491709999', user_id: userId });
+    await receiveFromUser({ recipient: number, user_id: '8642' });
     sql.pass(60);
     const ids = [await enrol(), await enrol('DE.7')];
-    await wrote(hidden);
-    await wrote({ recipient: '8642' });
-    await wrote({ recipient: '7' });
+    await receiveFromUser(hidden);
+    await receiveFromUser({ recipient: '8642' });
+    await receiveFromUser({ recipient: '7' });
     for (const id of ids) expect(await talk.read(id)).toMatchObject({ phase: 'in_progress' });
   });
 
-  it('the sequence of somebody who was enrolled by user id is stopped by either', async () => {
+  it('stops the sequence by user id or number after an enrolment by user id', async () => {
     for (const reply of [hidden, { recipient: number }]) {
       await database.sql('delete from punctual.enrolments');
       const id = await enrol(userId);
-      await status(both);
-      await wrote(reply);
+      await receiveStatus(both);
+      await receiveFromUser(reply);
       expect(await talk.read(id)).toMatchObject({ phase: 'replied', recipient: userId });
     }
   });
 
-  it('who is in the sequence by number is in it by user id, and the other way round', async () => {
-    await status(both);
+  it('is in the sequence by user id if enrolled by number, and the other way round', async () => {
+    await receiveStatus(both);
     const id = await enrol();
     expect(await enrol(userId)).toBe(id);
     await database.sql('delete from punctual.enrolments');
@@ -610,8 +610,8 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     expect(await enrol()).toBe(other);
   });
 
-  it('who is named by number and by user id in one call is in the sequence once', async () => {
-    await status(both);
+  it('is enrolled once if named by number and by user id in one call', async () => {
+    await receiveStatus(both);
     const people = [userId, number, 'DE.77', '491709999'].map((recipient) => ({
       account_id: phone,
       recipient,
@@ -626,17 +626,17 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     ]);
   });
 
-  it('a reply that another sequence has heard is heard by those that it turns out to be of as well', async () => {
-    const going = { body: 'one', on_reply: 'continue' };
+  it('has a reply counted in a second sequence too, once a status links the user id to its number', async () => {
+    const step = { body: 'one', on_reply: 'continue' };
     const enrolIn = async (recipient: string) => {
-      const sequence = await talk.addSequence([going], { channel: 'whatsapp' });
+      const sequence = await talk.addSequence([step], { channel: 'whatsapp' });
       return (await talk.enrol(sequence, [{ account_id: phone, recipient }]))[0] ?? '';
     };
     const [first, second] = [await enrolIn(userId), await enrolIn(number)];
-    await wrote(hidden);
-    expect(await talk.told(second)).toEqual(['enrolled']);
-    await status(both);
-    for (const id of [first, second]) expect(await talk.told(id)).toEqual(['enrolled', 'replied']);
+    await receiveFromUser(hidden);
+    expect(await talk.events(second)).toEqual(['enrolled']);
+    await receiveStatus(both);
+    for (const id of [first, second]) expect(await talk.events(id)).toEqual(['enrolled', 'replied']);
   });
 
   it('is found by an index', async () => {
@@ -650,7 +650,7 @@ describe('of a WhatsApp user whose number may be hidden', () => {
        select 'DE.x' || n, '49171' || n, now() from generate_series(1001, 6000) n`,
     );
     await database.sql('analyze punctual.enrolments, punctual.whatsapp_users');
-    // Rows that were read from a table without an index.
+    // Counts the rows that were read without an index.
     const reads = await database.sql(
       `with before as materialized (
          select t.oid, t.relname, pg_stat_get_xact_tuples_returned(t.oid) as rows from pg_class t
@@ -673,9 +673,9 @@ describe('of a WhatsApp user whose number may be hidden', () => {
     ]);
   });
 
-  it('no more is kept than is of use: pairs of people in no sequence go with the receipts', async () => {
-    await status(both);
-    await status({ message_id: 'm2', recipient: '491701', user_id: 'DE.1' });
+  it('has its pair of number and user id pruned with the receipts if it is in no sequence', async () => {
+    await receiveStatus(both);
+    await receiveStatus({ message_id: 'm2', recipient: '491701', user_id: 'DE.1' });
     await enrol();
     const prune = () => database.rpc('prune', { p_limit: 1, p_now: sql.now }) as Promise<{ more: boolean }>;
     sql.pass(31 * 24 * hour);
@@ -690,7 +690,7 @@ describe('of a WhatsApp user whose number may be hidden', () => {
 });
 
 describe("WhatsApp's window", () => {
-  it('is told of a person who wrote without the number', async () => {
+  it('is open for a person who wrote without the number', async () => {
     const phone = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const ids = [
       await sql.addDm(phone, { channel: 'whatsapp', recipient: '+49 170 1' }),
@@ -704,7 +704,7 @@ describe("WhatsApp's window", () => {
     expect(ids.map((id) => facts[id].in_window)).toEqual([true, true]);
   });
 
-  it('is told to the attempt: when the person last wrote, and whether that is less than 24 hours ago', async () => {
+  it('reaches the attempt: when the person last wrote, and whether that is less than 24 hours ago', async () => {
     account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
     const facts = async () => {
       await sql.addDm(account, { channel: 'whatsapp', recipient: '+49 170 1' });
@@ -716,19 +716,19 @@ describe("WhatsApp's window", () => {
       return messages.map((message) => message.facts);
     };
     expect(await facts()).toEqual([{ heard_at: null, in_window: false }]);
-    const wrote = sql.now;
+    const wroteAt = sql.now;
     await talk.reply({ provider_account_id: 'phone', recipient: '491701' }, 'whatsapp_cloud');
     await talk.reply(
       { provider_account_id: 'another', recipient: '491701', said_at: sql.at(9 * hour) },
       'whatsapp_cloud',
     );
     sql.pass(24 * hour - 61);
-    expect(await facts()).toEqual([{ heard_at: wrote.replace('.000Z', '+00:00'), in_window: true }]);
+    expect(await facts()).toEqual([{ heard_at: wroteAt.replace('.000Z', '+00:00'), in_window: true }]);
     sql.pass(1);
     expect(await facts()).toMatchObject([{ in_window: false }]);
   });
 
-  it('cannot be known where WhatsApp took a message and no webhook has told of it for a minute', async () => {
+  it('is unknown if WhatsApp accepted a message and no webhook has reported it for 1 minute', async () => {
     const [phone, other] = [
       await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' }),
       await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'other' }),
@@ -762,7 +762,7 @@ describe("WhatsApp's window", () => {
     expect(await inWindow()).toEqual([false, false]);
   });
 
-  it('is no matter to other providers', async () => {
+  it('does not reach attempts of other providers', async () => {
     await sql.addDm(account);
     const { messages } = await talk.claim();
     expect(messages).toHaveLength(1);

@@ -39,7 +39,7 @@ beforeEach(async () => {
 
 const hour = 3_600;
 
-/** The database goes back to this instant: what is written from here on is what it holds. `lost` seconds later it is back. */
+/** Restores the database to this instant, and lets `lost` seconds pass until it is back. `call` calls after_restore. */
 function goBack(lost = hour) {
   const since = sql.now;
   sql.pass(lost);
@@ -48,11 +48,11 @@ function goBack(lost = hour) {
 
 async function afterRestore(since: string | null) {
   const [row] = await database.sql('select punctual.after_restore($1, $2) as answer', [since, sql.now]);
-  const { queues, ...answer } = row.answer;
+  const { queues, ...counts } = row.answer;
   return {
-    ...answer,
+    ...counts,
     // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-    queues: Object.fromEntries(queues.map(({ queue, ...did }: any) => [queue, did])),
+    queues: Object.fromEntries(queues.map(({ queue, ...more }: any) => [queue, more])),
   };
 }
 
@@ -60,7 +60,7 @@ const unpause = () => database.sql('update punctual.queues set paused_at = null,
 const absent = { absent_after_seconds: 600, text: 'it is not there' };
 
 describe('after a restore', () => {
-  it('what was due, running or unknown is unknown, and nothing else is touched', async () => {
+  it('due rows that may have been sent are unknown, and no other row changes', async () => {
     const rows = {
       due: await sql.addDm(account, { send_at: sql.at(-60) }),
       dueSince: await sql.addDm(account, { send_at: sql.at(1_800) }),
@@ -97,7 +97,7 @@ describe('after a restore', () => {
     expect(await sql.dm(rows.due)).toMatchObject({ attempts: 0, claimed_at: since });
   });
 
-  it('every queue is paused, with the reason; one that was paused before keeps its own', async () => {
+  it('every queue is paused with the reason, and a queue that was paused before keeps its own', async () => {
     await database.sql(
       `update punctual.queues set paused_at = $1, paused_reason = 'holiday' where name = 'posts'`,
       [sql.now],
@@ -109,19 +109,19 @@ describe('after a restore', () => {
     const { queues } = await goBack().call();
     const rows = await database.sql('select name, paused_at, paused_reason from punctual.queues');
     for (const { name, paused_at, paused_reason } of rows) {
-      const was = name === 'posts';
+      const wasPaused = name === 'posts';
       expect({ name, paused_at: Date.parse(paused_at), paused_reason }).toEqual({
         name,
-        paused_at: Date.parse(sql.at(was ? -hour : 0)),
-        paused_reason: was
+        paused_at: Date.parse(sql.at(wasPaused ? -hour : 0)),
+        paused_reason: wasPaused
           ? 'holiday'
           : expect.stringMatching(/^restored to 2026-03-02 12:00:00\+00: see docs\/restore\.md$/),
       });
-      expect(queues[name].paused).toBe(!was);
+      expect(queues[name].paused).toBe(!wasPaused);
     }
   });
 
-  it('a tick under way claims nothing more, whatever falls due', async () => {
+  it('a running tick claims nothing more, not even new due rows', async () => {
     await sql.addDm(account);
     const tick = sql.tick({ limit_seconds: 800 });
     expect((await tick.claim()).rows).toHaveLength(1);
@@ -131,14 +131,14 @@ describe('after a restore', () => {
     expect(await tick.claim()).toMatchObject({ rows: [], paused: expect.stringContaining('restored to') });
   });
 
-  it('says what ticks claimed before it was called', async () => {
+  it('the response counts the rows that ticks claimed before the call', async () => {
     const { call } = goBack();
     await sql.addDm(account);
     await sql.drain();
     expect((await call()).queues.dm_queue).toMatchObject({ claimed_since: 1, unknown: 0 });
   });
 
-  it('at-least-once rows stay as they are, and run again', async () => {
+  it('at-least-once rows are unchanged and run again', async () => {
     await database.sql(
       `insert into punctual.jobs (name, run_at, status) values ('j', $1, 'pending'), ('j', $1, 'done'), ('j', $2, 'pending')`,
       [sql.now, sql.at(2 * hour)],
@@ -155,7 +155,7 @@ describe('after a restore', () => {
     ]);
   });
 
-  it('a plain queue of at most once is no exception, however many rows it has', async () => {
+  it('all rows of a plain at-most-once queue are unknown, even 10,001 of them', async () => {
     await database.sql('insert into app.letters (send_at) select $1 from generate_series(1, 10001)', [
       sql.now,
     ]);
@@ -169,14 +169,14 @@ describe('after a restore', () => {
   });
 });
 
-describe('what may have been sent in the lost time', () => {
-  it('is looked for from then on, and what is found proves it', async () => {
+describe('a row that may have been sent in the lost time', () => {
+  it('is checked from the instant of the restore on, and proof settles it', async () => {
     const id = await sql.addDm(account);
     const { since, call } = goBack();
     await call();
     sql.pass(30);
-    const [look] = await sql.takeUnknown();
-    expect(look).toMatchObject({
+    const [check] = await sql.takeUnknown();
+    expect(check).toMatchObject({
       id,
       account: { id: account },
       attempted_at: since.replace('.000Z', '+00:00'),
@@ -187,18 +187,18 @@ describe('what may have been sent in the lost time', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm' });
   });
 
-  it('is looked for from its earlier attempt on, where that had not come to an end', async () => {
+  it('is checked from its earlier attempt on if that attempt had not ended', async () => {
     await sql.addDm(account);
-    const begun = sql.now;
+    const claimedAt = sql.now;
     await sql.tick({ limit_seconds: 800 }).claim();
     sql.pass(10);
     const { call } = goBack(5);
     await call();
     sql.pass(30);
-    expect(await sql.takeUnknown()).toMatchObject([{ attempted_at: begun.replace('.000Z', '+00:00') }]);
+    expect(await sql.takeUnknown()).toMatchObject([{ attempted_at: claimedAt.replace('.000Z', '+00:00') }]);
   });
 
-  it('is taken for not sent only when no tick of before can be at it any more: 25 minutes after the call', async () => {
+  it('counts as not sent only 25 minutes after the call, when no earlier tick can still run', async () => {
     const due = await sql.addDm(account);
     const { id: before } = await sql.addUnknown(await sql.addAccount());
     const { call } = goBack();
@@ -214,7 +214,7 @@ describe('what may have been sent in the lost time', () => {
     expect((await sql.drain()).sort()).toEqual([due, before].sort());
   });
 
-  it('is moved by no outcome of a claim from before', async () => {
+  it('is not changed by an outcome of an earlier claim', async () => {
     const { id: unknown, claim_id } = await sql.addUnknown(account);
     const running = await sql.addDm(await sql.addAccount());
     const tick = sql.tick({ limit_seconds: 800 });
@@ -231,18 +231,21 @@ describe('what may have been sent in the lost time', () => {
 
   it.each([
     ['that the database knows', (claim: string) => ({ claim })],
-    ['that it has lost, if it names the person', () => ({ recipient: '49151', claim: crypto.randomUUID() })],
     [
-      'that it has lost, if it names the user id',
+      'that the database has lost, if the receipt names the person',
+      () => ({ recipient: '49151', claim: crypto.randomUUID() }),
+    ],
+    [
+      'that the database has lost, if the receipt names the user id',
       () => ({ recipient: 'US.1', claim: crypto.randomUUID(), to: 'US.1' }),
     ],
-  ])('is proved by what a webhook tells of an attempt %s', async (_, told) => {
+  ])('is proved by the receipt of an attempt %s', async (_, reported) => {
     const cloud = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'cloud' });
-    const { to = '+49 151' } = told('') as { to?: string };
+    const { to = '+49 151' } = reported('') as { to?: string };
     const id = await sql.addDm(cloud, { channel: 'whatsapp', chat_id: null, recipient: to });
     const { claimId } = await sql.tick().claim();
     await goBack().call();
-    const { claim, ...more } = told(claimId) as { claim: string; recipient?: string };
+    const { claim, ...more } = reported(claimId) as { claim: string; recipient?: string };
     const receipt = {
       kind: 'status',
       status: 'delivered',
@@ -260,7 +263,7 @@ describe('what may have been sent in the lost time', () => {
 });
 
 describe('the accounts', () => {
-  it('wait for their next day, since nobody knows how much they have sent today; an hour at least', async () => {
+  it('wait for their next day, and 1 hour at least, because the number sent today is unknown', async () => {
     const [late, tokyo, long] = [
       await sql.addAccount({ time_zone: 'Pacific/Kiritimati' }),
       await sql.addAccount({ time_zone: 'Asia/Tokyo' }),
@@ -283,14 +286,14 @@ describe('the accounts', () => {
     expect(untils.find((row) => row.id === tokyo)?.paused_reason).toContain('restored to');
   });
 
-  it('stay paused when a webhook says that one is connected again that was disconnected before', async () => {
-    const connection = (p_told: object) =>
+  it('stay paused when a webhook reports a disconnected account as connected again', async () => {
+    const connection = (more: object) =>
       database.rpc('note_connection', {
         p_provider: 'unipile',
-        p_told: { provider_account_id: 'us', mends: [], ...p_told },
+        p_told: { provider_account_id: 'us', mends: [], ...more },
         p_now: sql.now,
       });
-    // Three hours before midnight: the pause of four hours lasts longer than that of the restore.
+    // It is 3 hours before midnight, so the refusal's pause of 4 hours outlasts the restore's.
     sql.setNow('2026-03-02T21:00:00Z');
     await connection({ connected: false, said: 'connect it again' });
     const { call } = goBack(60);
@@ -305,7 +308,7 @@ describe('the accounts', () => {
     expect(await call()).toMatchObject({ accounts_paused: 0 });
   });
 
-  it('have each row that may have been sent counted, until it is proved that it was not', async () => {
+  it('count each row that may have been sent, until its absence is proved', async () => {
     await sql.addDm(account);
     expect(await sql.drain()).toHaveLength(1);
     for (let n = 0; n < 3; n++) await sql.addDm(account, { body: `message ${n}` });
@@ -317,7 +320,7 @@ describe('the accounts', () => {
     expect(await sql.pace(account)).toMatchObject({ used: 3 });
   });
 
-  it('count from nothing on a day on which they had sent nothing', async () => {
+  it('count from 0 on a day on which they had sent nothing', async () => {
     await sql.addDm(account);
     await sql.drain();
     sql.pass(24 * hour);
@@ -328,7 +331,7 @@ describe('the accounts', () => {
 });
 
 describe('a row whose attempt is lost', () => {
-  it('is done where an earlier one was proved while that one ran', async () => {
+  it('is done if an earlier attempt was proved while the lost one ran', async () => {
     const { id, claim_id } = await sql.addUnknown(account);
     await sql.resolve(id, 'pending');
     await sql.tick().claim(1);
@@ -339,8 +342,8 @@ describe('a row whose attempt is lost', () => {
   });
 });
 
-describe('called twice', () => {
-  it('changes nothing more, whatever has become of the rows since', async () => {
+describe('a second call of after_restore', () => {
+  it('changes nothing, whatever happened to the rows since', async () => {
     const ids = [];
     for (let n = 0; n < 4; n++) ids.push(await sql.addDm(account, { body: `message ${n}` }));
     const { call } = goBack();
@@ -367,7 +370,7 @@ describe('called twice', () => {
     expect(await sql.pace(account)).toEqual(pace);
   });
 
-  it('takes in what was inserted again meanwhile: it may have been sent before it was lost', async () => {
+  it('covers rows that were inserted again meanwhile, because they may have been sent before they were lost', async () => {
     const { since, call } = goBack();
     await call();
     const id = await sql.addDm(account, { send_at: sql.at(-60), idempotency_key: 'k' });
@@ -376,7 +379,7 @@ describe('called twice', () => {
     expect(await sql.takeUnknown()).toMatchObject([{ id, attempted_at: since.replace('.000Z', '+00:00') }]);
   });
 
-  it('looks from the earlier instant on, if the first was too late', async () => {
+  it('has rows checked from the earlier instant if the first call named a later one', async () => {
     await sql.addDm(account);
     const { since, call } = goBack();
     await afterRestore(sql.at(-60));
@@ -389,7 +392,7 @@ describe('called twice', () => {
 describe('the enrolments', () => {
   const person = (name: string, more: object = {}) => ({ account_id: account, recipient: name, ...more });
 
-  it('have what they may have queued queued anew, as unknown; the proof of it sets off no next step before they are resumed', async () => {
+  it('queue again, as unknown, the messages they may have queued, and proof starts no next step before they are resumed', async () => {
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two', delay_seconds: 60 }]);
     const [id = ''] = await talk.enrol(sequence, [person('ann')]);
     const { since, call } = goBack();
@@ -412,7 +415,7 @@ describe('the enrolments', () => {
     expect(await talk.send()).toEqual(['two']);
   });
 
-  it('have the step that an answer sets off queued as unknown as well, when the answer is told again and somebody calls again', async () => {
+  it('queue the step after a reply as unknown too, when the reply arrives again before a second call', async () => {
     const sequence = await talk.addSequence([{ kind: 'question', body: 'one' }, { body: 'two' }]);
     const [id = ''] = await talk.enrol(sequence, [person('ann')]);
     await talk.advance();
@@ -425,7 +428,7 @@ describe('the enrolments', () => {
     expect(message).toMatchObject({ body: 'two', status: 'unknown' });
   });
 
-  it('have a message that was not sent withdrawn, and queue it when they are resumed', async () => {
+  it('withdraw a message that was not sent, and queue it again when they are resumed', async () => {
     const sequence = await talk.addSequence([{ body: 'one' }]);
     const [id = ''] = await talk.enrol(sequence, [person('ann')]);
     await goBack().call();
@@ -439,7 +442,7 @@ describe('the enrolments', () => {
     expect(await talk.send()).toEqual(['one']);
   });
 
-  it('are paused where their message was on its way, and left where they were not due, or end without one', async () => {
+  it('are paused if their message was queued, and unchanged if they were not due or end without one', async () => {
     const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two', delay_seconds: 10 * hour }]);
     const [later = ''] = await talk.enrol(sequence, [person('bob')]);
     await talk.advance();
@@ -471,11 +474,11 @@ describe('the enrolments', () => {
     for (const id of [later, ending]) expect((await talk.read(id)).paused_at).toBeNull();
   });
 
-  it('have it queued as of the hours in which it was due, and not at all before these began', async () => {
+  it('queue a message that was due within its sending hours, and none before its hours begin', async () => {
     const hours = { mon: ['11:00-12:30'] };
     const sequence = await talk.addSequence([{ body: 'one', hours }], { time_zone: 'UTC' });
     const [id = ''] = await talk.enrol(sequence, [person('ann')]);
-    // It is Monday, 13:00, when the database is back.
+    // The database is back on Monday at 13:00.
     expect(await goBack().call()).toMatchObject({ messages_queued: 1 });
     expect((await talk.messages(id)).map(({ status }) => status)).toEqual(['unknown']);
     const [other = ''] = await talk.enrol(sequence, [person('bob')]);
@@ -490,7 +493,7 @@ describe('the enrolments', () => {
 });
 
 describe('a queue whose table was not restored', () => {
-  it('is named, with what to do, and nothing is changed', async () => {
+  it('is named in an error with the remedy, and nothing changes', async () => {
     await sql.addDm(account);
     await database.sql('create table app.gone (id bigint primary key, due timestamptz)');
     await database.sql(`select punctual.add_queue('gone', 'app.gone', 'due', 'at-least-once')`);
@@ -506,22 +509,22 @@ describe('a queue whose table was not restored', () => {
   });
 });
 
-describe('an instant that cannot be', () => {
+describe('an impossible instant', () => {
   it.each([
-    ['none', () => null, 'after_restore: p_since is null'],
+    ['null', () => null, 'after_restore: p_since is null'],
     [
-      'one to come',
+      'in the future',
       () => sql.at(1),
       'after_restore: 2026-03-02 12:00:01+00 is in the future: now is 2026-03-02 12:00:00+00',
     ],
     ['infinity', () => 'infinity', 'after_restore: infinity is in the future'],
     [
-      'one of long ago',
+      'more than a year ago',
       () => '2025-03-02T11:59:59Z',
       'after_restore: 2025-03-02 11:59:59+00 is more than a year ago',
     ],
-    ['one of ever', () => '-infinity', 'after_restore: -infinity is more than a year ago'],
-  ])('is refused, and nothing is done: %s', async (_, since, message) => {
+    ['-infinity', () => '-infinity', 'after_restore: -infinity is more than a year ago'],
+  ])('is refused and changes nothing: %s', async (_, since, message) => {
     await sql.addDm(account);
     await expect(afterRestore(since())).rejects.toThrow(message);
     expect(await database.sql('select name from punctual.queues where paused_at is not null')).toEqual([]);

@@ -13,8 +13,9 @@ import {
 import type { TestDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
-/** What exchanges said that they need, in their order. */
-let said: unknown[];
+/** The schema versions that exchanges required, in order. */
+let required: unknown[];
+/** The newer versions that the store reported. */
 let newer: string[];
 
 beforeAll(async () => {
@@ -24,16 +25,16 @@ afterAll(() => database.close());
 beforeEach(async () => {
   await database.reset();
   stubSecrets();
-  said = [];
+  required = [];
   newer = [];
 });
 afterEach(() => vi.unstubAllEnvs());
 
-/** The store of a process that just started. */
-function startStore(ask: typeof database.rpc = database.rpc) {
+/** Creates the store of a process that just started. Returns a function that makes one exchange. */
+function startStore(send: typeof database.rpc = database.rpc) {
   const rpc: typeof database.rpc = (fn, args) => {
-    said.push((args.p_tick as { schema?: string }).schema);
-    return ask(fn, args);
+    required.push((args.p_tick as { schema?: string }).schema);
+    return send(fn, args);
   };
   const store = queueStore(rpc, undefined, (version) => newer.push(version));
   return () =>
@@ -64,25 +65,25 @@ function startStore(ask: typeof database.rpc = database.rpc) {
     });
 }
 
-const takeBack = () =>
+const removeLatestMigration = () =>
   database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
-const add = (engine: boolean) =>
+const addLaterMigration = (engine: boolean) =>
   database.sql(
     `insert into punctual.schema_migrations (version, name, engine) values ('29990101000000', 'later', $1)`,
     [engine],
   );
 
 describe('the first exchange of a process', () => {
-  it('says which schema the code needs, and the others do not', async () => {
+  it('names the schema version that the code needs, and later exchanges do not', async () => {
     const exchange = startStore();
     await exchange();
     await exchange();
-    expect(said).toEqual([schemaVersion, undefined]);
+    expect(required).toEqual([schemaVersion, undefined]);
     expect(newer).toEqual([]);
   });
 
-  it('does nothing on a schema that is behind, says what to run, and goes on once that was run', async () => {
-    await takeBack();
+  it('changes nothing on a schema that is behind, names the command to run, and succeeds once it has run', async () => {
+    await removeLatestMigration();
     const exchange = startStore();
     for (let call = 0; call < 2; call++) {
       await expect(exchange()).rejects.toMatchObject({
@@ -95,27 +96,27 @@ describe('the first exchange of a process', () => {
     await database.reset();
     expect(await exchange()).toMatchObject({ admitted: true });
     await exchange();
-    expect(said).toEqual([schemaVersion, schemaVersion, schemaVersion, undefined]);
+    expect(required).toEqual([schemaVersion, schemaVersion, schemaVersion, undefined]);
   });
 
-  it('ticks on a schema that is ahead, as while a newer version is deployed, and says so once', async () => {
-    await add(true);
+  it('ticks on a schema that is ahead, as during a deployment, and reports the newer version once', async () => {
+    await addLaterMigration(true);
     const exchange = startStore();
     expect(await exchange()).toMatchObject({ admitted: true, closed: true });
     await exchange();
     expect(newer).toEqual(['29990101000000']);
   });
 
-  it('does not take a person’s own migration for one of Punctual’s', async () => {
-    await add(false);
+  it('does not count your own migration as one of Punctual’s', async () => {
+    await addLaterMigration(false);
     await startStore()();
     expect(newer).toEqual([]);
-    await takeBack();
+    await removeLatestMigration();
     await expect(startStore()()).rejects.toMatchObject({ code: 'PT412' });
   });
 
-  it('is answered by a cron endpoint with what to run', async () => {
-    await takeBack();
+  it('makes a cron endpoint answer 503 with the command to run if the schema is behind', async () => {
+    await removeLatestMigration();
     const { status, body } = await answered(
       tickJobs(apiRequest('GET', '/api/cron/jobs', bearer(CRON_SECRET))),
     );

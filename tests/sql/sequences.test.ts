@@ -28,7 +28,7 @@ const enrol = (sequence: string, people: object[], more: object = {}) =>
 const enrolled = async () => (await database.sql('select count(*) from punctual.enrolments'))[0].count;
 
 describe('a sequence', () => {
-  it('is answered with its placeholders, and an empty funnel', async () => {
+  it('is returned with its placeholders and an empty funnel', async () => {
     const template = { name: 'hi', language: 'en', parameters: ['{{ company }}'] };
     const reminder = { after_seconds: 60, body: 'still there, {{name}}?', template: null };
     const id = await talk.addSequence([{ kind: 'question', body: 'Hi {{name}}', template, reminder }], {
@@ -47,7 +47,7 @@ describe('a sequence', () => {
     });
   });
 
-  it('is refused where its name is taken, its time zone is none, or it has no step', async () => {
+  it('is refused if its name is taken, its time zone does not exist, or it has no step', async () => {
     await talk.addSequence([{}], { name: 'welcome' });
     const make = (more: object) =>
       talk.call('create_sequence', {
@@ -61,7 +61,7 @@ describe('a sequence', () => {
     expect(await errors({})).toEqual([]);
   });
 
-  it('that is edited keeps its steps for those who are enrolled', async () => {
+  it('keeps its old steps for people who were enrolled before an edit', async () => {
     const id = await talk.addSequence([{ body: 'one' }, { body: 'two' }, { body: 'three' }]);
     const [ann = ''] = await talk.enrol(id, [person('ann')]);
     const steps = [stepOf({ body: 'other' })];
@@ -83,7 +83,7 @@ describe('a sequence', () => {
     }
     expect(sent.sort()).toEqual(['one', 'other', 'three', 'two']);
     for (const one of [ann, bob]) expect(await talk.read(one)).toMatchObject({ phase: 'completed' });
-    // Two steps more than it has today.
+    // The current version has one step. Steps 2 and 3 are of the version before.
     const { funnel } = await talk.call('read_sequence', { p_id: id });
     expect(
       funnel.steps.map(({ step, sent, body }: { step: number; sent: number; body: string }) => [
@@ -98,7 +98,7 @@ describe('a sequence', () => {
     ]);
   });
 
-  it('that is not there is said not to be', async () => {
+  it('raises PT404 if it does not exist', async () => {
     for (const [fn, args] of [
       ['read_sequence', { p_id: 9 }],
       ['update_sequence', { p_id: 9, p_changes: {} }],
@@ -112,7 +112,7 @@ describe('a sequence', () => {
 });
 
 describe('enrolling', () => {
-  it('is one enrolment a person, however often it is asked', async () => {
+  it('creates one enrolment per person, however often it is repeated', async () => {
     const id = await talk.addSequence([{}]);
     const people = [person('ann'), person('bob'), person('ann')];
     const first = await enrol(id, people);
@@ -130,7 +130,7 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(2);
   });
 
-  it('knows a person by the chat as well, and by a number however it is written', async () => {
+  it('recognises a person by chat id, and by phone number in any notation', async () => {
     const id = await talk.addSequence([{}]);
     const both = { account_id: account, recipient: 'ann', chat_id: 'chat-ann' };
     const [ann] = await talk.enrol(id, [both]);
@@ -144,7 +144,7 @@ describe('enrolling', () => {
     expect(others).toEqual([one, one]);
   });
 
-  it('anew needs to be asked for, and is only of those whose enrolment is over', async () => {
+  it('starts a second enrolment only with p_again, and only after the first has ended', async () => {
     const id = await talk.addSequence([{}]);
     const [ann] = await talk.enrol(id, [person('ann')]);
     expect((await enrol(id, [person('ann')], { p_again: true })).rows).toMatchObject([
@@ -160,14 +160,14 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(2);
   });
 
-  it('takes all or none', async () => {
+  it('enrols nobody if one person is refused', async () => {
     const id = await talk.addSequence([
       { body: 'Hi {{name}}' },
       { kind: 'question', body: 'Is {{company}} well?' },
     ]);
     const known = { variables: { name: 'x', company: 'y' } };
     const phone = await sql.addAccount({ provider: 'whatsapp_cloud' });
-    const answer = await enrol(id, [
+    const response = await enrol(id, [
       person('ann', known),
       person('bob', { variables: { name: 'Bob' } }),
       person('eve', { ...known, account_id: crypto.randomUUID() }),
@@ -175,7 +175,7 @@ describe('enrolling', () => {
       person('sue', { ...known, account_id: phone }),
       person('max', { variables: { name: 'x'.repeat(8_000), company: 'y' } }),
     ]);
-    expect(answer).toEqual({
+    expect(response).toEqual({
       errors: [
         { index: 1, field: 'variables.company', message: 'step 2 asks for {{company}}, and it is not given' },
         { index: 2, field: 'account_id', message: 'there is no such account' },
@@ -204,28 +204,28 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(0);
   });
 
-  it('counts characters as the providers do: what most emoji are counts twice', async () => {
+  it('counts characters as the providers do: most emoji count as two', async () => {
     const id = await talk.addSequence([{ body: '{{a}}!' }]);
-    const of = async (a: string) =>
+    const errorOf = async (a: string) =>
       (await enrol(id, [person(`p${a.length}`, { variables: { a } })])).errors?.[0].message;
-    expect(await of('🙂'.repeat(3_999))).toBeUndefined();
-    expect(await of('🙂'.repeat(4_000))).toBe(
+    expect(await errorOf('🙂'.repeat(3_999))).toBeUndefined();
+    expect(await errorOf('🙂'.repeat(4_000))).toBe(
       'the body of step 1 becomes 8001 characters for this person; linkedin takes 8000',
     );
-    expect(await of('é'.repeat(7_999))).toBeUndefined();
+    expect(await errorOf('é'.repeat(7_999))).toBeUndefined();
   });
 
-  it("refuses what WhatsApp would refuse of a template's parameters, once they are filled in", async () => {
+  it('refuses template parameters that WhatsApp would refuse once they are filled in', async () => {
     const template = { name: 'hi', language: 'en', parameters: ['x', '{{a}}'] };
     const reminder = { after_seconds: 60, body: 'well?', template };
     const id = await talk.addSequence([{ kind: 'question', template, reminder }], { channel: 'whatsapp' });
     account = await sql.addAccount({ provider: 'whatsapp_cloud' });
-    for (const [a, says] of [
+    for (const [a, reason] of [
       ['one\ntwo', 'has a line break, a tab or five spaces in a row, which WhatsApp refuses'],
       ['', 'is empty'],
       ['a'.repeat(1_025), 'is longer than 1,024 characters'],
     ]) {
-      const message = `parameter 2 of the template of step 1 ${says} for this person`;
+      const message = `parameter 2 of the template of step 1 ${reason} for this person`;
       expect(await enrol(id, [person('491701', { variables: { a } })])).toEqual({
         errors: [
           { index: 0, field: 'variables', message },
@@ -236,14 +236,14 @@ describe('enrolling', () => {
     expect((await enrol(id, [person('491701', { variables: { a: 'a    b' } })])).rows).toHaveLength(1);
   });
 
-  it('refuses a step that is empty for a person', async () => {
+  it('refuses a step whose text is empty for a person', async () => {
     const id = await talk.addSequence([{ body: '{{intro}} ' }]);
     expect(await enrol(id, [person('ann', { variables: { intro: ' ' } })])).toMatchObject({
       errors: [{ index: 0, field: 'variables', message: 'the text of step 1 is empty for this person' }],
     });
   });
 
-  it('of a person who is there through another account is refused, and nobody of the call is enrolled', async () => {
+  it('refuses a person who is enrolled through another account, and enrols nobody of that call', async () => {
     const id = await talk.addSequence([{}]);
     const [ann] = await talk.enrol(id, [person('ann')]);
     const other = await sql.addAccount();
@@ -259,7 +259,7 @@ describe('enrolling', () => {
     expect(await enrolled()).toBe(1);
   });
 
-  it('begins with the delay of the first step, or that long after start_at', async () => {
+  it('schedules the first step after its delay, counted from now or from start_at', async () => {
     const id = await talk.addSequence([{ delay_seconds: hour }]);
     const [ann = '', bob = ''] = await talk.enrol(id, [
       person('ann'),
@@ -271,15 +271,17 @@ describe('enrolling', () => {
     });
   });
 
-  it('takes the same limits of a text as the API', async () => {
-    for (const [channel, most] of Object.entries(bodyLimits)) {
-      expect(await database.sql('select punctual.body_limit($1) as most', [channel])).toEqual([{ most }]);
+  it('has the same text length limits as the API', async () => {
+    for (const [channel, limit] of Object.entries(bodyLimits)) {
+      expect(await database.sql('select punctual.body_limit($1) as most', [channel])).toEqual([
+        { most: limit },
+      ]);
     }
   });
 });
 
 describe('the funnel', () => {
-  it('counts who is where, and who ever got how far', async () => {
+  it('counts people by their phase now and by the steps they have reached', async () => {
     const reminder = { after_seconds: 60, body: 'still there?', template: null };
     const steps: Step[] = [
       { body: 'one', on_reply: 'stop' },
@@ -337,7 +339,7 @@ describe('a preview', () => {
   const preview = (id: string, more: object = {}) =>
     talk.call('preview_sequence', { p_sequence_id: id, p_person: { account_id: account, ...more } });
 
-  it('says what a person will get, and about when', async () => {
+  it('lists the messages that a person will get, each with its approximate time', async () => {
     const reminder = { after_seconds: hour, body: 'still there, {{name}}?', template: null };
     const id = await talk.addSequence([
       { body: 'Hi {{name}}', delay_seconds: 60 },
@@ -399,7 +401,7 @@ describe('a preview', () => {
     expect(await enrolled()).toBe(0);
   });
 
-  it("heeds the account's hours, and says where the two never meet", async () => {
+  it("keeps to the account's sending hours, and reports a step whose hours never overlap them", async () => {
     const hours = { mon: ['13:00-14:00'], wed: ['08:00-09:00'] };
     account = await sql.addAccount({ hours: JSON.stringify(hours) });
     const wednesdays = await talk.addSequence([{ hours: { wed: ['08:30-10:00'] } }]);

@@ -14,7 +14,7 @@ beforeEach(async () => {
   sql = exchanges(database);
 });
 
-/** One running row under a claim. */
+/** Adds a row and claims it. */
 async function running(dm: Record<string, unknown> = {}) {
   const account = await sql.addAccount();
   const id = await sql.addDm(account, dm);
@@ -24,7 +24,7 @@ async function running(dm: Record<string, unknown> = {}) {
 }
 
 describe('each outcome', () => {
-  it('done: the row is sent, with what the provider said of it', async () => {
+  it('done: the row is sent and keeps the provider’s ids', async () => {
     const { id, claim_id, tick } = await running();
     const reply = await tick.settle([
       { id, claim_id, outcome: 'done', result: { provider_message_id: 'm1', chat_id: 'other' } },
@@ -41,7 +41,7 @@ describe('each outcome', () => {
     });
   });
 
-  it('retry: tried again after the delay, with its error, and its account’s others wait behind it', async () => {
+  it('retry: the row keeps its error and runs again after the delay, and its account’s other rows wait behind it', async () => {
     const { id, account, claim_id, tick } = await running();
     await sql.addDm(account, { body: 'behind' });
     const before = await sql.dm(id);
@@ -58,7 +58,7 @@ describe('each outcome', () => {
     expect((await tick.claim()).rows).toMatchObject([{ id, attempt: 2 }]);
   });
 
-  it('retry of the last attempt: dead, and says so', async () => {
+  it('retry of the last attempt: the row is dead, and the response says so', async () => {
     const { id, claim_id, tick } = await running({ max_attempts: 1 });
     const { settled } = await tick.settle([
       { id, claim_id, outcome: 'retry', error: 'no connection', delay_seconds: 40 },
@@ -71,10 +71,10 @@ describe('each outcome', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'failed', last_error: 'no connection' });
   });
 
-  it('retry after a provider’s limit: costs no attempt, and the whole account waits', async () => {
+  it('retry after a rate limit: no attempt is counted, and the whole account waits', async () => {
     const { id, account, claim_id, tick } = await running({ max_attempts: 1 });
     await sql.addDm(account);
-    const slow = {
+    const limited = {
       outcome: 'retry',
       error: 'too many',
       delay_seconds: 30,
@@ -82,7 +82,7 @@ describe('each outcome', () => {
       account_id: account,
       account_pause_seconds: 30,
     };
-    const reply = await tick.settle([{ id, claim_id, ...slow }], { want: 5 });
+    const reply = await tick.settle([{ id, claim_id, ...limited }], { want: 5 });
     expect(reply.settled).toMatchObject({ retried: 1, dead: 0 });
     expect(reply.rows).toEqual([]);
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
@@ -92,7 +92,7 @@ describe('each outcome', () => {
     expect((await tick.claim()).rows).toHaveLength(1);
   });
 
-  it('dead and unknown: ended, with the reason', async () => {
+  it('dead and unknown: the row is finished and keeps the reason', async () => {
     for (const [outcome, status] of [
       ['dead', 'failed'],
       ['unknown', 'unknown'],
@@ -108,7 +108,7 @@ describe('each outcome', () => {
     }
   });
 
-  it('release: pending as before, and no attempt is counted', async () => {
+  it('release: the row is pending as before, and no attempt is counted', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'release' }]);
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0, next_attempt_at: null });
@@ -117,21 +117,24 @@ describe('each outcome', () => {
   it.each([
     ['on time', 0, 5, 60],
     ['a little late', 10, 5, 60],
-    ['late by several rounds', 150, 5, 180],
-    ['ended after its next round: that one is not lost', 50, 20, 60],
-  ])('again, %s: due on its own grid after its claim', async (_case, lateSeconds, tookSeconds, dueAfter) => {
-    const sendAt = sql.at(-lateSeconds);
-    const { id, claim_id, tick } = await running({ send_at: sendAt });
-    sql.pass(tookSeconds);
-    await tick.settle([{ id, claim_id, outcome: 'again', delay_seconds: 60 }]);
-    const row = await sql.dm(id);
-    expect(row).toMatchObject({ status: 'pending', attempts: 0 });
-    expect((Date.parse(row.send_at) - Date.parse(sendAt)) / 1_000).toBe(dueAfter);
-  });
+    ['late by several intervals', 150, 5, 180],
+    ['still running when its next run is due', 50, 20, 60],
+  ])(
+    'again, %s: the row is due at the first multiple of its interval after the claim',
+    async (_case, lateSeconds, tookSeconds, dueAfter) => {
+      const sendAt = sql.at(-lateSeconds);
+      const { id, claim_id, tick } = await running({ send_at: sendAt });
+      sql.pass(tookSeconds);
+      await tick.settle([{ id, claim_id, outcome: 'again', delay_seconds: 60 }]);
+      const row = await sql.dm(id);
+      expect(row).toMatchObject({ status: 'pending', attempts: 0 });
+      expect((Date.parse(row.send_at) - Date.parse(sendAt)) / 1_000).toBe(dueAfter);
+    },
+  );
 });
 
 describe('the fence', () => {
-  it('takes an outcome once; the same again is `already`', async () => {
+  it('accepts an outcome once and answers `already` to a repeat', async () => {
     for (const outcome of ['done', 'retry', 'dead', 'unknown', 'release']) {
       const { id, claim_id, tick } = await running();
       const record = { id, claim_id, outcome, error: 'e', delay_seconds: 1_000 };
@@ -144,7 +147,7 @@ describe('the fence', () => {
     }
   });
 
-  it('refuses the outcome of a claim whose row another tick has taken since, beside that tick’s own', async () => {
+  it('refuses an outcome under an earlier claim, and accepts one under the current claim in the same call', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'retry', error: 'e', delay_seconds: 1 }]);
     sql.pass(2);
@@ -157,12 +160,12 @@ describe('the fence', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm2' });
   });
 
-  describe('hears that an attempt was done whose row', () => {
+  describe('given late proof from an earlier attempt', () => {
     const done = (id: string, claim_id: string, message: string | null) => [
       { id, claim_id, outcome: 'done', result: { provider_message_id: message } },
     ];
-    /** A row whose attempt is taken for failed, and that another has in hand by now. */
-    async function takenAgain() {
+    /** Adds a row whose first attempt became unknown and was put back to pending, and which a second attempt has claimed. */
+    async function claimTwice() {
       const { id, claim_id: first, tick } = await running();
       await tick.settle([{ id, claim_id: first, outcome: 'unknown', error: 'e' }]);
       await sql.resolve(id, 'pending');
@@ -172,9 +175,9 @@ describe('the fence', () => {
     const events = async (id: string) => (await sql.history(id)).slice(2);
 
     it.each(['retry', 'unknown', 'dead'])(
-      'another has in hand, and believes it where that comes to %s',
+      'marks the row sent once the running attempt ends with %s',
       async (outcome) => {
-        const { id, first, second, tick } = await takenAgain();
+        const { id, first, second, tick } = await claimTwice();
         const { settled } = await tick.settle(done(id, first, 'm1'));
         expect(settled).toMatchObject({ done: 0, lost: 1 });
         expect(await sql.dm(id)).toMatchObject({ status: 'sending', claim_id: second });
@@ -183,8 +186,8 @@ describe('the fence', () => {
       },
     );
 
-    it('another has in hand, and says that it was delivered twice where that is done as well', async () => {
-      const { id, first, second, tick } = await takenAgain();
+    it('records a double delivery once the running attempt is done as well', async () => {
+      const { id, first, second, tick } = await claimTwice();
       await tick.settle(done(id, first, 'm1'));
       await tick.settle(done(id, second, 'm2'));
       expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm2' });
@@ -199,26 +202,32 @@ describe('the fence', () => {
       [null, 'm2', ['an earlier attempt was delivered as well']],
       ['m1', null, ['an earlier attempt was delivered as well, as m1']],
       ['m1', 'm1', []],
-    ])('another has sent: %j after %j, told once', async (late, message, told) => {
-      const { id, first, second, tick } = await takenAgain();
-      await tick.settle(done(id, second, message));
-      for (const _ of [1, 2]) await tick.settle(done(id, first, late));
-      expect(await events(id)).toEqual(told.map((text) => ['twice', text]));
-      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: message });
-    });
+    ])(
+      'records once that a sent row was delivered twice, unless the message is the same: %j after %j',
+      async (late, message, texts) => {
+        const { id, first, second, tick } = await claimTwice();
+        await tick.settle(done(id, second, message));
+        for (const _ of [1, 2]) await tick.settle(done(id, first, late));
+        expect(await events(id)).toEqual(texts.map((text) => ['twice', text]));
+        expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: message });
+      },
+    );
 
-    it.each(['failed', 'cancelled', 'pending', 'unknown'])('is %s by now', async (status) => {
-      const { id, first, tick } = await takenAgain();
-      await database.sql('update punctual.dm_queue set status = $2, lease_expires_at = null where id = $1', [
-        id,
-        status,
-      ]);
-      await tick.settle(done(id, first, 'm1'));
-      expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
-    });
+    it.each(['failed', 'cancelled', 'pending', 'unknown'])(
+      'marks a row sent that is %s by now',
+      async (status) => {
+        const { id, first, tick } = await claimTwice();
+        await database.sql(
+          'update punctual.dm_queue set status = $2, lease_expires_at = null where id = $1',
+          [id, status],
+        );
+        await tick.settle(done(id, first, 'm1'));
+        expect(await sql.dm(id)).toMatchObject({ status: 'sent', provider_message_id: 'm1' });
+      },
+    );
   });
 
-  it('refuses the outcome of a row that is not there, and settles the others of the call', async () => {
+  it('refuses the outcome of a row that does not exist, and settles the other rows of the call', async () => {
     const { id, claim_id, tick } = await running();
     const { settled } = await tick.settle([
       { id: '999999', claim_id, outcome: 'done' },
@@ -227,7 +236,7 @@ describe('the fence', () => {
     expect(settled).toMatchObject({ done: 1, lost: 1 });
   });
 
-  it('takes late proof for a row that has become unknown, once', async () => {
+  it('accepts late proof for an unknown row, once', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
     await tick.settle([{ id, claim_id, outcome: 'done', result: { provider_message_id: 'm9' } }]);
@@ -238,7 +247,7 @@ describe('the fence', () => {
   });
 
   it.each([
-    // What the row was, what a person then made of it by plain SQL, the outcome that came after, and what stands in the end.
+    // The row's state, the status that an operator then sets by plain SQL, the late outcome, and the final status.
     ['running', 'cancelled', 'retry', 'cancelled'],
     ['running', 'cancelled', 'release', 'cancelled'],
     ['running', 'cancelled', 'unknown', 'cancelled'],
@@ -251,21 +260,21 @@ describe('the fence', () => {
     ['unknown', 'pending', 'done', 'sent'],
     ['unknown', 'pending', 'dead', 'pending'],
   ])(
-    'over a %s row that an operator made %s, only proof of the send prevails: %s leaves it %s',
-    async (was, made, outcome, stands) => {
+    'lets only proof of delivery override an operator: a %s row set to %s, then settled with %s, ends up %s',
+    async (state, status, outcome, finalStatus) => {
       const { id, claim_id, tick } = await running();
-      if (was === 'unknown') await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
-      if (was === 'swept') {
+      if (state === 'unknown') await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
+      if (state === 'swept') {
         sql.pass(91);
         await sql.tick().claim();
       }
-      await database.sql('update punctual.dm_queue set status = $2 where id = $1', [id, made]);
+      await database.sql('update punctual.dm_queue set status = $2 where id = $1', [id, status]);
       await tick.settle([{ id, claim_id, outcome, error: 'late', delay_seconds: 0 }]);
-      expect((await sql.dm(id)).status).toBe(stands);
+      expect((await sql.dm(id)).status).toBe(finalStatus);
     },
   );
 
-  it('an operator’s hand on the row ends the claim', async () => {
+  it('refuses the outcome of a row whose claim an operator has cleared', async () => {
     const { id, claim_id, tick } = await running();
     await tick.settle([{ id, claim_id, outcome: 'unknown', error: 'timeout' }]);
     await database.sql(`update punctual.dm_queue set status = 'cancelled', claim_id = null where id = $1`, [
@@ -277,8 +286,8 @@ describe('the fence', () => {
   });
 });
 
-describe('a lease that has passed', () => {
-  it('makes the row unknown under at-most-once, and never pending', async () => {
+describe('a lease', () => {
+  it('makes an at-most-once row unknown when it passes, never pending', async () => {
     const { id } = await running();
     sql.pass(91);
     const next = await sql.tick().claim();
@@ -289,7 +298,7 @@ describe('a lease that has passed', () => {
     });
   });
 
-  it('is swept for the others, too, when one row cannot be written', async () => {
+  it('is swept even if another row of the sweep cannot be written', async () => {
     await running();
     sql.pass(200);
     const good = await running();
@@ -306,7 +315,7 @@ describe('a lease that has passed', () => {
     expect(await sql.dm(good.id)).toMatchObject({ status: 'unknown' });
   });
 
-  it('still takes the late outcome of the tick that was thought dead', async () => {
+  it('that has passed does not stop late proof: the row becomes sent', async () => {
     const { id, claim_id, tick } = await running();
     sql.pass(91);
     await sql.tick().claim();

@@ -10,15 +10,15 @@ import { tickBench } from '../support/tick-bench.ts';
 
 const [second, minute, hour] = [1_000, 60_000, 3_600_000];
 const startMs = Date.parse('2026-03-02T00:00:00Z');
-/** All but the last deliveries are in by then. */
+/** 30 s after the day. Only the last deliveries come later. */
 const endMs = startMs + 24 * hour + 30 * second;
 const path = '/api/cron/dm-queue';
-/** Both name the instants at the full and half hour. */
+/** Both have slots at the full and the half hour. */
 const faultySchedulers = [
   { name: 'pg-cron', schedule: '*/2 * * * *', everyMs: 2 * minute },
   { name: 'worker', schedule: '*/30 * * * *', everyMs: 30 * minute },
 ];
-/** What rows come to is not a matter of its pace, only of the test's. */
+/** Every 10 minutes keeps the test short. How often it ticks does not change how rows end. */
 const faultlessSchedulers = [{ name: 'pg-cron', schedule: '*/10 * * * *', everyMs: 10 * minute }];
 const maxContinuations = 5;
 
@@ -28,15 +28,15 @@ interface Delivery {
   atMs: number;
 }
 
-/** A row, and what becomes of it attempt by attempt. The last holds for all that follow. */
+/** A row and the outcome of each of its attempts. The last outcome repeats. */
 interface Intent {
   body: string;
   dueMs: number;
   script: ('done' | 'retry' | 'dead')[];
 }
 
-/** What the test knows itself of a slot. */
-interface Known {
+/** The test's own record of a slot. */
+interface SlotRecord {
   firstMs: number;
   deliveries: number;
   ran: boolean;
@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(() => database.close());
 beforeEach(() => database.reset());
 
-/** Rows that fall due all day long, and three heaps that take longer than the way to the next slot. */
+/** Draws rows that fall due all day, and three backlogs that take longer than the interval between slots. */
 function drawIntents(random: RandomStream): Intent[] {
   const scripts: Record<string, Intent['script']> = {
     done: ['done'],
@@ -66,13 +66,13 @@ function drawIntents(random: RandomStream): Intent[] {
   const spread = Array.from({ length: 100 }, (_, n) =>
     draw(`row ${n}`, startMs + Math.floor(random.next() * 20 * hour)),
   );
-  const heaps = [3, 9, 15].flatMap((at) =>
+  const backlogs = [3, 9, 15].flatMap((at) =>
     Array.from({ length: 20 }, (_, n) => draw(`heap ${at}, row ${n}`, startMs + at * hour)),
   );
-  return [...spread, ...heaps];
+  return [...spread, ...backlogs];
 }
 
-/** Each slot once, a moment after its time. */
+/** Delivers each slot once, 200 ms late. */
 function faultless(): Delivery[] {
   return faultlessSchedulers.flatMap((scheduler) =>
     slotsOf(scheduler).map((slotMs) => ({ scheduler, slotMs, atMs: slotMs + 200 })),
@@ -82,18 +82,18 @@ function faultless(): Delivery[] {
 /** In seconds. */
 const delays = { prompt: [0, 5], slow: [5, 59.9], late: [60.1, 600] } as const;
 
-/** Slots that are lost, alone and for most of an hour, that come late, also later than those after them, and that come more than once. */
+/** Loses single slots and all slots of 45 minutes, and delivers others late, out of order or more than once. */
 function faulty(random: RandomStream): Delivery[] {
   const outage = startMs + random.between(4, 18) * hour;
   const deliveries: Delivery[] = [];
   for (const scheduler of faultySchedulers) {
     for (const slotMs of slotsOf(scheduler)) {
-      // The account begins with the first slot that came.
+      // The first slot is never lost, because the report of slots begins with the first delivery.
       const lost =
         slotMs > startMs && (random.chance(0.08) || (slotMs > outage && slotMs < outage + 45 * minute));
       if (lost) continue;
-      const [least, most] = delays[random.weighted({ prompt: 70, slow: 10, late: 20 })];
-      let atMs = slotMs + Math.floor(random.between(least, most) * second);
+      const [minSeconds, maxSeconds] = delays[random.weighted({ prompt: 70, slow: 10, late: 20 })];
+      let atMs = slotMs + Math.floor(random.between(minSeconds, maxSeconds) * second);
       deliveries.push({ scheduler, slotMs, atMs });
       while (random.chance(0.15)) {
         atMs += Math.ceil(random.magnitude(0.05, 300) * second);
@@ -108,8 +108,8 @@ function slotsOf({ everyMs }: Delivery['scheduler']): number[] {
   return Array.from({ length: Math.floor((endMs - startMs) / everyMs) + 1 }, (_, n) => startMs + n * everyMs);
 }
 
-/** No two at the same instant: who of them came first would be for nobody to say. */
-function inTurn(deliveries: Delivery[]): Delivery[] {
+/** Sorts deliveries and gives each an instant of its own, so that their order is defined. */
+function inOrder(deliveries: Delivery[]): Delivery[] {
   let last = 0;
   return [...deliveries]
     .sort((a, b) => a.atMs - b.atMs)
@@ -125,7 +125,7 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   await database.reset();
   const bench = tickBench(database, new Date(startMs).toISOString());
   const { clock } = bench;
-  // So that a heap takes long, and several continuations, with few rows.
+  // With these limits a backlog of few rows takes long and needs several continuations.
   await database.sql(`update punctual.queues set concurrency = 2, batch_limit = 12 where name = 'dm_queue'`);
   await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)
@@ -144,51 +144,51 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   const queue = bench.queue(async ({ body }) => {
     const nth = attempts.get(body) ?? 0;
     attempts.set(body, nth + 1);
-    const [least, most] = body.startsWith('heap') ? [9, 14] : [0.2, 8];
-    await bench.sleep(new RandomStream(`${seed}/${body}/${nth}`).between(least, most) * second);
+    const [minSeconds, maxSeconds] = body.startsWith('heap') ? [9, 14] : [0.2, 8];
+    await bench.sleep(new RandomStream(`${seed}/${body}/${nth}`).between(minSeconds, maxSeconds) * second);
     const script = scripts.get(body) ?? [];
-    const what = script[Math.min(nth, script.length - 1)];
-    if (what === 'retry') return retry('not yet');
-    if (what === 'dead') return dead('never');
+    const outcome = script[Math.min(nth, script.length - 1)];
+    if (outcome === 'retry') return retry('not yet');
+    if (outcome === 'dead') return dead('never');
     doneAt.set(body, [...(doneAt.get(body) ?? []), clock.now()]);
     return done();
   });
 
-  const known = new Map<string, Known>();
-  const seen = new Set<string>();
-  const wrong: string[] = [];
+  const records = new Map<string, SlotRecord>();
+  const started = new Set<string>();
+  const mismatches: string[] = [];
   const counts = { deliveries: 0, continuations: 0, outOfOrder: 0 };
   let running = 0;
   let latestSlotMs = 0;
 
   async function deliver({ scheduler: { name, schedule }, slotMs }: Delivery): Promise<void> {
     const slot = new Date(slotMs).toISOString();
-    const one = known.get(`${name} ${slotMs}`) ?? { firstMs: clock.now(), deliveries: 0, ran: false };
-    known.set(`${name} ${slotMs}`, one);
-    one.deliveries++;
+    const record = records.get(`${name} ${slotMs}`) ?? { firstMs: clock.now(), deliveries: 0, ran: false };
+    records.set(`${name} ${slotMs}`, record);
+    record.deliveries++;
     const overlaps = running > 0;
-    one.ran ||= !overlaps;
+    record.ran ||= !overlaps;
     counts.deliveries++;
     if (slotMs < latestSlotMs) counts.outOfOrder++;
     latestSlotMs = Math.max(latestSlotMs, slotMs);
     const runId = crypto.randomUUID();
     for (let continuation = 0; continuation <= maxContinuations; continuation++) {
-      const nth = `${name} ${slot} continuation ${continuation}`;
-      const again = seen.has(nth);
-      seen.add(nth);
+      const tickName = `${name} ${slot} continuation ${continuation}`;
+      const isDuplicate = started.has(tickName);
+      started.add(tickName);
       if (!overlaps) running++;
       const options = { limitMs: 300 * second, scheduler: name, path, schedule, slot, runId, continuation };
       const report = await bench.start(queue, options);
       if (!overlaps) running--;
-      if ((report.outcome === 'skipped') !== overlaps) wrong.push(`${nth}: ${report.outcome}`);
-      if (report.duplicate !== again) wrong.push(`${nth}: duplicate ${report.duplicate}`);
+      if ((report.outcome === 'skipped') !== overlaps) mismatches.push(`${tickName}: ${report.outcome}`);
+      if (report.duplicate !== isDuplicate) mismatches.push(`${tickName}: duplicate ${report.duplicate}`);
       if (!hasMore(report)) return;
       counts.continuations++;
     }
   }
 
   const ticks: Promise<void>[] = [];
-  for (const one of inTurn(deliveries)) clock.timer(one.atMs - clock.now(), () => ticks.push(deliver(one)));
+  for (const one of inOrder(deliveries)) clock.timer(one.atMs - clock.now(), () => ticks.push(deliver(one)));
   await clock.run(new Promise<void>((resolve) => void clock.timer(endMs - clock.now(), resolve)));
   await clock.run(Promise.all(ticks));
 
@@ -198,23 +198,23 @@ async function playDay(seed: number, intents: Intent[], deliveries: Delivery[]) 
   const entries = slotEntriesSchema.parse(
     await database.rpc('read_slots', { p_hours: 25, p_now: new Date(endMs).toISOString() }),
   );
-  return { known, wrong, counts, rows, attempts, doneAt, entries };
+  return { records, mismatches, counts, rows, attempts, doneAt, entries };
 }
 
-/** What became of each slot of a scheduler, by what the test knows itself. */
-function expected(known: Map<string, Known>, scheduler: Delivery['scheduler']): AccountedSlot[] {
+/** The expected report of a scheduler's slots, from the test's own records. */
+function expected(records: Map<string, SlotRecord>, scheduler: Delivery['scheduler']): AccountedSlot[] {
   return slotsOf(scheduler).flatMap((atMs): AccountedSlot[] => {
-    const one = known.get(`${scheduler.name} ${atMs}`);
-    if (!one)
+    const record = records.get(`${scheduler.name} ${atMs}`);
+    if (!record)
       return endMs - atMs > minute ? [{ atMs, state: 'missed', lateSeconds: null, deliveries: 0 }] : [];
-    const lateSeconds = (one.firstMs - atMs) / 1_000;
-    const state = lateSeconds > 60 ? 'late' : one.ran ? 'ran' : 'overlapped';
-    return [{ atMs, state, lateSeconds, deliveries: one.deliveries }];
+    const lateSeconds = (record.firstMs - atMs) / 1_000;
+    const state = lateSeconds > 60 ? 'late' : record.ran ? 'ran' : 'overlapped';
+    return [{ atMs, state, lateSeconds, deliveries: record.deliveries }];
   });
 }
 
 describe(`a day of slots (SEED=${seed})`, () => {
-  it('is told slot by slot as it was, and rows come to the same however slots are delivered', async () => {
+  it('is reported slot by slot as it was delivered, and rows end the same however slots are delivered', async () => {
     const intents = drawIntents(new RandomStream(`${seed}/rows`));
     const good = await playDay(seed, intents, faultless());
     const bad = await playDay(seed, intents, faulty(new RandomStream(`${seed}/clock`)));
@@ -223,7 +223,7 @@ describe(`a day of slots (SEED=${seed})`, () => {
       [good, faultlessSchedulers],
       [bad, faultySchedulers],
     ] as const) {
-      expect(day.wrong).toEqual([]);
+      expect(day.mismatches).toEqual([]);
       expect(day.entries.map(({ scheduler }) => scheduler)).toEqual(schedulers.map(({ name }) => name));
       for (const [nth, scheduler] of schedulers.entries()) {
         const { slots, offGrid, sinceMs } = accountOfSlots(
@@ -231,12 +231,12 @@ describe(`a day of slots (SEED=${seed})`, () => {
           endMs,
           endMs - 25 * hour,
         );
-        expect(slots).toEqual(expected(day.known, scheduler));
+        expect(slots).toEqual(expected(day.records, scheduler));
         expect([offGrid, sinceMs]).toEqual([0, startMs]);
       }
     }
-    // The day had something of everything.
-    const states = expected(bad.known, faultySchedulers[0] as Delivery['scheduler']).map(
+    // The faulty day covered every case.
+    const states = expected(bad.records, faultySchedulers[0] as Delivery['scheduler']).map(
       ({ state }) => state,
     );
     for (const state of ['ran', 'late', 'overlapped', 'missed']) expect(states).toContain(state);
@@ -248,7 +248,7 @@ describe(`a day of slots (SEED=${seed})`, () => {
     expect(good.rows.filter(({ status }) => !['sent', 'failed'].includes(status))).toEqual([]);
     for (const day of [good, bad]) {
       for (const { body, status, attempts } of day.rows) {
-        // Each attempt was made, none beside them; and who is sent was sent once.
+        // Every counted attempt was made, and no other. A sent row was sent once.
         expect([body, day.attempts.get(body)]).toEqual([body, attempts]);
         expect([body, day.doneAt.get(body)?.length ?? 0]).toEqual([body, status === 'sent' ? 1 : 0]);
       }

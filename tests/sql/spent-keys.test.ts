@@ -34,7 +34,8 @@ describe.each([
   };
   const done = queue === 'posts' ? 'published' : 'sent';
 
-  async function prunedOne(): Promise<string> {
+  /** Adds a row with the key `welcome-42`, prunes it and returns its id. */
+  async function pruneOne(): Promise<string> {
     const [row] = await enqueue('welcome-42');
     await database.sql(`update punctual.${queue} set status = '${done}', finished_at = $1`, [sql.now]);
     sql.pass(40 * day);
@@ -43,8 +44,8 @@ describe.each([
     return row?.id ?? '';
   }
 
-  it('does nothing again for 90 days, and says which row it stood for', async () => {
-    const id = await prunedOne();
+  it('creates no row for 90 days, and answers the pruned row’s id and status', async () => {
+    const id = await pruneOne();
     expect(await enqueue('other', 'welcome-42')).toMatchObject([
       { created: true },
       { id, status: done, created: false },
@@ -60,8 +61,8 @@ describe.each([
     expect(await enqueue('welcome-42')).toMatchObject([{ created: true }]);
   });
 
-  it('is refused by a plain insert as well', async () => {
-    await prunedOne();
+  it('is refused in a plain insert', async () => {
+    await pruneOne();
     const columns = Object.keys(content);
     const insert = database.sql(
       `insert into punctual.${queue} (account_id, idempotency_key, ${columns}) values ($1, $2, ${columns.map((_, n) => `$${n + 3}`)})`,
@@ -71,7 +72,7 @@ describe.each([
   });
 });
 
-it('a key of a pruned row is refused to a role that may only insert, with the grants that the docs give', async () => {
+it('a role with only the grants of docs/deploy.md cannot insert a row with a pruned row’s key', async () => {
   const page = readFileSync(new URL('../../docs/deploy.md', import.meta.url), 'utf8');
   const [, grants = ''] = /```sql\n(grant usage on schema punctual to my_app[\s\S]*?)```/.exec(page) ?? [];
   await database.sql(

@@ -25,7 +25,7 @@ const read = async (configured: string[] | null = ['unipile']) => {
 };
 
 describe('the stats', () => {
-  it('of an empty queue are all nothing', async () => {
+  it('of an empty queue are zero or empty', async () => {
     const { queue } = await read();
     expect(queue).toMatchObject({
       states: { pending: { count: 0, approximate: false }, done: { count: 0 } },
@@ -38,7 +38,7 @@ describe('the stats', () => {
     });
   });
 
-  it('count each state under the queue’s own words, what is due, and for how long', async () => {
+  it('count rows by state and due rows, and give the queue’s own words and the oldest and next due times', async () => {
     const account = await sql.addAccount();
     for (const status of ['sent', 'sent', 'failed', 'unknown', 'cancelled', 'sending'])
       await sql.addDm(account, { status });
@@ -60,7 +60,7 @@ describe('the stats', () => {
     expect(queue).toMatchObject({ due_now: { count: 2 }, oldest_due_seconds: 90, next_due_seconds: 120 });
   });
 
-  it('say of every row that no tick can reach why that is', async () => {
+  it('give the reason for every row that no tick can reach', async () => {
     const fine = await sql.addAccount();
     const zero = await sql.addAccount({ daily_limit: 0 });
     const other = await sql.addAccount({ provider: 'whatsapp_cloud' });
@@ -85,7 +85,7 @@ describe('the stats', () => {
     );
   });
 
-  it('say which accounts wait, for what and until when', async () => {
+  it('count waiting accounts by reason, and say until when they wait', async () => {
     for (let n = 0; n < 2; n++) {
       const account = await sql.addAccount({ daily_limit: 1 });
       await sql.addDm(account);
@@ -102,7 +102,7 @@ describe('the stats', () => {
     ]);
   });
 
-  it('show the ledger: running, ran, died, and of idle ticks only the newest', async () => {
+  it('list ticks that ran or died, and an idle tick only if it is the newest', async () => {
     const account = await sql.addAccount();
     await sql.addDm(account);
     await sql.tick().exchange({ want: 0, close: true });
@@ -116,7 +116,7 @@ describe('the stats', () => {
     expect((await read()).queue.ticks.map((tick) => tick.outcome)).toEqual(['idle', 'ran', 'died']);
   });
 
-  it('say by which call a tick came, and of which run it is the next continuation', async () => {
+  it('give each tick’s scheduler, path, schedule, slot, run id and continuation number', async () => {
     const call = {
       scheduler: 'pg-cron',
       path: '/api/cron/dm-queue',
@@ -135,7 +135,7 @@ describe('the stats', () => {
     expect(own).toMatchObject({ path: null, schedule: null, continuation: 0, run_id: own?.id });
   });
 
-  it('estimate beyond 10,000, and say so', async () => {
+  it('estimate a count above 10,000, and mark it as approximate', async () => {
     const account = await sql.addAccount();
     await database.sql(
       `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
@@ -149,7 +149,7 @@ describe('the stats', () => {
 });
 
 describe('retention', () => {
-  it('prunes settled rows past their days and old ledger entries, in steps, and nothing that is open', async () => {
+  it('prunes settled rows and ledger entries past their retention, in steps, and no pending or unknown row', async () => {
     const account = await sql.addAccount();
     const old = sql.at(-31 * 86_400);
     for (const status of ['sent', 'sent', 'failed', 'cancelled', 'unknown'])
@@ -183,7 +183,7 @@ describe('retention', () => {
     expect(await kept(5)).toEqual([]);
   });
 
-  it('keeps everything where retention_days is null', async () => {
+  it('keeps every row if retention_days is null', async () => {
     await database.sql('update punctual.queues set retention_days = null');
     await sql.addDm(await sql.addAccount(), { status: 'sent', finished_at: '2020-01-01' });
     expect(await database.rpc('prune', { p_now: sql.now })).toMatchObject({ rows: 0 });

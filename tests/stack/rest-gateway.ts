@@ -9,29 +9,30 @@ import {
 import type { AddressInfo } from 'node:net';
 
 /**
- * - `answer lost`: the call is carried out, and the connection breaks before its answer.
- * - `not sent`: the connection breaks before the call is carried out.
- * - `hangs`: the call is not carried out, and nobody answers.
+ * - `answer lost`: the call runs, and the connection breaks before the response.
+ * - `not sent`: the connection breaks before the call runs.
+ * - `hangs`: the call does not run, and no response comes.
  */
 export type GatewayFault = 'answer lost' | 'not sent' | 'hangs';
 
 export interface RestGateway {
-  /** What supabase-js takes as the project's URL. */
+  /** The project's URL, for supabase-js. */
   url: string;
   /** The paths called since the last reset, such as `rpc/exchange`, in order. */
   calls(): string[];
   resetCalls(): void;
-  /** Meets the next calls with faults, one each; after them, all is well again. */
+  /** Fails the next calls with these faults, one each. Later calls succeed. */
   failNext(...faults: GatewayFault[]): void;
   stop(): Promise<void>;
 }
 
-/** The JWT that PostgREST gets for each secret or publishable key, as a project has them whose legacy keys are disabled. */
+/** The JWT that PostgREST gets for each secret or publishable key, as in a project whose legacy keys are disabled. */
 export type ApiKeys = Record<string, string>;
 
 /**
- * The gateway before PostgREST at Supabase: takes `/rest/v1`. With `keys` it checks them as Supabase does: `apikey` is required, and
- * `Authorization` may only repeat it. Without `keys` it passes the caller's own JWT on, as Supabase does with legacy keys.
+ * Starts a gateway in front of PostgREST that serves `/rest/v1`, as Supabase's does. With `keys` it checks the caller's key as Supabase does:
+ * `apikey` is required, and `Authorization` may only repeat it. Without `keys` it passes the caller's own JWT on, as Supabase does with
+ * legacy keys.
  * Source: https://supabase.com/docs/guides/api/api-keys
  */
 export async function startRestGateway(postgrestUrl: string, keys?: ApiKeys): Promise<RestGateway> {
@@ -58,13 +59,13 @@ export async function startRestGateway(postgrestUrl: string, keys?: ApiKeys): Pr
       }
       headers.authorization = `Bearer ${keys[String(headers.apikey)]}`;
     }
-    const onward = request(new URL(target, postgrestUrl), { method, headers, agent }, (answer) => {
+    const onward = request(new URL(target, postgrestUrl), { method, headers, agent }, (response) => {
       if (fault === 'answer lost') {
-        answer.resume().once('end', () => incoming.socket.destroy());
+        response.resume().once('end', () => incoming.socket.destroy());
         return;
       }
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
     onward.on('error', () => {
       if (!outgoing.headersSent) outgoing.writeHead(502);

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-/** A key as Supabase's legacy API keys are: a JWT for `role`, signed with HS256, good for a day. */
+/** Makes a key like Supabase's legacy API keys: a JWT for `role`, signed with HS256 and valid for a day. */
 export function signJwt(secret: string, role: string): string {
   const now = Math.floor(Date.now() / 1000);
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -12,7 +12,7 @@ import { supabaseRoles } from './supabase-roles.ts';
 export interface StackOptions {
   /** Default: the variable STACK_POSTGRES, else 15. */
   postgres?: PostgresVersion;
-  /** How the schema is made: from its `sources` (default), by the `migrations`, or `empty`. */
+  /** How to make the schema: from its `sources` (default), by the `migrations`, or `empty`. */
   schema?: 'sources' | 'migrations' | 'empty';
   /** Settings of the Postgres server, such as `shared_preload_libraries`. */
   settings?: Record<string, string>;
@@ -21,11 +21,11 @@ export interface StackOptions {
 export interface Stack {
   /** The superuser's connection. */
   databaseUrl: string;
-  /** The connection that Supabase gives its customers: owns the database, is no superuser. */
+  /** The connection that Supabase gives its customers. Its role owns the database and is not a superuser. */
   ownerUrl: string;
   /** Bare PostgREST: `rpc/…` at the root. */
   restUrl: string;
-  /** PostgREST as Supabase shows it, at `/rest/v1`: what goes into SUPABASE_URL. */
+  /** PostgREST behind the gateway, at `/rest/v1`: the value of SUPABASE_URL. */
   supabaseUrl: string;
   gateway: RestGateway;
   serviceRoleKey: string;
@@ -34,12 +34,12 @@ export interface Stack {
   /** Runs one statement as the superuser. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
   sql(text: string, params?: unknown[]): Promise<any[]>;
-  /** The database goes away, as by loss of power. */
+  /** Stops the database as a power failure would. */
   killPostgres(): Promise<void>;
   /**
-   * It comes back, on the same port with what was committed. PostgREST serves it at once, but answers 400 with
-   * an empty `code` for each broken connection of its pool; it drops those when it has reconnected (0, 1, 2,
-   * 4, … s after the loss), which is waited for unless `reconnected` is false.
+   * Starts the database again, on the same port with all committed data. PostgREST serves it at once, but answers 400 with an empty `code`
+   * for each broken connection of its pool. It drops those once it has reconnected (0, 1, 2, 4, … s after the loss). This waits for that,
+   * unless `reconnected` is false.
    */
   startPostgres(options?: { reconnected?: boolean }): Promise<void>;
   postgrestLog(): string;
@@ -49,7 +49,7 @@ export interface Stack {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Starts Postgres with Supabase's roles and the schema, and PostgREST before it. */
+/** Starts Postgres with Supabase's roles and the schema, and PostgREST in front of it. */
 export async function startStack({
   postgres: version = (process.env.STACK_POSTGRES as PostgresVersion | undefined) ?? '15',
   schema = 'sources',

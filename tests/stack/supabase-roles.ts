@@ -1,6 +1,6 @@
 /**
- * The roles, memberships and timeouts of a Supabase project, as far as they decide who may do what. As there, migrations run as
- * `postgres`, which owns the database and is no superuser, and new tables in `public` are granted to no role (since 2026-10-30).
+ * Makes the roles, memberships and timeouts of a Supabase project, as far as they affect permissions. As on Supabase, migrations run as
+ * `postgres`, which owns the database and is not a superuser, and new tables in `public` are granted to no role (since 2026-10-30).
  * Source: https://github.com/supabase/postgres (migrations/db/init-scripts), https://supabase.com/docs/guides/database/postgres/roles
  */
 export const supabaseRoles = (password: string): string => `

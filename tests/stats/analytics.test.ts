@@ -38,10 +38,10 @@ afterEach(() => {
   provideServices(null);
 });
 
-const ask = (handler: typeof GET, path: string, token: string): Promise<Response> =>
+const get = (handler: typeof GET, path: string, token: string): Promise<Response> =>
   handler(apiRequest('GET', path, bearer(token)));
 const rollUp = (query = '', token = CRON_SECRET, handler = GET) =>
-  ask(handler, `/api/cron/analytics${query}`, token);
+  get(handler, `/api/cron/analytics${query}`, token);
 const addJobs = (count: number, age: string) =>
   database.sql(
     `insert into punctual.jobs (name, status, run_at, finished_at)
@@ -54,7 +54,7 @@ describe('a call of /api/cron/analytics', () => {
   it.each([
     ['GET', GET],
     ['POST', POST],
-  ])('by %s rolls up every queue, all days that were missed, and today so far', async (_method, handler) => {
+  ])('by %s rolls up all missed days of every queue, and today so far', async (_method, handler) => {
     await addJobs(3, '3 days');
     const response = await rollUp('', CRON_SECRET, handler);
     expect(response.status).toBe(200);
@@ -64,7 +64,7 @@ describe('a call of /api/cron/analytics', () => {
     expect(steps.filter((step: { day: string }) => step.day === day(0))).toHaveLength(5);
   });
 
-  it('rolls up the day that is asked for, and no other', async () => {
+  it('rolls up only the day in the query', async () => {
     await addJobs(3, '3 days');
     await addJobs(4, '2 days');
     const { steps, more } = await (await rollUp(`?day=${day(3)}`)).json();
@@ -81,13 +81,13 @@ describe('a call of /api/cron/analytics', () => {
     ]);
   });
 
-  it.each(['2026-02-30', 'yesterday', '', '2999-01-01'])('refuses "%s" as no day', async (asked) => {
-    const response = await rollUp(`?day=${asked}`);
+  it.each(['2026-02-30', 'yesterday', '', '2999-01-01'])('refuses "%s" as a day', async (value) => {
+    const response = await rollUp(`?day=${value}`);
     expect(response.status).toBe(422);
     expect((await response.json()).error).toMatchObject({ kind: 'invalid' });
   });
 
-  it('refuses a day that retention has taken rows of, with the first that it can', async () => {
+  it('refuses a day whose rows retention has deleted, and names the first possible day', async () => {
     await rollUp();
     await database.sql(`update punctual.rollups set pruned_until = '2026-06-01T12:00:00Z'`);
     const response = await rollUp('?day=2026-06-01');
@@ -98,15 +98,15 @@ describe('a call of /api/cron/analytics', () => {
     });
   });
 
-  it('goes on where a step was not answered in time, or another caller is at it', async () => {
+  it('goes on if the response to a step is late or another caller runs the step', async () => {
     let calls = 0;
     rpc = async (fn, args) => {
       calls++;
-      const answer = await database.rpc(fn, args);
+      const step = await database.rpc(fn, args);
       if (calls === 1) throw new StoreError('unavailable', 'no answer in time');
       if (calls === 2)
-        return { ...(answer as object), queue: null, day: null, rows: null, busy: true, more: true };
-      return answer;
+        return { ...(step as object), queue: null, day: null, rows: null, busy: true, more: true };
+      return step;
     };
     await addJobs(1, '1 second');
     expect(await (await rollUp()).json()).toMatchObject({ more: false });
@@ -114,7 +114,7 @@ describe('a call of /api/cron/analytics', () => {
     expect(rolled).toHaveLength(5);
   });
 
-  it('says so when the database stays away', async () => {
+  it('answers 503 while the database stays unreachable', async () => {
     rpc = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
     const response = await rollUp();
     expect(response.status).toBe(503);
@@ -123,30 +123,30 @@ describe('a call of /api/cron/analytics', () => {
 });
 
 describe('/api/analytics', () => {
-  it('answers the figures to the key, as the dashboard reads them', async () => {
+  it('returns the dashboard’s figures to a caller with the key', async () => {
     await addJobs(3, '1 day');
     await rollUp();
-    const response = await ask(read, '/api/analytics?days=2', API_KEY);
+    const response = await get(read, '/api/analytics?days=2', API_KEY);
     expect(response.status).toBe(200);
     expect(analyticsSchema.parse(await response.json())).toMatchObject({
       rolled_until: day(0),
       totals: [{ day: day(1), queue: 'jobs', outcome: 'done', rows: 3, p50_seconds: 2, partial: false }],
     });
-    expect((await ask(read, '/api/analytics', 'guess')).status).toBe(401);
+    expect((await get(read, '/api/analytics', 'guess')).status).toBe(401);
   });
 
   it.each(['0', '91', '1.5', 'all'])('refuses %s days', async (days) => {
-    expect((await ask(read, `/api/analytics?days=${days}`, API_KEY)).status).toBe(400);
+    expect((await get(read, `/api/analytics?days=${days}`, API_KEY)).status).toBe(400);
   });
 });
 
 describe('retention', () => {
-  it('takes what was rolled up, and says what it cannot delete', async () => {
+  it('deletes rows that are rolled up, and reports those that it cannot delete', async () => {
     await addJobs(2_500, '31 days');
     await rollUp();
     await database.sql('create table punctual.notes (job bigint references punctual.jobs)');
     await database.sql('insert into punctual.notes select max(id) from punctual.jobs');
-    const prune = async () => (await ask(pruneByGet, '/api/cron/prune', CRON_SECRET)).json();
+    const prune = async () => (await get(pruneByGet, '/api/cron/prune', CRON_SECRET)).json();
     expect(await prune()).toMatchObject({ problems: [{ queue: 'jobs' }], more: false });
     await database.sql('drop table punctual.notes');
     const left = (await database.sql('select count(*) as n from punctual.jobs'))[0].n;

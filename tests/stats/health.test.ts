@@ -14,12 +14,12 @@ import { openTestDatabase, type TestDatabase } from '../support/test-database.ts
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
 
 let database: TestDatabase;
-/** Redis behind REST, as far as SET goes: the client sends its commands as a pipeline. */
+/** Redis over REST, for SET only. The client sends its commands as a pipeline. */
 let redis: Server;
 let redisUrl: string;
-let redisAnswers: { status: number; body: unknown };
+let redisResponse: { status: number; body: unknown };
 let redisCommands = 0;
-/** Where nobody listens. */
+/** No server listens here. */
 let deadUrl: string;
 
 const addressOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -31,8 +31,8 @@ beforeAll(async () => {
   redis = await listen(
     createServer((_request, response) => {
       redisCommands++;
-      response.writeHead(redisAnswers.status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(redisAnswers.body));
+      response.writeHead(redisResponse.status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(redisResponse.body));
     }),
   );
   redisUrl = addressOf(redis);
@@ -47,7 +47,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.reset();
-  redisAnswers = { status: 200, body: [{ result: 'OK' }] };
+  redisResponse = { status: 200, body: [{ result: 'OK' }] };
   redisCommands = 0;
 });
 afterEach(() => {
@@ -68,13 +68,13 @@ async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): P
   provideServices({ ...made, rpc: rpc ?? made.rpc });
 }
 
-/** The route of a process that just started: the answer is kept for a while in between. */
+/** Imports the route anew, because it caches its response. */
 async function freshRoute(): Promise<() => Promise<Response>> {
   vi.resetModules();
   return (await import('../../app/api/health/route.ts')).GET;
 }
 
-async function ask(get?: () => Promise<Response>) {
+async function getHealth(get?: () => Promise<Response>) {
   const response = await (get ?? (await freshRoute()))();
   expect(response.headers.get('cache-control')).toBe('no-store');
   const text = await response.text();
@@ -89,9 +89,9 @@ const tickedAgo = (seconds: number) =>
   );
 
 describe('GET /api/health', () => {
-  it('is well with a database, and has had no tick yet', async () => {
+  it('is ok with a database, also before the first tick', async () => {
     await startServer({ rpc: database.rpc });
-    expect(await ask()).toEqual({
+    expect(await getHealth()).toEqual({
       status: 200,
       body: {
         status: 'ok',
@@ -103,67 +103,67 @@ describe('GET /api/health', () => {
     });
   });
 
-  it('says how long ago each queue had its last tick', async () => {
+  it('reports how long ago each queue had its last tick', async () => {
     await tickedAgo(90);
     await startServer({ rpc: database.rpc });
-    const { body } = await ask();
+    const { body } = await getHealth();
     expect(body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(90);
     expect(body.lastTickSeconds.dm_queue).toBeLessThan(100);
   });
 
-  it('answers 503 while the schema is behind the code, and stays well where it is ahead', async () => {
+  it('answers 503 while the schema is behind the code, and is ok if it is ahead', async () => {
     await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
     await startServer({ rpc: database.rpc });
-    expect(await ask()).toMatchObject({
+    expect(await getHealth()).toMatchObject({
       status: 503,
       body: { status: 'failing', database: 'ok', schema: 'behind' },
     });
     await database.sql(
       `insert into punctual.schema_migrations (version, name, engine) values ('29990101000000', 'later', true)`,
     );
-    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', schema: 'ahead' } });
+    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', schema: 'ahead' } });
   });
 
   it.each([
     ['free', [{ result: 'OK' }]],
     ['held', [{ result: null }]],
-  ])('calls a lock well that is %s', async (_state, body) => {
-    redisAnswers.body = body;
+  ])('reports the lock as ok while it is %s', async (_state, body) => {
+    redisResponse.body = body;
     await startServer({ rpc: database.rpc, lockUrl: redisUrl });
-    expect(await ask()).toMatchObject({ status: 200, body: { lock: 'ok' } });
+    expect(await getHealth()).toMatchObject({ status: 200, body: { lock: 'ok' } });
   });
 
-  it('stays well while the lock fails, and says so: ticks go on without it', async () => {
+  it('stays ok and reports the fault while the lock fails, because ticks go on without it', async () => {
     await startServer({ rpc: database.rpc, lockUrl: deadUrl });
-    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
-    redisAnswers = { status: 401, body: { error: 'Unauthorized' } };
+    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
+    redisResponse = { status: 401, body: { error: 'Unauthorized' } };
     await startServer({ rpc: database.rpc, lockUrl: redisUrl });
-    expect(await ask()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
+    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
   });
 
-  it('answers 503 while the database is down, and does not say why', async () => {
+  it('answers 503 and hides the reason while the database is down', async () => {
     await startServer({ lockUrl: redisUrl });
-    expect(await ask()).toEqual({
+    expect(await getHealth()).toEqual({
       status: 503,
       body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'ok', lastTickSeconds: {} },
     });
   });
 
-  it('answers 503 on a server that is not set up, and does not say what is missing', async () => {
+  it('answers 503 on a misconfigured server, and hides which variables are missing', async () => {
     for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'STORE']) vi.stubEnv(name, '');
     vi.stubEnv('VERCEL', '1');
-    expect(await ask()).toEqual({
+    expect(await getHealth()).toEqual({
       status: 503,
       body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'none', lastTickSeconds: {} },
     });
   });
 
-  it('says in development why the embedded database cannot be opened, and nowhere else', async () => {
+  it('says only in development why the embedded database cannot be opened', async () => {
     const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
     const refused = Promise.reject(error);
     refused.catch(() => {});
     provideServices(refused);
-    const reasons = async () => (await ask()).body.reason;
+    const reasons = async () => (await getHealth()).body.reason;
     expect(await reasons()).toBe(error.message);
     vi.stubEnv('NODE_ENV', 'production');
     expect(await reasons()).toBeUndefined();
@@ -185,41 +185,41 @@ describe('GET /api/health', () => {
     const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
     provideServices({ ...rest, env: { ...env, store }, log });
     const get = await freshRoute();
-    const look = async () => {
+    const readReason = async () => {
       vi.advanceTimersByTime(5_100);
-      return (await ask(get)).body.reason;
+      return (await getHealth(get)).body.reason;
     };
-    const why = "the database's disk is full: free space on it and try again (no room)";
-    expect([await look(), await look()]).toEqual([why, why]);
+    const reason = "the database's disk is full: free space on it and try again (no room)";
+    expect([await readReason(), await readReason()]).toEqual([reason, reason]);
     expect(logged).toHaveLength(1);
     code = null;
-    expect(await look()).toBeUndefined();
+    expect(await readReason()).toBeUndefined();
     code = '53100';
-    await look();
+    await readReason();
     expect(logged).toHaveLength(2);
   });
 
-  it('costs one look at the database and the lock in five seconds, however many ask', async () => {
+  it('reads the database and the lock once in 5 s, however many callers there are', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     await startServer({ rpc: database.rpc, lockUrl: redisUrl });
     const get = await freshRoute();
-    await Promise.all(Array.from({ length: 20 }, () => ask(get)));
+    await Promise.all(Array.from({ length: 20 }, () => getHealth(get)));
     await tickedAgo(10);
     vi.advanceTimersByTime(4_900);
-    expect((await ask(get)).body.lastTickSeconds).toMatchObject({ dm_queue: null });
+    expect((await getHealth(get)).body.lastTickSeconds).toMatchObject({ dm_queue: null });
     expect(redisCommands).toBe(1);
     vi.advanceTimersByTime(200);
-    expect((await ask(get)).body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(10);
+    expect((await getHealth(get)).body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(10);
     expect(redisCommands).toBe(2);
   });
 
-  it('is well again soon after the database is', async () => {
+  it('is ok again soon after the database recovers', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     await startServer({});
     const get = await freshRoute();
-    expect((await ask(get)).status).toBe(503);
+    expect((await getHealth(get)).status).toBe(503);
     await startServer({ rpc: database.rpc });
     vi.advanceTimersByTime(5_100);
-    expect((await ask(get)).status).toBe(200);
+    expect((await getHealth(get)).status).toBe(200);
   });
 });

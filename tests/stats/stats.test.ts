@@ -11,7 +11,7 @@ afterEach(async () => {
   await database.close();
 });
 
-/** Why the ticks of each queue fail. */
+/** Returns why the ticks of each queue fail, by the queue's name. */
 async function failing(): Promise<Record<string, string | null>> {
   const { body } = await answered(GET(apiRequest('GET', '/api/stats')));
   return Object.fromEntries(
@@ -20,7 +20,7 @@ async function failing(): Promise<Record<string, string | null>> {
 }
 
 describe('GET /api/stats', () => {
-  it('says of a queue that cannot tick what has to be set', async () => {
+  it('names the variables to set for a queue that cannot tick', async () => {
     database = await openServedDatabase();
     const without = await failing();
     expect(without.dm_queue).toContain('set UNIPILE_DSN and UNIPILE_API_KEY');
@@ -32,8 +32,8 @@ describe('GET /api/stats', () => {
     [1, null],
     [6, expect.stringContaining('UNIPILE_DSN')],
   ])(
-    'of one that was ticked %d minutes ago, be it by a worker with settings of its own: %s',
-    async (minutes, said) => {
+    'reports for a queue that was ticked %d minutes ago, even by a worker with settings of its own: %s',
+    async (minutes, expected) => {
       database = await openServedDatabase();
       await database.sql(
         `insert into punctual.ticks (id, queue, partition, scheduler, admitted, outcome, started_at, deadline_at, closed_at)
@@ -41,16 +41,16 @@ describe('GET /api/stats', () => {
          from (select now() - make_interval(mins => $1::integer) as at) t`,
         [minutes],
       );
-      expect((await failing()).dm_queue).toEqual(said);
+      expect((await failing()).dm_queue).toEqual(expected);
     },
   );
 
-  it('says nothing of one that is set up', async () => {
+  it('reports no fault if every queue is configured', async () => {
     database = await openServedDatabase({ UNIPILE_DSN: 'http://127.0.0.1', UNIPILE_API_KEY: 'key' });
     expect(new Set(Object.values(await failing()))).toEqual(new Set([null]));
   });
 
-  it('says of a queue that this code has no route for that nothing ticks it', async () => {
+  it('reports that nothing ticks a queue without a route', async () => {
     database = await openServedDatabase({}, { own: true });
     await database.sql('create table public.trials (id bigint primary key, due timestamptz)');
     await database.sql(`select punctual.add_queue('trials', 'public.trials', 'due', 'at-least-once')`);
@@ -60,7 +60,7 @@ describe('GET /api/stats', () => {
     };
     expect(await unticked()).toBeNull();
     await database.sql(`insert into public.trials values (1, now() - interval '1 second')`);
-    // A figure is a second old at most.
+    // Figures are at most 1 s old.
     await vi.waitFor(
       async () => expect(await unticked()).toMatch(/^nothing ticks it: 1 row is due\. .*route/),
       {
@@ -69,10 +69,10 @@ describe('GET /api/stats', () => {
     );
   });
 
-  it('says of every queue that the schema is behind', async () => {
+  it('reports for every queue that the schema is behind', async () => {
     database = await openServedDatabase();
     await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
-    for (const why of Object.values(await failing())) expect(why).toContain('npm run migrate');
+    for (const reason of Object.values(await failing())) expect(reason).toContain('npm run migrate');
     await database.reset();
   });
 });

@@ -10,38 +10,38 @@ const repository = new URL('../..', import.meta.url);
 const lockModule = new URL('lib/store/directory-lock.ts', repository).href;
 
 /**
- * A process that takes and gives back locks as it is told. `stallMs` makes it stand still for so long, or for a moment up to
- * `jitterMs`, on either side of each change that it makes to a file: as a process does that the system takes the processor from.
+ * A process that takes and releases locks on command. Before and after each change to a file it pauses for `stallMs`, or for a random time
+ * up to `jitterMs`, as a process does that the system preempts.
  */
 const contenderCode = `
   import fs from 'node:fs';
   import { syncBuiltinESMExports } from 'node:module';
   const sleep = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-  let told = {};
-  const stand = (where) => {
-    if (told.jitterMs) sleep(Math.random() * told.jitterMs);
-    if (told.stallMs) { process.send({ stalls: where }); sleep(told.stallMs); }
+  let command = {};
+  const pause = (where) => {
+    if (command.jitterMs) sleep(Math.random() * command.jitterMs);
+    if (command.stallMs) { process.send({ stalls: where }); sleep(command.stallMs); }
   };
   for (const name of ['renameSync', 'linkSync', 'rmSync', 'unlinkSync']) {
     const change = fs[name];
     fs[name] = (...args) => {
-      stand('before ' + name);
-      try { return change(...args); } finally { stand('after ' + name); }
+      pause('before ' + name);
+      try { return change(...args); } finally { pause('after ' + name); }
     };
   }
   syncBuiltinESMExports();
   const { lockDirectory } = await import(${JSON.stringify(lockModule)});
   let release;
   process.on('message', (message) => {
-    told = message;
-    if (told.release) {
+    command = message;
+    if (command.release) {
       release?.();
       release = undefined;
       return process.send({ released: true });
     }
-    while (Date.now() < told.at);
+    while (Date.now() < command.at);
     try {
-      release = lockDirectory(told.directory);
+      release = lockDirectory(command.directory);
       process.send({ won: true });
     } catch (error) {
       process.send({ won: false, kind: error.kind, message: error.message });
@@ -50,7 +50,7 @@ const contenderCode = `
   process.send({ ready: true });
 `;
 
-interface Answer {
+interface Reply {
   won?: boolean;
   kind?: string;
   message?: string;
@@ -59,7 +59,7 @@ interface Answer {
 
 const children: ChildProcess[] = [];
 
-/** `within`: a command that starts what is given to it. */
+/** `within`: a command that runs the process, for example in a container. */
 async function startContender(within: string[] = []): Promise<ChildProcess> {
   const [command = '', ...args] = [
     ...within,
@@ -67,29 +67,29 @@ async function startContender(within: string[] = []): Promise<ChildProcess> {
   ];
   const child = spawn(command, args, { cwd: repository, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   children.push(child);
-  await answerOf(child);
+  await replyOf(child);
   return child;
 }
 
-async function answerOf(child: ChildProcess): Promise<Answer> {
-  const [answer] = await once(child, 'message');
-  return answer;
+async function replyOf(child: ChildProcess): Promise<Reply> {
+  const [reply] = await once(child, 'message');
+  return reply;
 }
 
-async function contend(child: ChildProcess, directory: string, told: object = {}): Promise<Answer> {
-  const answer = answerOf(child);
-  child.send({ directory, ...told });
-  return answer;
+async function contend(child: ChildProcess, directory: string, options: object = {}): Promise<Reply> {
+  const reply = replyOf(child);
+  child.send({ directory, ...options });
+  return reply;
 }
 
-async function giveBack(child: ChildProcess): Promise<void> {
-  const answer = answerOf(child);
+async function releaseLock(child: ChildProcess): Promise<void> {
+  const reply = replyOf(child);
   child.send({ release: true });
-  await answer;
+  await reply;
 }
 
-/** What a process leaves behind that was killed while it had the lock. */
-async function lockOfTheDead(): Promise<string> {
+/** Returns the text of the lock file that a killed owner leaves behind. */
+async function staleLockText(): Promise<string> {
   const directory = newDirectory();
   const victim = await startContender();
   expect(await contend(victim, directory)).toEqual({ won: true });
@@ -118,12 +118,12 @@ function refusal(directory: string): { kind?: string; message?: string } {
     lockDirectory(directory)();
     return {};
   } catch (error) {
-    return error as Answer;
+    return error as Reply;
   }
 }
 
 describe('a directory', () => {
-  it('of a running process is refused to a second one, which is told whose it is', async () => {
+  it('of a running process is refused to a second one, and the error names the owner', async () => {
     const directory = newDirectory();
     const owner = await startContender();
     expect(await contend(owner, directory)).toEqual({ won: true });
@@ -131,13 +131,13 @@ describe('a directory', () => {
     expect(kind).toBe('misconfigured');
     expect(message).toContain(directory);
     expect(message).toContain(`process ${owner.pid}`);
-    // Nor does the refusal take anything from the owner.
+    // The refusal leaves the owner's lock in place.
     expect(refusal(directory).kind).toBe('misconfigured');
-    await giveBack(owner);
+    await releaseLock(owner);
     expect(refusal(directory)).toEqual({});
   });
 
-  it('is refused a second time within one process as well', () => {
+  it('is refused to a second caller in the same process', () => {
     const directory = newDirectory();
     const release = lockDirectory(directory);
     expect(refusal(directory).message).toContain(`process ${process.pid}`);
@@ -145,14 +145,14 @@ describe('a directory', () => {
     expect(refusal(directory)).toEqual({});
   });
 
-  it('that was given back has no file left beside it', () => {
+  it('that was released has no lock file beside it', () => {
     const directory = newDirectory();
     lockDirectory(directory)();
     const beside = readdirSync(folder).filter((file) => file.startsWith(`${path.basename(directory)}.`));
     expect(beside).toEqual([]);
   });
 
-  it('is given back by a process that ends in good order', async () => {
+  it('is released by a process that exits normally', async () => {
     const directory = newDirectory();
     const owner = await startContender();
     await contend(owner, directory);
@@ -161,7 +161,7 @@ describe('a directory', () => {
     expect(existsSync(`${directory}.pid`)).toBe(false);
   });
 
-  it('of a process that was killed is taken over', async () => {
+  it('of a killed process is taken over', async () => {
     const directory = newDirectory();
     const victim = await startContender();
     await contend(victim, directory);
@@ -174,10 +174,10 @@ describe('a directory', () => {
   });
 
   it.runIf(process.platform === 'linux')(
-    'of a process that was killed is taken over even while its parent has not noticed',
+    'of a killed process is taken over even before its parent reaps it',
     async () => {
       const directory = newDirectory();
-      // The shell gives way to a program that never asks for its children: as process 1 of many containers.
+      // The shell becomes a program that never reaps its children, like process 1 of many containers.
       const victimCode = `
         const { lockDirectory } = await import(${JSON.stringify(lockModule)});
         lockDirectory(${JSON.stringify(directory)});
@@ -196,13 +196,13 @@ describe('a directory', () => {
       children.push(parent);
       const pid = await eventually(() => readOrNull(`${directory}.pid`)?.split(' ')[0] ?? null);
       await eventually(() => (/\) Z /.test(readOrNull(`/proc/${pid}/stat`) ?? '') ? true : null));
-      // It keeps its files until its last thread is gone.
+      // A process keeps its files open until its last thread ends.
       await eventually(() => refusal(directory).kind === undefined || null);
     },
   );
 
   it.runIf(process.platform === 'linux')(
-    'of a process of the same id in another container is taken over',
+    'of a process with the same id in another container is taken over',
     () => {
       const directory = newDirectory();
       const release = lockDirectory(directory);
@@ -213,14 +213,14 @@ describe('a directory', () => {
     },
   );
 
-  it.runIf(process.platform === 'linux')('of a process whose id was given out again is taken over', () => {
+  it.runIf(process.platform === 'linux')('of a process whose id was reused is taken over', () => {
     const directory = newDirectory();
     writeFileSync(`${directory}.pid`, `${process.pid} 1`);
     expect(refusal(directory)).toEqual({});
   });
 
   it.each(['', ' ', 'nobody', '0', '-1', '999999999 1', '1e9', '\0'])(
-    'with a file that says %j, which is nobody’s, is taken over',
+    'whose lock file contains %j, which names no owner, is taken over',
     (content) => {
       const directory = newDirectory();
       writeFileSync(`${directory}.pid`, content);
@@ -228,18 +228,18 @@ describe('a directory', () => {
     },
   );
 
-  it('may lie in a folder that is still to be made', () => {
+  it('may lie in a folder that does not exist yet', () => {
     const directory = path.join(newDirectory(), 'deep', 'down');
     expect(refusal(directory)).toEqual({});
     expect(refusal(directory)).toEqual({});
   });
 });
 
-/** Starts a process that has other process ids, as in a container of its own; no privileges are needed. */
+/** Starts a process with process ids of its own, as in a container. It needs no privileges. */
 const container = ['unshare', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
-describe.runIf(process.platform === 'linux')('of processes in containers of their own', () => {
-  it('one gets a directory, until it is killed', async () => {
+describe.runIf(process.platform === 'linux')('of processes in separate containers', () => {
+  it('only one gets a directory, until it is killed', async () => {
     const directory = newDirectory();
     const [first, second] = await Promise.all([startContender(container), startContender(container)]);
     expect(await contend(first, directory)).toEqual({ won: true });
@@ -259,11 +259,11 @@ describe.runIf(process.platform === 'linux')('of processes in containers of thei
 });
 
 describe('of processes that want a directory at once', () => {
-  let dead: string;
+  let staleLock: string;
   let contenders: [ChildProcess, ChildProcess, ChildProcess];
   beforeAll(async () => {
-    [dead, ...contenders] = await Promise.all([
-      lockOfTheDead(),
+    [staleLock, ...contenders] = await Promise.all([
+      staleLockText(),
       startContender(),
       startContender(),
       startContender(),
@@ -274,45 +274,47 @@ describe('of processes that want a directory at once', () => {
     ['at full speed', 30, 0],
     ['interrupted at every step', 20, 3],
   ])(
-    'one gets it, %s, whether it is free or a dead one’s, each time of %i',
+    'exactly one gets it, %s, whether it is free or a dead owner’s, in each of %i rounds',
     async (_how, rounds, jitterMs) => {
-      const dead = await lockOfTheDead();
+      const staleLock = await staleLockText();
       const contenders = await Promise.all([startContender(), startContender(), startContender()]);
       for (let round = 1; round <= rounds; round++) {
         const directory = newDirectory();
-        if (round % 4) writeFileSync(`${directory}.pid`, dead);
-        const wanted = round % 3 ? contenders : contenders.slice(0, 2);
+        if (round % 4) writeFileSync(`${directory}.pid`, staleLock);
+        const competing = round % 3 ? contenders : contenders.slice(0, 2);
         const at = Date.now() + 5;
-        const answers = await Promise.all(wanted.map((child) => contend(child, directory, { at, jitterMs })));
+        const replies = await Promise.all(
+          competing.map((child) => contend(child, directory, { at, jitterMs })),
+        );
         expect(
-          answers.filter(({ won }) => won),
-          `round ${round}: ${JSON.stringify(answers)}`,
+          replies.filter(({ won }) => won),
+          `round ${round}: ${JSON.stringify(replies)}`,
         ).toHaveLength(1);
-        const winner = contenders[answers.findIndex(({ won }) => won)];
+        const winner = contenders[replies.findIndex(({ won }) => won)];
         expect(readFileSync(`${directory}.pid`, 'utf8')).toMatch(new RegExp(`^${winner?.pid}( |$)`));
-        await Promise.all(contenders.map(giveBack));
+        await Promise.all(contenders.map(releaseLock));
         expect(existsSync(`${directory}.pid`)).toBe(false);
       }
     },
   );
 
-  it('one gets it, even if another stands still in the middle of taking over a dead one’s', async () => {
+  it('exactly one gets it, even if another stalls while it takes over a dead owner’s', async () => {
     const directory = newDirectory();
-    writeFileSync(`${directory}.pid`, dead);
+    writeFileSync(`${directory}.pid`, staleLock);
     const [slow, quick, late] = contenders;
     const stalls: string[] = [];
-    const slowly = new Promise<Answer>((resolve) => {
-      slow.on('message', (answer: Answer) => (answer.stalls ? stalls.push(answer.stalls) : resolve(answer)));
+    const slowReply = new Promise<Reply>((resolve) => {
+      slow.on('message', (reply: Reply) => (reply.stalls ? stalls.push(reply.stalls) : resolve(reply)));
     });
     slow.send({ directory, stallMs: 100 });
-    // Its own attempt has failed by the second stall; by the third it knows that the owner is dead, and is about to act.
+    // By the second stall its first attempt has failed. By the third it knows that the owner is dead and is about to act.
     const stalled = (times: number) =>
-      Promise.race([slowly, eventually(() => (stalls.length >= times ? true : null))]);
+      Promise.race([slowReply, eventually(() => (stalls.length >= times ? true : null))]);
     await stalled(3);
-    const answers = [await contend(quick, directory)];
+    const replies = [await contend(quick, directory)];
     await stalled(4);
-    answers.push(await contend(late, directory), await slowly);
-    expect(answers.filter(({ won }) => won)).toHaveLength(1);
+    replies.push(await contend(late, directory), await slowReply);
+    expect(replies.filter(({ won }) => won)).toHaveLength(1);
   });
 });
 
@@ -324,12 +326,12 @@ function readOrNull(file: string): string | null {
   }
 }
 
-async function eventually<T>(look: () => T | null): Promise<T> {
+async function eventually<T>(probe: () => T | null): Promise<T> {
   const until = Date.now() + 10_000;
   for (;;) {
-    const found = look();
+    const found = probe();
     if (found !== null) return found;
-    if (Date.now() > until) throw new Error(`waited in vain for ${look}`);
+    if (Date.now() > until) throw new Error(`timed out after 10 s waiting for ${probe}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

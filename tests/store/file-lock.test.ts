@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Of all programs only these can be started now; each is told as a shell script. */
+/** Makes only these programs available. Each is given as the text of a shell script. */
 function onlyPrograms(programs: Record<string, string>) {
   const bin = mkdtempSync(path.join(folder, 'bin-'));
   for (const [name, code] of Object.entries(programs)) {
@@ -28,7 +28,7 @@ function onlyPrograms(programs: Record<string, string>) {
 }
 
 describe.runIf(process.platform === 'linux')('the lock of a file', () => {
-  it('is the same by either program', () => {
+  it('is one lock, whether flock or perl takes it', () => {
     const unlock = lockFile(file);
     onlyPrograms({ perl: 'exec /usr/bin/perl "$@"' });
     expect(lockFile(file)).toBeNull();
@@ -40,15 +40,15 @@ describe.runIf(process.platform === 'linux')('the lock of a file', () => {
     lockFile(file)?.();
   });
 
-  it('is refused where there is no program for it, and where the program fails', () => {
+  it('cannot be taken if no program for it is installed, or if the program fails', () => {
     onlyPrograms({});
     expect(() => lockFile(file)).toThrow(/install flock/);
     onlyPrograms({ flock: 'echo flock: no locks available >&2; exit 1' });
     expect(() => lockFile(file)).toThrow(/cannot be locked: flock: no locks available/);
   });
 
-  it('is never that of a file that was removed', () => {
-    // As the demo's --fresh does it, between the opening and the locking.
+  it('is never a lock on a file that was removed', () => {
+    // The demo's --fresh may remove the file between its opening and its locking.
     const once = `[ -e ${file}.once ] || { : > ${file}.once; /bin/rm ${file}; }`;
     onlyPrograms({ flock: `${once}; exec /usr/bin/flock "$@"` });
     const unlock = lockFile(file);
@@ -56,8 +56,8 @@ describe.runIf(process.platform === 'linux')('the lock of a file', () => {
     unlock?.();
   });
 
-  it('keeps a process out whose owner lives in another container', async () => {
-    // It has process ids of its own there, as in a container; no privileges are needed.
+  it('keeps a process out while the owner runs in another container', async () => {
+    // `unshare` gives the owner its own process ids, as in a container. It needs no privileges.
     const container = ['--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
     const hold = ['flock', '-x', file, 'sh', '-c', 'echo held; exec sleep 60'];
     const owner = spawn('unshare', [...container, ...hold], { stdio: ['ignore', 'pipe', 'inherit'] });

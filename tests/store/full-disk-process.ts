@@ -1,6 +1,6 @@
 /**
- * An app's routes over an embedded database in `<folder>/db`, for a test that fills the disk of `folder`. It answers each message of its
- * parent by one, and says when it hears SIGTERM.
+ * Runs an app's routes over an embedded database in `<folder>/db`, for a test that fills the disk of `folder`. It answers each message of
+ * its parent with one message, and reports SIGTERM.
  */
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -34,7 +34,7 @@ const commands = {
     const account = { provider: 'unipile', provider_account_id: 'ann', name: 'Ann' };
     return post(createAccount, account);
   },
-  /** A hundred messages, of 200 KB; the same of the same batch. */
+  /** Sends 100 messages, 200 KB in all. The same batch is always the same messages. */
   async send({ account_id, batch }: { account_id: string; batch: number }) {
     const message = { account_id, channel: 'linkedin', body: 'x'.repeat(2_000) };
     const messages = Array.from({ length: 100 }, (_, n) => ({
@@ -43,7 +43,7 @@ const commands = {
     }));
     return post(createDms, messages);
   },
-  /** All of the disk but 8 MB: room for rows, and none for the next segment of the log. */
+  /** Fills the disk but for 8 MB: room for rows, and none for the next segment of the log. */
   async fill() {
     const file = openSync(filler, 'w');
     const { bavail, bsize } = statfsSync(folder);
@@ -60,10 +60,10 @@ const commands = {
   },
 };
 
-process.on('SIGTERM', () => process.send?.({ heard: 'SIGTERM' }));
+process.on('SIGTERM', () => process.send?.({ signal: 'SIGTERM' }));
 process.on(
   'message',
   async ({ command, ...args }: { command: keyof typeof commands; account_id: string; batch: number }) => {
-    process.send?.({ answer: await commands[command](args) });
+    process.send?.({ response: await commands[command](args) });
   },
 );

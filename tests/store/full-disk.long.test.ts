@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'punctual-disk-'));
 const program = path.join(import.meta.dirname, 'full-disk-process.ts');
-/** A disk of 120 MB that only the process sees, and that goes with it; no privileges are needed. */
+/** Mounts a disk of 120 MB that only the process sees and that ends with it. It needs no privileges. */
 const onSmallDisk = 'mount -t tmpfs -o size=120m tmpfs "$1" && exec "$0" --import tsx "$2" "$1"';
 
 let app: ChildProcess;
@@ -19,7 +19,7 @@ beforeAll(async () => {
     ['--map-root-user', '--mount', 'sh', '-c', onSmallDisk, process.execPath, folder, program],
     { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
   );
-  const { status, body } = await ask('start');
+  const { status, body } = await call('start');
   expect(status).toBe(200);
   account_id = body.account.id;
 }, 120_000);
@@ -29,16 +29,16 @@ afterAll(() => {
 });
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-async function ask(command: string, args: object = {}): Promise<{ status: number; body: any }> {
-  const said = once(app, 'message', { signal: AbortSignal.timeout(60_000) });
+async function call(command: string, args: object = {}): Promise<{ status: number; body: any }> {
+  const response = once(app, 'message', { signal: AbortSignal.timeout(60_000) });
   app.send({ command, ...args });
-  return (await said)[0].answer;
+  return (await response)[0].response;
 }
-const send = (batch: number) => ask('send', { account_id, batch });
+const send = (batch: number) => call('send', { account_id, batch });
 
 describe.runIf(process.platform === 'linux')('an embedded database whose disk is full', () => {
-  it('refuses each call, loses nothing, and goes on once there is room', async () => {
-    await ask('fill');
+  it('refuses every call, loses no acknowledged row, and works again once there is room', async () => {
+    await call('fill');
     let acknowledged = 0;
     for (let full = false; !full; ) {
       const { status, body } = await send(acknowledged);
@@ -55,13 +55,13 @@ describe.runIf(process.platform === 'linux')('an embedded database whose disk is
       expect([status, body.error.kind]).toEqual([503, 'database_unavailable']);
       expect(body.error.message).toContain('disk is full: free space');
     }
-    expect(await ask('health')).toMatchObject({ status: 503, body: { database: 'failing' } });
-    const heard = once(app, 'message', { signal: AbortSignal.timeout(10_000) });
+    expect(await call('health')).toMatchObject({ status: 503, body: { database: 'failing' } });
+    const report = once(app, 'message', { signal: AbortSignal.timeout(10_000) });
     app.kill('SIGTERM');
-    expect((await heard)[0]).toEqual({ heard: 'SIGTERM' });
+    expect((await report)[0]).toEqual({ signal: 'SIGTERM' });
 
-    await ask('free');
-    await vi.waitFor(async () => expect((await ask('health')).status).toBe(200), {
+    await call('free');
+    await vi.waitFor(async () => expect((await call('health')).status).toBe(200), {
       timeout: 60_000,
       interval: 500,
     });

@@ -23,7 +23,7 @@ beforeEach(async () => {
   return () => rm(folder, { recursive: true });
 });
 
-/** `npm run migrate` as a person runs it, in a folder without settings. */
+/** Runs the program behind `npm run migrate`, in a folder without settings. */
 function migrate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const script = path.resolve('dist/migrate.js');
   const { DATABASE_URL: _, ...env } = process.env;
@@ -39,7 +39,7 @@ function migrate(...args: string[]): Promise<{ code: number; stdout: string; std
   });
 }
 
-test('the command applies the folder once, as the owner that Supabase gives its customers', async () => {
+test('the command applies the folder once, as the owner role that Supabase gives its customers', async () => {
   await write('20260101000000_one.sql', 'create schema t;\ncreate table t.a (x int);');
   await write(
     '20260102000000_two.sql',
@@ -63,7 +63,7 @@ test('the command applies the folder once, as the owner that Supabase gives its 
   ]);
 });
 
-test('says what to run where `supabase db push` may refuse what an earlier version noted in Supabase’s history', async () => {
+test('the command says how to repair Supabase’s history if an earlier version wrote to it', async () => {
   await write('20260101000000_one.sql', 'create schema t;');
   await stack.sql(`set role postgres; create schema t; create schema supabase_migrations;
     create table supabase_migrations.schema_migrations (version text not null primary key, statements text[], name text);
@@ -77,7 +77,7 @@ test('says what to run where `supabase db push` may refuse what an earlier versi
   );
 });
 
-test('prints what a migration raises, and none of Postgres’s own notices', async () => {
+test('the command prints notices that a migration raises, without those of Postgres', async () => {
   await write(
     '20260101000000_one.sql',
     `create schema t; create schema if not exists t; do $$ begin raise notice 'look at %', 't'; end $$;`,
@@ -86,7 +86,7 @@ test('prints what a migration raises, and none of Postgres’s own notices', asy
   expect(stdout).toBe('look at t\napplied 20260101000000_one.sql\n1 of 1 migrations applied.\n');
 });
 
-test('two runners at once share the work, and neither fails', async () => {
+test('three runners at once share the work, and none fails', async () => {
   await write('20260101000000_one.sql', 'create schema t; select pg_sleep(0.3);');
   for (let n = 2; n <= 9; n += 1) await write(`2026010${n}000000_step.sql`, `create table t.s${n} ();`);
   const files = await readMigrations(folder);
@@ -99,7 +99,7 @@ test('two runners at once share the work, and neither fails', async () => {
   ).toEqual(files.map((file) => file.file));
 });
 
-test('bad SQL is named by file and line, and nothing of the file stays', async () => {
+test('the command names the file and line of bad SQL, and keeps nothing of that file', async () => {
   await write('20260101000000_one.sql', 'create schema t;\ncreate tabel t.a ();');
   const run = await migrate('--url', stack.ownerUrl);
   expect(run.code).toBe(1);
@@ -109,10 +109,10 @@ test('bad SQL is named by file and line, and nothing of the file stays', async (
   expect(await stack.sql(`select to_regnamespace('t') as t`)).toEqual([{ t: null }]);
 });
 
-test('a database that cannot be had is a clear answer without the password', async () => {
+test('the command says why it cannot reach the database, without the password', async () => {
   await write('20260101000000_one.sql', 'create schema t;');
-  const none = await migrate();
-  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('set DATABASE_URL') });
+  const withoutUrl = await migrate();
+  expect(withoutUrl).toMatchObject({ code: 2, stderr: expect.stringContaining('set DATABASE_URL') });
 
   const wrong = new URL(stack.ownerUrl);
   wrong.password = 'open-sesame';
@@ -121,12 +121,12 @@ test('a database that cannot be had is a clear answer without the password', asy
     code: 2,
     stderr: expect.stringContaining('password authentication failed'),
   });
-  const nobody = await migrate('--url', 'postgres://me:open-sesame@127.0.0.1:1/db');
-  expect(nobody).toMatchObject({
+  const unreachable = await migrate('--url', 'postgres://me:open-sesame@127.0.0.1:1/db');
+  expect(unreachable).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/127\.0\.0\.1:1\/db.*ECONNREFUSED/),
   });
   const malformed = await migrate('--url', 'postgres://me:open-sesame#/@host/db');
   expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining('percent-encoded') });
-  expect(refused.stderr + nobody.stderr + malformed.stderr).not.toContain('open-sesame');
+  expect(refused.stderr + unreachable.stderr + malformed.stderr).not.toContain('open-sesame');
 });

@@ -21,8 +21,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-describe('the folder', () => {
-  test('is read in order of version, and files other than SQL are left alone', async () => {
+describe('readMigrations', () => {
+  test('reads SQL files in order of version and ignores other files', async () => {
     await write('20260102000000_second_step.sql', 'select 2');
     await write('20260101000000_first.sql', 'select 1; select 1');
     await write('README.md', '');
@@ -46,25 +46,25 @@ describe('the folder', () => {
     );
   });
 
-  test('refuses a folder that is not there, and one without migrations', async () => {
+  test('refuses a folder that does not exist or has no migrations', async () => {
     await expect(readMigrations(path.join(folder, 'none'))).rejects.toThrow('cannot be read');
     await expect(readMigrations(folder)).rejects.toThrow('holds no migrations');
   });
 });
 
-describe('Punctual’s own', () => {
-  test('each end by noting themselves, and the code needs the latest of them', async () => {
+describe('Punctual’s own migrations', () => {
+  test('each end by recording themselves, and the code needs the latest', async () => {
     const own = await readMigrations();
     const closing = `select punctual.close_to_public()`;
-    // A person's own in the same folder need not.
-    const noting = own.filter(({ statements }) => statements.some(({ text }) => text.endsWith(closing)));
-    expect(noting.map(({ statements }) => statements.at(-1)?.text)).toEqual(
-      noting.map(({ version, name }) => `select punctual.note_migration('${version}', '${name}')`),
+    // Your own migrations in the same folder need not.
+    const recording = own.filter(({ statements }) => statements.some(({ text }) => text.endsWith(closing)));
+    expect(recording.map(({ statements }) => statements.at(-1)?.text)).toEqual(
+      recording.map(({ version, name }) => `select punctual.note_migration('${version}', '${name}')`),
     );
-    expect(noting.at(-1)?.version).toBe(schemaVersion);
+    expect(recording.at(-1)?.version).toBe(schemaVersion);
   });
 
-  test('that a database lacks are told from those that it has beyond the code’s', () => {
+  test('say whether a database’s schema is up to date, behind the code or ahead of it', () => {
     const next = String(BigInt(schemaVersion) + 1n);
     const former = String(BigInt(schemaVersion) - 1n);
     expect([schemaVersion, former, null, next].map(schemaState)).toEqual(['ok', 'behind', 'behind', 'ahead']);
@@ -74,7 +74,7 @@ describe('Punctual’s own', () => {
 describe('statements', () => {
   const texts = (sql: string) => splitStatements(sql).map((statement) => statement.text);
 
-  test('end at semicolons, but not at those within quotes, comments, rules and bodies', () => {
+  test('end at semicolons, except inside quotes, comments, rules and function bodies', () => {
     const statements = [
       `select 'a;''b', "c;""d", e'\\';' -- e;f\n from u`,
       `/* g; /* h; */ i; */ select $$ j; $$, $tag$ k; $$ l; $tag$, a$1$b from t`,
@@ -85,20 +85,20 @@ describe('statements', () => {
     expect(texts(`${statements.join(';\n')};;\n`)).toEqual(statements);
   });
 
-  test('know the line of their first word, past comments', () => {
+  test('have the line of their first word, after any comments', () => {
     expect(splitStatements('select 1;\n\n-- why\n/* and\nhow */\ndrop table t')).toMatchObject([
       { line: 1, verb: 'select' },
       { line: 6, textLine: 3, verb: 'drop' },
     ]);
   });
 
-  test('with an unclosed quote are left for Postgres to refuse', () => {
+  test('with an unclosed quote are passed on for Postgres to refuse', () => {
     expect(texts(`select 1; select 'a; select 2`)).toHaveLength(2);
     expect(texts('select 1; select $$a; select 2')).toHaveLength(2);
   });
 });
 
-describe('applying', () => {
+describe('applyMigrations', () => {
   let db: PGlite;
   let port: MigrationPort;
   beforeAll(async () => {
@@ -120,7 +120,7 @@ describe('applying', () => {
       )
     ).rows;
 
-  test('runs each file once, and leaves Supabase’s own history alone', async () => {
+  test('runs each file once, and creates no history of Supabase’s', async () => {
     await write('20260101000000_one.sql', '-- why\ncreate schema t;\ncreate table t.a ();\n-- the end\n');
     expect(await apply()).toEqual(['one']);
     await write('20260102000000_two.sql', `create table t.b (x text default 'a;b');`);
@@ -137,7 +137,7 @@ describe('applying', () => {
   });
 
   describe('beside supabase db push', () => {
-    /** Runs a file and writes the row that Supabase's CLI writes, as earlier versions of this runner did as well. */
+    /** Runs a file and records it as Supabase's CLI does. Earlier versions of this runner recorded files the same way. */
     async function push(version: string, name: string, sql: string) {
       await db.exec(`create schema if not exists supabase_migrations;
         create table if not exists supabase_migrations.schema_migrations (version text not null primary key, statements text[], name text);`);
@@ -149,7 +149,7 @@ describe('applying', () => {
       ]);
     }
 
-    test('takes over what Supabase’s history has, says so once, and leaves it there', async () => {
+    test('takes over the entries of Supabase’s history, reports them once, and keeps them there', async () => {
       await push('20260101000000', 'one', 'create schema t;');
       await write('20260101000000_one.sql', 'create schema t;\n');
       await write('20260102000000_two.sql', 'create table t.a ();');
@@ -163,7 +163,7 @@ describe('applying', () => {
       expect(takenOver).toEqual(['one']);
       const { rows } = await db.query('select version from supabase_migrations.schema_migrations');
       expect(rows).toEqual([{ version: '20260101000000' }]);
-      // Somebody may have it forget what it does not find in his project.
+      // You may tell Supabase's CLI to forget entries that have no file in your project.
       await db.exec('drop schema supabase_migrations cascade');
       expect(await apply()).toEqual([]);
     });
@@ -174,7 +174,7 @@ describe('applying', () => {
       await expect(apply()).rejects.toThrow('20260101000000_one.sql was changed after it was applied');
     });
 
-    test('finds applied what db push applied of Punctual’s own, which note themselves', async () => {
+    test('counts Punctual’s own migrations as applied if db push ran them, because they record themselves', async () => {
       const own = await readMigrations();
       for (const { version, name, statements } of own)
         await push(version, name, statements.map(({ text }) => `${text};`).join('\n'));
@@ -191,7 +191,7 @@ describe('applying', () => {
     });
   });
 
-  test('the history that the runner creates is the one of the first migration', async () => {
+  test('creates the same history table as the first migration', async () => {
     const columns = async () =>
       (
         await db.query(
@@ -211,19 +211,19 @@ describe('applying', () => {
     expect(await columns()).toEqual(created);
   });
 
-  test('a notice that a migration raises is told from Postgres’s own', async () => {
-    const heard: Notice[] = [];
+  test('distinguishes notices that a migration raises from those of Postgres', async () => {
+    const notices: Notice[] = [];
     await db.exec(
       `create schema t; create schema if not exists t; do $$ begin raise notice 'look at %', 't'; end $$`,
       {
-        onNotice: (notice) => heard.push(notice),
+        onNotice: (notice) => notices.push(notice),
       },
     );
-    expect(heard).toHaveLength(2);
-    expect(heard.filter(isRaised)).toMatchObject([{ message: 'look at t' }]);
+    expect(notices).toHaveLength(2);
+    expect(notices.filter(isRaised)).toMatchObject([{ message: 'look at t' }]);
   });
 
-  test('a dry run names the files and writes nothing', async () => {
+  test('names the files in a dry run and writes nothing', async () => {
     await write('20260101000000_one.sql', 'create schema t');
     const files = await readMigrations(folder);
     expect(await applyMigrations(port, files, { dryRun: true })).toEqual(files);
@@ -232,7 +232,7 @@ describe('applying', () => {
     ]);
   });
 
-  test('a statement that fails takes its whole file back, keeps the files before, and is named by line', async () => {
+  test('rolls back the whole file of a failed statement, keeps earlier files, and names the line', async () => {
     await write('20260101000000_good.sql', 'create schema t;');
     await write('20260102000000_bad.sql', '-- a\ncreate table t.a ();\n\nselect\n  nothing_of_that_name;');
     await expect(apply()).rejects.toMatchObject({
@@ -248,18 +248,18 @@ describe('applying', () => {
     expect(await apply()).toEqual(['bad']);
   });
 
-  test('an error without a position is named by its statement', async () => {
+  test('names the line of the statement if the error has no position', async () => {
     await write('20260101000000_bad.sql', `select 1;\n\n-- about it\nalter table t.none add x int;`);
     await expect(apply()).rejects.toMatchObject({ line: 4, code: '3F000' });
   });
 
-  test('a file that ends its transaction is refused', async () => {
+  test('refuses a file that ends its transaction', async () => {
     await write('20260101000000_bad.sql', 'create schema t;\ncommit;');
     await expect(apply()).rejects.toThrow(/line 2: COMMIT/);
     expect((await db.query(`select to_regnamespace('t') t`)).rows).toEqual([{ t: null }]);
   });
 
-  test('a file that was changed after it was applied is refused, unless only in its white space', async () => {
+  test('refuses a file that was changed after it was applied, unless only its white space changed', async () => {
     await write('20260101000000_one.sql', 'create schema t;');
     await apply();
     await write('20260101000000_one.sql', 'create\n  schema t;\n');
@@ -268,29 +268,29 @@ describe('applying', () => {
     await expect(apply()).rejects.toThrow('20260101000000_one.sql was changed after it was applied');
   });
 
-  test('a file that comes before an applied one is refused', async () => {
+  test('refuses a file that comes before an applied one', async () => {
     await write('20260102000000_two.sql', 'create schema t;');
     await apply();
     await write('20260101000000_one.sql', 'create table t.a ();');
     await expect(apply()).rejects.toThrow(/one\.sql comes before 20260102000000_two\.sql/);
   });
 
-  test('a file of Punctual’s is applied after a person’s own that is younger', async () => {
-    const noting = (version: string) => `select punctual.note_migration('${version}', 'step')`;
+  test('applies a file of Punctual’s after a newer one of your own', async () => {
+    const recordSql = (version: string) => `select punctual.note_migration('${version}', 'step')`;
     await write(
       '20260101000000_first.sql',
       `create function punctual.note_migration(text, text) returns void language sql as 'select';
-       ${noting('20260101000000')};`,
+       ${recordSql('20260101000000')};`,
     );
     await write('20260104000000_mine.sql', 'create schema t;');
     expect(await apply()).toEqual(['first', 'mine']);
-    await write('20260103000000_release.sql', `create table t.a (); ${noting('20260103000000')};`);
+    await write('20260103000000_release.sql', `create table t.a (); ${recordSql('20260103000000')};`);
     expect(await apply()).toEqual(['release']);
-    await write('20260102000000_late.sql', noting('20260102000000'));
+    await write('20260102000000_late.sql', recordSql('20260102000000'));
     await expect(apply()).rejects.toThrow(/late\.sql comes before 20260103000000_release\.sql/);
   });
 
-  test('versions that someone else applied are left alone, also where their statements were not kept', async () => {
+  test('skips versions that another tool applied, even if it did not keep their statements', async () => {
     await db.exec(`create schema supabase_migrations;
       create table supabase_migrations.schema_migrations (version text not null primary key);
       insert into supabase_migrations.schema_migrations values ('20270101000000'), ('20260101000000')`);

@@ -15,7 +15,7 @@ afterAll(() => db.close());
 const rows = async () => (await db.query('select id from t order by id')).rows;
 
 describe('SQL on the embedded database', () => {
-  it('answers each statement, with values as Postgres writes them', async () => {
+  it('returns the result of each statement, with values as Postgres prints them', async () => {
     const results = await sql(`insert into t values (1, 'a'), (2, null); select * from t order by id;
       select true as b, timestamptz '2026-03-01 12:00:00.123456+00' as at, '{"a": 1}'::jsonb as j, 12345678901234567890 as n`);
     expect(results).toMatchObject([
@@ -33,7 +33,7 @@ describe('SQL on the embedded database', () => {
     ]);
   });
 
-  it('applies all statements or none, and says which one was refused, and why', async () => {
+  it('applies all statements or none, and names the line and the reason of an error', async () => {
     const text = `insert into t values (3);\nselect 1 +\n  oops;`;
     const refused = await sql(text).catch((error) => error);
     expect(refused).toMatchObject({ name: 'SqlError', fields: { code: '42703' } });
@@ -41,19 +41,19 @@ describe('SQL on the embedded database', () => {
     expect(await rows()).toEqual([{ id: 1 }, { id: 2 }]);
   });
 
-  it('says what Postgres hints at', async () => {
+  it('reports an error with Postgres’s detail and hint', async () => {
     const text = `do $$ begin raise exception 'no' using hint = 'Do that.', detail = 'This.'; end $$`;
     expect(printError(await sql(text).catch((error) => error), text)).toBe('no (P0001)\n  This.\n  Do that.');
   });
 
-  it('keeps what a text commits, and rolls back a transaction that it leaves open', async () => {
+  it('keeps changes that the text commits, and rolls back a transaction that it leaves open', async () => {
     await sql('begin; insert into t values (4); commit');
     await expect(sql('begin; insert into t values (5)')).rejects.toThrow('left a transaction open');
     await expect(sql('begin; insert into t values (6); oops')).rejects.toThrow('syntax error');
     expect(await rows()).toEqual([{ id: 1 }, { id: 2 }, { id: 4 }]);
   });
 
-  it('leaves no settings and no role to those who use the connection next', async () => {
+  it('leaves no settings and no role for the next user of the connection', async () => {
     const state = async () =>
       (
         await db.query(
@@ -73,18 +73,18 @@ describe('SQL that takes longer than its limit', () => {
     const refused = await pgliteSql(own)(text, 300).catch((error) => error);
     expect(refused).toMatchObject({ name: 'SqlError', fields: { code: '57014' } });
     expect(refused.message).toBe('the SQL took longer than 0.3 s and was cancelled');
-    // Nothing may reach what was stopped in the middle.
+    // A database that was stopped in the middle of a statement accepts no more queries.
     await expect(own.query('select 1')).rejects.toThrow();
   });
 
-  it('leaves no limit to those who use the connection next', async () => {
+  it('leaves no limit for the next user of the connection', async () => {
     await sql('select 1', 200);
     await db.query('select pg_sleep(0.4)');
   });
 });
 
-describe('what npm run sql prints', () => {
-  it('is a table of each answer, and the command where there is none', async () => {
+describe('npm run sql', () => {
+  it('prints a table for each result, and the command for a result without columns', async () => {
     const results = await sql(
       `select id, word from t where id < 3 order by id; update t set word = 'x'; create table u (); select from t where false`,
     );

@@ -23,7 +23,7 @@ interface Run {
   stderr: string;
 }
 
-/** `npm run sql` as a person runs it. */
+/** Runs the program behind `npm run sql`. */
 function run(
   args: string[],
   { stdin, env = {} }: { stdin?: string; env?: Record<string, string> } = {},
@@ -46,7 +46,7 @@ function run(
 }
 
 describe('npm run sql', () => {
-  it('opens the database itself where nobody has it, and migrates it first', async () => {
+  it('opens and migrates the database if no process has it open', async () => {
     const { code, stdout } = await run(['select name from punctual.queues order by name limit 1']);
     expect([code, stdout]).toEqual([0, 'name\n--------\ndm_queue\n(1 row)\n']);
     const file = await run([], { stdin: 'create table t (a int);\ninsert into t values (1);\n' });
@@ -65,7 +65,7 @@ describe('npm run sql', () => {
     expect([code, stderr]).toEqual([2, expect.stringContaining('https://abc.supabase.co: use psql')]);
   });
 
-  describe('while an app has the database', () => {
+  describe('while an app has the database open', () => {
     let url: string;
     let sql: RunSql;
     beforeAll(async () => {
@@ -78,13 +78,13 @@ describe('npm run sql', () => {
         let body = '';
         for await (const chunk of request) body += chunk;
         const { authorization = '' } = request.headers;
-        const asked = new Request(`http://app.test${request.url}`, {
+        const forwarded = new Request(`http://app.test${request.url}`, {
           method: 'POST',
           headers: { authorization },
           body,
         });
-        const answer = await POST(asked);
-        response.writeHead(answer.status).end(await answer.text());
+        const result = await POST(forwarded);
+        response.writeHead(result.status).end(await result.text());
       });
       await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
       url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
@@ -96,7 +96,7 @@ describe('npm run sql', () => {
       };
     });
 
-    it('has the app run it', async () => {
+    it('has the app run the SQL', async () => {
       const env = { CRON_SECRET };
       const { code, stdout, stderr } = await run(['--url', url, 'select a from t'], { env });
       expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'a\n-\n1\n(1 row)\n', stderr: '' });
@@ -106,7 +106,7 @@ describe('npm run sql', () => {
       });
     });
 
-    it('says what to do where the app cannot be asked', async () => {
+    it('says how to reach an app that refuses or does not answer', async () => {
       expect(await run(['--url', url, 'select 1'], { env: { CRON_SECRET: 'another' } })).toMatchObject({
         code: 2,
         stderr: `${url} answered 401: set CRON_SECRET to the app's\n`,
@@ -117,16 +117,16 @@ describe('npm run sql', () => {
       });
     });
 
-    it('goes on after SQL that took too long, of which nothing is applied', async () => {
+    it('applies nothing of SQL that took too long, and goes on afterwards', async () => {
       await expect(sql('insert into t values (3); select pg_sleep(60)', 500)).rejects.toThrow('cancelled');
       expect(await sql('select a from t')).toMatchObject([{ rows: [['1']] }]);
     });
 
-    it('says what the app says is wrong with itself, and nothing else', async () => {
+    it('prints the app’s configuration error and nothing else', async () => {
       vi.stubEnv('UNIPILE_DSN', 'api1.unipile.test');
-      const said = await run(['--url', url, 'select 1'], { env: { CRON_SECRET, UNIPILE_DSN: '' } });
+      const result = await run(['--url', url, 'select 1'], { env: { CRON_SECRET, UNIPILE_DSN: '' } });
       vi.stubEnv('UNIPILE_DSN', '');
-      expect(said).toEqual({
+      expect(result).toEqual({
         code: 2,
         stdout: '',
         stderr: `${url} answered 503: UNIPILE_DSN is set, but UNIPILE_API_KEY is not: set both or neither\n`,

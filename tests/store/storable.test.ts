@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { storable } from '../../lib/store/storable.ts';
 import { assertProperty } from '../support/property.ts';
 
-/** Any sequence of UTF-16 units, with NUL and halves of pairs far more often than chance would have them. */
+/** Any sequence of UTF-16 units, with NUL and lone surrogates far more often than by chance. */
 const anyText = fc
   .array(
     fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(0, 0xd83d, 0xdc4b, 0xd800, 0xdfff, 0x61)),
@@ -22,7 +22,7 @@ const { value: anyValue } = fc.letrec((tie) => ({
   ),
 }));
 
-/** Every string of the value as it travels: in JSON, keys included. */
+/** Returns every string in the value's JSON, keys included. */
 function stringsOf(value: unknown): string[] {
   const strings: string[] = [];
   JSON.stringify(value, (key, inner) => {
@@ -33,8 +33,8 @@ function stringsOf(value: unknown): string[] {
   return strings;
 }
 
-describe('what is made storable', () => {
-  it('holds neither NUL nor half a character, in no string and no key', async () => {
+describe('a value made storable', () => {
+  it('contains no NUL and no lone surrogate, in any string or key', async () => {
     await assertProperty(
       fc.property(anyValue, (value) => {
         for (const text of stringsOf(storable(value))) {
@@ -46,7 +46,7 @@ describe('what is made storable', () => {
     );
   });
 
-  it('is not changed by being made so again', async () => {
+  it('stays the same when it is made storable again', async () => {
     await assertProperty(
       fc.property(anyValue, (value) => {
         const once = storable(value);
@@ -56,7 +56,7 @@ describe('what is made storable', () => {
     );
   });
 
-  it('is equal to what it was where nothing was wrong with it', async () => {
+  it('equals the original if that has no NUL and no lone surrogate', async () => {
     await assertProperty(
       fc.property(anyValue, (value) => {
         const clean = stringsOf(value).every((text) => text.isWellFormed() && !text.includes('\0'));
@@ -67,7 +67,7 @@ describe('what is made storable', () => {
     );
   });
 
-  it('is a copy: what was given stays as it was', () => {
+  it('is a copy, and the original stays unchanged', () => {
     const given = { text: 'a\0b', list: ['\ud83d'] };
     storable(given);
     expect(given).toEqual({ text: 'a\0b', list: ['\ud83d'] });
@@ -82,7 +82,7 @@ describe('what is made storable', () => {
     ['👋', '👋'],
     ['\ufffd', '\ufffd'],
     ['\u0001\u007f\u2028\ufffe', '\u0001\u007f\u2028\ufffe'],
-  ])('turns the text %j into %j', (text, expected) => {
+  ])('has for the text %j the text %j', (text, expected) => {
     expect(storable(text)).toBe(expected);
     expect(storable({ deep: [{ text }] })).toEqual({ deep: [{ text: expected }] });
   });
@@ -92,7 +92,7 @@ describe('what is made storable', () => {
     expect(storable(text)).toBe('x\ufffd'.repeat(350_000));
   });
 
-  it('is left as it is where it is neither text nor plain data', () => {
+  it('is the original itself if that is neither text nor plain data', () => {
     const date = new Date();
     for (const value of [null, undefined, 0, -0, Number.NaN, 1n, true, date])
       expect(storable(value)).toBe(value);

@@ -4,7 +4,7 @@ import { loopback } from '../net/loopback.ts';
 
 const net = loopback();
 
-it('names the host that did not answer, and why', async () => {
+it('the error names the host that did not answer, and the reason', async () => {
   const url = await net.serve(() => {});
   await net.closeAll();
   const { host } = new URL(url);
@@ -14,7 +14,7 @@ it('names the host that did not answer, and why', async () => {
   });
 });
 
-it('names the host of what answered in its place', async () => {
+it('the error names the host and the status of a response that is not JSON', async () => {
   const fetch = async () => new Response('<html>', { status: 502 });
   const rpc = supabaseRpc({ url: 'https://abc.supabase.co', serviceRoleKey: 'the-key', fetch });
   await expect(rpc('read_health', {})).rejects.toThrow('the Data API at abc.supabase.co answered 502');

@@ -11,12 +11,12 @@ export const PASSWORD = 'password-of-the-dashboard';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
-/** Has the routes and the worker of this process use these services; null has them make their own. */
+/** Makes the routes and the worker of this process use these services. With null they make their own. */
 export function provideServices(services: Services | Promise<Services> | null): void {
   globals.punctual = services === null ? undefined : Promise.resolve(services);
 }
 
-/** A test database that the routes of this process read and write, until it is closed. */
+/** Opens a test database that the routes of this process use until it is closed. */
 export async function openServedDatabase(
   env: Record<string, string> = {},
   options: { own?: boolean } = {},
@@ -41,7 +41,7 @@ export async function openServedDatabase(
   };
 }
 
-/** For `beforeEach`; `vi.unstubAllEnvs` belongs into `afterEach`. */
+/** Call it in `beforeEach`, and `vi.unstubAllEnvs` in `afterEach`. */
 export function stubSecrets({ password = PASSWORD } = {}): void {
   vi.stubEnv('API_KEY', API_KEY);
   vi.stubEnv('CRON_SECRET', CRON_SECRET);
@@ -55,7 +55,7 @@ export type RequestHeaders = Record<string, string>;
 
 export const bearer = (token: string): RequestHeaders => ({ authorization: `Bearer ${token}` });
 export const withKey = bearer(API_KEY);
-/** Of somebody who has just signed in to the dashboard. */
+/** Returns the session cookie of a person who has just signed in to the dashboard. */
 export const cookie = () => ({ cookie: `punctual_session=${signSession(PASSWORD, Date.now())}` });
 
 export function apiRequest(
@@ -68,7 +68,7 @@ export function apiRequest(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
-export async function answered(asking: Promise<Response>): Promise<{ status: number; body: any }> {
-  const response = await asking;
+export async function answered(pending: Promise<Response>): Promise<{ status: number; body: any }> {
+  const response = await pending;
   return { status: response.status, body: await response.json() };
 }

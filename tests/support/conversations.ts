@@ -8,17 +8,17 @@ export interface Step {
   [field: string]: unknown;
 }
 
-/** What a claimed row of dm_queue is to a test. */
+/** A claimed row of dm_queue. */
 export interface ClaimedMessage {
   id: string;
   claim_id: string;
   // biome-ignore lint/suspicious/noExplicitAny: a row, for assertions
   row: any;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the facts are
+  // biome-ignore lint/suspicious/noExplicitAny: facts of any shape
   facts: any;
 }
 
-/** A step as the API stores it, with nothing special about it. */
+/** Makes a step as the API stores it, with a default for each field that is not given. */
 export function stepOf({ kind = 'message', ...given }: Step): object {
   return {
     kind,
@@ -33,7 +33,7 @@ export function stepOf({ kind = 'message', ...given }: Step): object {
   };
 }
 
-/** Sequences by SQL, without engine and API: ticks of both queues spoken by hand, at the times of `sql`. */
+/** Runs sequences by SQL, without the engine and the API, at the times of `sql`. */
 export function conversations(database: TestDatabase, sql: ReturnType<typeof exchanges>) {
   let made = 0;
   // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
@@ -42,26 +42,28 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
     call,
     async addSequence(steps: Step[], more: object = {}): Promise<string> {
       const sequence = { name: `sequence ${++made}`, channel: 'linkedin', time_zone: null, ...more };
-      const answer = await call('create_sequence', { p_sequence: { ...sequence, steps: steps.map(stepOf) } });
-      if (answer.errors) throw new Error(JSON.stringify(answer.errors));
-      return answer.id;
+      const response = await call('create_sequence', {
+        p_sequence: { ...sequence, steps: steps.map(stepOf) },
+      });
+      if (response.errors) throw new Error(JSON.stringify(response.errors));
+      return response.id;
     },
-    /** The ids, in the order of the people. */
+    /** Enrols people and returns the enrolments' ids in the same order. */
     async enrol(sequence: string, people: object[], more: object = {}): Promise<string[]> {
-      const answer = await call('enrol_people', { p_sequence_id: sequence, p_people: people, ...more });
-      if (answer.errors) throw new Error(JSON.stringify(answer.errors));
-      return answer.rows.map(({ id }: { id: string }) => id);
+      const response = await call('enrol_people', { p_sequence_id: sequence, p_people: people, ...more });
+      if (response.errors) throw new Error(JSON.stringify(response.errors));
+      return response.rows.map(({ id }: { id: string }) => id);
     },
     // biome-ignore lint/suspicious/noExplicitAny: JSON, for assertions
     read: (id: string): Promise<any> => call('read_enrolment', { p_id: id }),
-    /** The events of its timeline, each with its step: `sent 1`. */
-    async told(id: string): Promise<string[]> {
+    /** Returns the events of an enrolment's timeline, each with its step: `sent 1`. */
+    async events(id: string): Promise<string[]> {
       const { timeline } = await call('read_enrolment', { p_id: id });
       return timeline.map(({ event, step }: { event: string; step: number | null }) =>
         step === null || event === 'enrolled' ? event : `${event} ${step}`,
       );
     },
-    /** A tick of enrolments, which does with each due one as it was judged. Answers how many came to what. */
+    /** Runs a tick of enrolments, which settles each due one by the outcome in its facts. Returns the counts by outcome. */
     async advance(): Promise<Record<string, number>> {
       const tick = sql.tick({ queue: 'enrolments' });
       const { rows, claimId } = await tick.claim(1_000);
@@ -75,14 +77,14 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
         Object.entries(settled).filter(([, count]) => typeof count === 'number' && count > 0),
       ) as Record<string, number>;
     },
-    /** Messages that a tick of dm_queue takes, and leaves running. */
+    /** Claims messages in a tick of dm_queue and leaves them running. */
     async claim(want = 100): Promise<{ messages: ClaimedMessage[]; tick: ReturnType<typeof sql.tick> }> {
       const tick = sql.tick();
       const { rows, claimId } = await tick.claim(want);
       const messages = rows.map((row) => ({ ...row, claim_id: claimId }) as unknown as ClaimedMessage);
       return { messages, tick };
     },
-    /** A tick of dm_queue, all of whose messages come to `outcome`. Answers their bodies. */
+    /** Runs a tick of dm_queue, which settles every message with `outcome`. Returns their bodies. */
     async send(outcome = 'done', more: object = {}): Promise<string[]> {
       const { messages, tick } = await this.claim();
       const records = messages.map(({ id, claim_id, row }) => ({
@@ -98,7 +100,7 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
       await tick.settle(records, { close: true });
       return messages.map(({ row }) => row.body);
     },
-    /** What a person writes, told by the provider. */
+    /** Receives a person's message from the provider. */
     reply(receipt: Record<string, unknown>, provider = 'unipile') {
       return sql.receive(
         [

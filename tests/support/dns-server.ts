@@ -1,17 +1,17 @@
 import { createSocket } from 'node:dgram';
 import { isIP } from 'node:net';
 
-/** Addresses of either family, another name, or what a server does instead of answering. */
+/** Addresses of either family, another name, no records (`nothing`), an error (`fails`) or no response (`silence`). */
 export type DnsAnswer = string[] | { cname: string } | 'nothing' | 'fails' | 'silence';
 
-/** A name's answer, or one for each look-up, the last one again and again. Names that are not here do not exist. */
+/** The answer for each name, or one answer per question, the last of which repeats. Other names do not exist. */
 export type DnsZone = Record<string, DnsAnswer | { inTurn: DnsAnswer[] }>;
 
 export interface DnsServer {
   /** `ip:port`, as a resolver takes it. */
   address: string;
-  /** What was asked for, as `A site.test`. */
-  asked: string[];
+  /** The questions received, as `A site.test`. */
+  questions: string[];
   close(): Promise<void>;
 }
 
@@ -19,7 +19,7 @@ const typeNames: Record<number, 'A' | 'AAAA'> = { 1: 'A', 28: 'AAAA' };
 const CNAME = 5;
 
 /**
- * A DNS server on loopback, over UDP. `silentFor` (`AAAA`): questions that it never answers; `lateMs`: how long it takes for those for IPv4.
+ * Starts a DNS server on loopback, over UDP. It never answers questions of the type `silentFor`, and delays answers for IPv4 by `lateMs`.
  */
 export async function startDnsServer(
   zone: DnsZone,
@@ -27,14 +27,14 @@ export async function startDnsServer(
   lateMs = 0,
 ): Promise<DnsServer> {
   const socket = createSocket('udp4');
-  const asked: string[] = [];
+  const questions: string[] = [];
   socket.on('message', (query, { port, address }) => {
     const { name, type, end } = readQuestion(query);
     const typeName = typeNames[type];
     if (!typeName) return;
     const question = `${typeName} ${name}`;
-    asked.push(question);
-    const times = asked.filter((one) => one === question).length;
+    questions.push(question);
+    const times = questions.filter((one) => one === question).length;
     const answer = answerOf(zone, name, times);
     if (answer === 'silence' || typeName === silentFor) return;
     const records = recordsOf(zone, name, answer, typeName, times);
@@ -50,7 +50,7 @@ export async function startDnsServer(
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${socket.address().port}`,
-    asked,
+    questions,
     close: () => new Promise((resolve) => socket.close(resolve)),
   };
 }
@@ -62,7 +62,7 @@ function answerOf(zone: DnsZone, name: string, times: number): DnsAnswer | undef
     : entry;
 }
 
-/** The chain of other names that leads to the addresses, and these. */
+/** Returns the CNAME records that lead to the addresses, then the addresses. */
 function recordsOf(
   zone: DnsZone,
   name: string,
@@ -87,7 +87,7 @@ function record(name: string, type: number, data: Buffer): Buffer {
   const fixed = Buffer.alloc(10);
   fixed.writeUInt16BE(type, 0);
   fixed.writeUInt16BE(1, 2);
-  // Kept for no time at all.
+  // A TTL of 0 s: not to be cached.
   fixed.writeUInt32BE(0, 4);
   fixed.writeUInt16BE(data.length, 8);
   return Buffer.concat([nameBytes(name), fixed, data]);

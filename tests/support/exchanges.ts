@@ -18,7 +18,7 @@ export interface Reply {
   checks_due: boolean;
 }
 
-/** What findings came to. */
+/** How many rows were checked, and how they were settled. */
 export interface Checked {
   checked: number;
   done: number;
@@ -38,7 +38,7 @@ export interface Unknown {
   evidence: unknown;
 }
 
-/** What a check found, as `settle_findings` takes it; nothing, and nothing proved by it, unless said. */
+/** Makes a finding for `settle_findings`. By default the check found nothing, and that proves nothing. */
 export function finding(row: Pick<Unknown, 'id' | 'claim_id' | 'over_seconds'>, found: object = {}) {
   const { id, claim_id, over_seconds } = row;
   const nothing = { proof: [], candidates: [], absent_after_seconds: null, text: 'nothing', failed: false };
@@ -62,7 +62,7 @@ export interface Outcome {
   [field: string]: unknown;
 }
 
-/** Ticks spoken by hand: the SQL protocol without the engine, at times of the test's own. */
+/** Makes the SQL calls of ticks without the engine, at times that the test sets. */
 export function exchanges(database: TestDatabase) {
   let now = Date.parse('2026-03-02T12:00:00Z');
   return {
@@ -85,7 +85,7 @@ export function exchanges(database: TestDatabase) {
         scheduler: 'test',
         limit_seconds: 60,
         providers: ['unipile', 'whatsapp_cloud'],
-        // Whatever the machine's speed, a call does all that it can.
+        // A call must not stop early because the machine is slow.
         call_ms: 60_000,
         ...changes,
       };
@@ -118,7 +118,7 @@ export function exchanges(database: TestDatabase) {
         close: () => exchange({ close: true }),
       };
     },
-    /** Claims and settles one row at a time until none is given, answering the ids in order. */
+    /** Claims and settles one row at a time until none is left. Returns the ids in order. */
     async drain(outcome = 'done', more: Record<string, unknown> = {}): Promise<string[]> {
       const order: string[] = [];
       const tick = this.tick();
@@ -133,7 +133,7 @@ export function exchanges(database: TestDatabase) {
       await tick.close();
       return order;
     },
-    /** A message of an account that has no other due, whose attempt ended without anybody knowing how. */
+    /** Adds a message whose attempt ended as unknown. Its account must have no other due row. */
     async addUnknown(
       accountId: string,
       changes: Record<string, unknown> = {},
@@ -163,7 +163,7 @@ export function exchanges(database: TestDatabase) {
         p_now: new Date(now).toISOString(),
       }) as Promise<Unknown[]>;
     },
-    /** Brings findings, and answers what they came to. */
+    /** Settles findings and returns the counts. */
     async settleFindings(findings: object[], queue = 'dm_queue', callMs = 60_000): Promise<Checked> {
       return database.rpc('settle_findings', {
         p_queue: queue,
@@ -172,7 +172,7 @@ export function exchanges(database: TestDatabase) {
         p_now: new Date(now).toISOString(),
       }) as Promise<Checked>;
     },
-    /** Checks each unknown row that is due, and finds of it what `found` says. */
+    /** Checks each unknown row that is due, with the finding that `found` returns for it. */
     async check(found: (row: Unknown) => object | undefined): Promise<Checked> {
       return this.settleFindings((await this.takeUnknown()).map((one) => finding(one, found(one))));
     },
@@ -187,15 +187,15 @@ export function exchanges(database: TestDatabase) {
         new: number;
       }>;
     },
-    /** Rolls up to its end, or so many steps, answering them. `day`: that day of every queue. */
+    /** Rolls up to the end, or for `maxSteps` steps, and returns the steps. With `day` it rolls up that day of every queue. */
     async rollUp(
       at = new Date(now).toISOString(),
-      { most = 500, day }: { most?: number; day?: string } = {},
+      { maxSteps = 500, day }: { maxSteps?: number; day?: string } = {},
     ): Promise<RollUpStep[]> {
       const steps: RollUpStep[] = [];
-      while (steps.length < most) {
-        const asked = day === undefined ? {} : { p_day: day, p_after: steps.at(-1)?.queue ?? null };
-        const step = (await database.rpc('roll_up', { ...asked, p_now: at })) as RollUpStep;
+      while (steps.length < maxSteps) {
+        const daysOnly = day === undefined ? {} : { p_day: day, p_after: steps.at(-1)?.queue ?? null };
+        const step = (await database.rpc('roll_up', { ...daysOnly, p_now: at })) as RollUpStep;
         steps.push(step);
         if (!step.more) return steps;
       }
@@ -219,7 +219,7 @@ export function exchanges(database: TestDatabase) {
       );
       return row;
     },
-    /** [event, text] of a row, oldest first. */
+    /** Returns a row's history as [event, text], oldest first. */
     async history(id: string): Promise<[event: string, text: string | null][]> {
       const rows = await database.sql(
         'select event, text from punctual.history where row_id = $1 order by id',
@@ -227,7 +227,7 @@ export function exchanges(database: TestDatabase) {
       );
       return rows.map((row) => [row.event, row.text]);
     },
-    /** An account, answering its id. */
+    /** Adds an account and returns its id. */
     async addAccount(changes: Record<string, unknown> = {}): Promise<string> {
       const account = {
         provider: 'unipile',
@@ -243,7 +243,7 @@ export function exchanges(database: TestDatabase) {
       );
       return row.id;
     },
-    /** A message, answering its id. Due now unless `send_at` says otherwise. */
+    /** Adds a message, due now unless `changes` has a `send_at`, and returns its id. */
     async addDm(accountId: string, changes: Record<string, unknown> = {}): Promise<string> {
       const dm = {
         account_id: accountId,

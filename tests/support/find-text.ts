@@ -1,6 +1,9 @@
 import type { TestDatabase } from './test-database.ts';
 
-/** Every column of every table of the schema (but for the templates, which hold no data) in which `text` stands somewhere, whatever its type: `receipts.body`. */
+/**
+ * Returns every column of the schema that contains `text` in any row, as `receipts.body`. It searches columns of every type, and skips the
+ * templates, which hold no data.
+ */
 export async function findText(database: TestDatabase, text: string): Promise<string[]> {
   const columns: { table: string; column: string }[] = await database.sql(
     `select c.table_name as table, c.column_name as column from information_schema.columns c

@@ -9,14 +9,14 @@ import { readSources } from '../../scripts/schema/sources.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** A migrated, empty database, to be loaded by each test file. */
+    /** The file of a migrated, empty database, from which each test database is loaded. */
     snapshot: string;
   }
 }
 
-/** Making a database and migrating it takes seconds; loading one that was made takes one. */
+/** Makes the snapshot, if this schema has none. Creating and migrating a database takes seconds, and loading a snapshot takes 1 s. */
 export default async function setup(project: TestProject) {
-  // Where it is only checked, a test says that the registry is not as it should be.
+  // In CI the registry of jobs is not written, so a test fails if it is out of date.
   if (!process.env.CI) listJobs();
   const files = [readSources(process.cwd())];
   const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 16);

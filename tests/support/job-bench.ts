@@ -10,15 +10,15 @@ import type { Rpc } from '../../lib/store/rpc.ts';
 import type { TestDatabase } from './test-database.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-/** The functions that are told the time here; in production none is. */
+/** The functions that get the virtual time in `p_now`. In production none gets a time. */
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);
 
-/** Jobs with handlers of the test's own, created and run over a test database under a virtual clock. */
+/** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. */
 export function jobBench(database: TestDatabase, handlers: Jobs) {
   const clock = new VirtualClock();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
-  /** Of the function that runs now: what is left of one that was killed reaches nobody any more. */
+  /** The function invocation that runs now. After it is killed, its calls no longer reach the database. */
   let life = { ended: false, end: () => {} };
   const rpc: Rpc = (fn, args) =>
     clock.busy(database.rpc(fn, timed.has(fn) ? { ...args, p_now: clock.date().toISOString() } : args));
@@ -30,14 +30,14 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     newId: () => crypto.randomUUID(),
     lock: null,
   };
-  const ask = (
+  const runSelected = (
     server: { rpc: Rpc; ports: typeof ports },
-    asked: Partial<JobSelection>,
+    selection: Partial<JobSelection>,
     more: object = {},
   ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
-    const all = { queue: null, state: 'pending', limit: 1, ...asked } as const;
-    return runJobs(server, all, { ...call, queue: jobsQueue(handlers, clock) });
+    const fullSelection = { queue: null, state: 'pending', limit: 1, ...selection } as const;
+    return runJobs(server, fullSelection, { ...call, queue: jobsQueue(handlers, clock) });
   };
   async function untilKilled(
     work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,
@@ -59,21 +59,21 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     logged,
     rpc,
     sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
-    /** Answers the ids, in the order of what is created. */
+    /** Creates jobs and returns their ids in the same order. */
     async create(...jobs: object[]): Promise<string[]> {
       const { rows } = await enqueueJobs({ rpc, jobs: handlers }, jobs);
       return rows.map(({ id }) => id);
     },
-    /** One tick of one queue, by the code of `known`. */
+    /** Runs one tick of one partition, with the handlers of `known`. */
     tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
       const defaults = { deps: null, partition: 'default', limitMs: 60_000, scheduler: 'test' };
       return clock.run(tick(jobsQueue(known, clock), ports, { ...defaults, ...options }));
     },
-    /** For a handler: the platform ends the whole function here. Only of an `…UntilKilled`. */
+    /** Ends the whole function, as the platform would. For handlers inside an `…UntilKilled` call only. */
     killFunction(): void {
       life.end();
     },
-    /** One tick of `default`, in a function of its own, which a handler may kill. */
+    /** Runs one tick of `default` in a function of its own, which a handler may kill. */
     tickUntilKilled: () =>
       untilKilled((mortal) =>
         tick(jobsQueue(handlers, clock), mortal.ports, {
@@ -83,13 +83,14 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
           scheduler: 'test',
         }),
       ),
-    /** Somebody asks for jobs to be run. */
-    run(asked: Partial<JobSelection> = {}, call: { slot?: string } = {}) {
-      return clock.run(ask({ rpc, ports }, asked, call));
+    /** Runs jobs at the request of a person or a program. */
+    run(selection: Partial<JobSelection> = {}, call: { slot?: string } = {}) {
+      return clock.run(runSelected({ rpc, ports }, selection, call));
     },
-    /** The same in a function of its own, which a handler may kill. */
-    runUntilKilled: (asked: Partial<JobSelection> = {}) => untilKilled((mortal) => ask(mortal, asked)),
-    /** Ticks every hour until nothing of the queue is pending. */
+    /** Runs jobs at a request in a function of its own, which a handler may kill. */
+    runUntilKilled: (selection: Partial<JobSelection> = {}) =>
+      untilKilled((mortal) => runSelected(mortal, selection)),
+    /** Ticks every hour until no job of the partition is pending. */
     async runOut(partition = 'default', known: Jobs = handlers): Promise<void> {
       for (let n = 0; n < 50; n++) {
         await this.tick({ partition }, known);
@@ -100,13 +101,13 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
         if (waiting === 0) return;
         clock.skip(3_600_000);
       }
-      throw new Error('there is no end to it');
+      throw new Error('jobs are still pending after 50 ticks');
     },
     async job(id: string | undefined) {
       const [row] = await database.sql('select * from punctual.jobs where id = $1', [id]);
       return row;
     },
-    /** How long after `from` (in the clock's milliseconds) a job was finished, in seconds. */
+    /** Returns the seconds from `from`, in the clock's milliseconds, until the job was finished. */
     async finishedAfter(id: string, from: number): Promise<number> {
       return (Date.parse((await this.job(id)).finished_at) - from) / 1_000;
     },

@@ -5,8 +5,8 @@ import { splitStatements } from '../../lib/store/sql-statements.ts';
 import type { TestDatabase } from './test-database.ts';
 
 /**
- * pgmq's own SQL, of the version that the package `@electric-sql/pglite-pgmq` bears, or of the file that PGMQ_SQL names. It makes its schema
- * itself where it is not installed as an extension, which is the way that pgmq documents for servers without the extension.
+ * Returns pgmq's own SQL, from the package `@electric-sql/pglite-pgmq` or from the file that PGMQ_SQL names. Without the extension the SQL
+ * creates its own schema, as pgmq documents for servers that lack the extension.
  */
 export function pgmqSql(): string {
   const named = process.env.PGMQ_SQL;
@@ -21,12 +21,12 @@ export function pgmqSql(): string {
   return sql;
 }
 
-/** Turns pgmq on, as the extension would: the same SQL over either transport. */
+/** Installs pgmq as the extension would, with the same SQL over either transport. */
 export async function installPgmq(database: Pick<TestDatabase, 'sql'>): Promise<void> {
   for (const { text } of splitStatements(pgmqSql())) await database.sql(text);
 }
 
-/** The texts of the files of a tar, by their names without folders. Source: POSIX.1-1988, ustar: headers and contents in blocks of 512. */
+/** Reads the files of a tar by name without folders. Source: POSIX.1-1988, ustar: headers and contents in blocks of 512 bytes. */
 function readTar(tar: Buffer): Map<string, string> {
   const files = new Map<string, string>();
   const field = (at: number, length: number) =>

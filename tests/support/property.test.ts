@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { assertProperty, seed } from './property.ts';
 
-it("tells a failure in one line: the smallest case, what it broke, and the command (it's a pattern) that repeats it", async () => {
+it("reports a failure in one line: the smallest case, the error, and the command (it's a pattern) that repeats it", async () => {
   const property = fc.asyncProperty(fc.integer({ min: 0, max: 1_000 }), async (n) => {
     expect({ n, list: [1, 2] }).toEqual({ n: Math.min(n, 9), list: [1, 2] });
   });

@@ -6,7 +6,7 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** Which tests run: the quick tier, both tiers, or those on real Postgres. */
     tier: 'quick' | 'all' | 'real';
-    /** What every property of this run is drawn from: SEED, or see `seed-setup`. */
+    /** The seed of every property of this run: SEED, or the one that `seed-setup` chooses. */
     seed: number;
   }
 }
@@ -17,12 +17,12 @@ export const seed = inject('seed');
 export const runs = (counts: { quick: number; all: number; real?: number }): number =>
   inject('tier') === 'real' ? (counts.real ?? counts.all) : counts[inject('tier') as 'quick' | 'all'];
 
-/** Shrinking a case over a database may take minutes. After this the smallest case found so far is reported. */
-const longestShrinkMs = 20_000;
+/** Shrinking a case over a database may take minutes. After this time the smallest case so far is reported. */
+const maxShrinkMs = 20_000;
 
 /**
- * Checks a property with this run's seed. A failure is one line: the smallest counterexample found, what it broke, and the command that
- * repeats it.
+ * Checks a property with this run's seed. A failure is one line: the smallest counterexample found, the error, and the command that repeats
+ * it.
  */
 export async function assertProperty<Values>(
   property: fc.IRawProperty<Values>,
@@ -32,14 +32,14 @@ export async function assertProperty<Values>(
   if (!result.failed) return;
   const { counterexample, errorInstance, numRuns, numShrinks } = result;
   const broken = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
-  const what = `${fc.stringify(counterexample)} breaks it: ${broken} (case ${numRuns}, shrunk ${numShrinks} times).`;
-  throw new Error(`${what} Repeat: ${replayCommand()}`.replaceAll(/\s+/g, ' '), { cause: errorInstance });
+  const summary = `${fc.stringify(counterexample)} breaks it: ${broken} (case ${numRuns}, shrunk ${numShrinks} times).`;
+  throw new Error(`${summary} Repeat: ${replayCommand()}`.replaceAll(/\s+/g, ' '), { cause: errorInstance });
 }
 
 function replayCommand(): string {
   const { testPath = '', currentTestName = '' } = expect.getState();
   const script = inject('tier') === 'quick' ? 'npm test' : `npm run test:${inject('tier')}`;
-  // A pattern, in single quotes: what is special in either stands for any character.
+  // The name is a pattern in single quotes. Characters that are special in either become `.`.
   const name = (currentTestName.split(' > ').at(-1) ?? '').replaceAll(/[\\^$*+?()[\]{}|']/g, '.');
   return `SEED=${seed} ${script} -- ${path.relative(process.cwd(), testPath)} -t '${name}'`;
 }
@@ -51,7 +51,7 @@ function shrinkingInTime<Values>(property: fc.IRawProperty<Values>): fc.IRawProp
     value: Values,
   ) => Promise<Awaited<ReturnType<typeof property.run>>>;
   property.run = (async (value: Values) => {
-    if (failedAt !== null && performance.now() - failedAt > longestShrinkMs) return null;
+    if (failedAt !== null && performance.now() - failedAt > maxShrinkMs) return null;
     const failure = await run(value);
     if (failure !== null) failedAt ??= performance.now();
     return failure;

@@ -4,7 +4,7 @@ import type { TickPorts } from '../../lib/engine/tick.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 
-/** Of a tick whose time passes by itself, that locks nothing and logs nothing. */
+/** Makes the ports of a tick in real time, without a lock and without logs. */
 export const realTimePorts = (rpc: Rpc): TickPorts => ({
   store: queueStore(rpc),
   clock: systemClock,

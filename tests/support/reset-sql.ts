@@ -1,7 +1,7 @@
 /** Tables that hold rows from the migrations, parents first. They are restored; all others are emptied. */
 const seeded = ['schema_migrations', 'templates', 'queues', 'regions', 'partitions', 'settings'];
 
-/** What an operator changes of a queue, and no function of its own has in its text. */
+/** A queue's columns that its own functions do not contain, so a change of them needs no new functions. */
 const settings = [
   'batch_limit',
   'concurrency',
@@ -20,7 +20,7 @@ const settings = [
   'setup',
 ];
 
-/** A larger table is truncated: what was deleted stays in it, since nothing vacuums here. */
+/** A larger table is truncated, because nothing vacuums its deleted rows here. */
 const grownBytes = 256 * 1024;
 
 // biome-ignore lint/suspicious/noExplicitAny: rows of any shape
@@ -29,7 +29,8 @@ type Sql = (text: string) => Promise<any[]>;
 /**
  * Creates `test_support.reset()`, which empties a migrated database in one call.
  *
- * By DELETE: TRUNCATE takes 20 ms for the files of a few tables and their indexes, and has Postgres plan every statement on them anew.
+ * It uses DELETE, because TRUNCATE takes 20 ms for the files of a few tables and their indexes, and makes Postgres plan every statement on
+ * them again.
  */
 export async function installReset(sql: Sql): Promise<void> {
   await sql('create schema test_support');
@@ -61,7 +62,7 @@ export async function installReset(sql: Sql): Promise<void> {
     end $reset$`);
 }
 
-/** Those that refer to others first. */
+/** Lists the tables to empty. A table comes before the tables that it refers to. */
 async function tablesToEmpty(sql: Sql): Promise<{ table: string; sequence: string | null }[]> {
   return sql(`
     with recursive emptied as (

@@ -1,6 +1,6 @@
 import type { TestProject } from 'vitest/node';
 
-/** The quick tier plays the same cases each time, so that a green one stays green; the others draw new ones. */
+/** The quick tier draws the same cases every time, so that a green run stays green. The other tiers draw new ones. */
 export default function setup(project: TestProject): void {
   const isQuick = project.config.provide.tier === 'quick';
   const drawn = isQuick ? 20_260_302 : Math.floor(Math.random() * 2 ** 31);

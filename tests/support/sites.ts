@@ -5,7 +5,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 
-export interface Asked {
+export interface SiteRequest {
   method: string;
   url: string;
   headers: NodeJS.Dict<string | string[]>;
@@ -15,20 +15,20 @@ export interface Site {
   /** `127.0.0.1:<port>` */
   host: string;
   port: number;
-  asked: Asked[];
-  /** Connections that are open; waits a moment for none. */
+  requests: SiteRequest[];
+  /** Counts open connections. Waits up to 0.2 s for there to be none. */
   openConnections(): Promise<number>;
 }
 
 export interface Sites {
-  /** Listens on 127.0.0.1; over TLS with a certificate of tests/fixtures/certificates. */
+  /** Listens on 127.0.0.1, over TLS if `certificate` names one of tests/fixtures/certificates. */
   serve(
-    answer: RequestListener,
+    respond: RequestListener,
     certificate?: string,
-    /** Hears the name that each client asks a certificate for; false for none. */
+    /** Called with the server name that each client sends in the TLS handshake, or false without one. */
     onName?: (name: string | false) => void,
   ): Promise<Site>;
-  /** `closeAll` belongs into `afterEach`. */
+  /** Call it in `afterEach`. */
   closeAll(): Promise<void>;
 }
 
@@ -38,16 +38,16 @@ const read = (file: string) => readFileSync(new URL(file, certificates), 'utf8')
 /** The authority that signs the certificates of sites. */
 export const testAuthority = read('ca.crt');
 
-/** Sites of one test file. */
+/** Starts and closes the sites of one test file. */
 export function sites(): Sites {
   const closers: (() => Promise<void>)[] = [];
   return {
-    async serve(answer, certificate, onName) {
-      const asked: Asked[] = [];
+    async serve(respond, certificate, onName) {
+      const requests: SiteRequest[] = [];
       const listener: RequestListener = (request, response) => {
         const { method = '', url = '', headers } = request;
-        asked.push({ method, url, headers });
-        answer(request, response);
+        requests.push({ method, url, headers });
+        respond(request, response);
       };
       const server = certificate
         ? createTlsServer({ key: read('server.key'), cert: read(`${certificate}.crt`) }, listener)
@@ -62,7 +62,7 @@ export function sites(): Sites {
           }),
       );
       const { port } = server.address() as AddressInfo;
-      return { host: `127.0.0.1:${port}`, port, asked, openConnections: () => openConnections(server) };
+      return { host: `127.0.0.1:${port}`, port, requests, openConnections: () => openConnections(server) };
     },
     async closeAll() {
       for (const close of closers.splice(0)) await close();

@@ -2,11 +2,11 @@ import { splitStatements } from '../../lib/store/sql-statements.ts';
 import type { TestDatabase } from './test-database.ts';
 
 /*
- * STAND-INS for extensions that Supabase has and that cannot be had here, with the names and signatures of the real ones as far as Punctual
- * uses them. None of them is the real thing: what is tested over them says so.
+ * STAND-INS for extensions that Supabase has and that cannot be installed here. They have the names and signatures of the real ones as far as
+ * Punctual uses them. Tests over a stand-in say so.
  */
 
-/** A stand-in for pg_cron (https://github.com/citusdata/pg_cron) of that version: jobs are written down, and run by nobody. */
+/** A stand-in for this version of pg_cron (https://github.com/citusdata/pg_cron). It stores jobs and never runs them. */
 export const standInForPgCron = (version: string): string => `
   do $$ begin
     perform set_config('allow_system_table_mods', 'on', true);
@@ -25,14 +25,14 @@ export const standInForPgCron = (version: string): string => `
   create function cron.unschedule(job_name text) returns boolean language sql as $$ delete from cron.job where jobname = $1 returning true $$;
 `;
 
-const answersOfPgNet = `
+const responsesOfPgNet = `
   create schema net;
   create table net._http_response (id bigint, status_code integer, content_type text, headers jsonb, content text, timed_out boolean,
                                    error_msg text, created timestamptz not null default now());
 `;
 
-/** A stand-in for pg_net (https://github.com/supabase/pg_net): calls are written down, and made by nobody. */
-export const standInForPgNet = `${answersOfPgNet}
+/** A stand-in for pg_net (https://github.com/supabase/pg_net). It stores calls and never makes them. */
+export const standInForPgNet = `${responsesOfPgNet}
   create table net.http_request_queue (id bigint generated always as identity primary key, url text, body jsonb, headers jsonb,
                                        timeout_milliseconds integer);
   create function net.http_post(url text, body jsonb default '{}', params jsonb default '{}',
@@ -42,8 +42,8 @@ export const standInForPgNet = `${answersOfPgNet}
 `;
 
 /**
- * Calls by curl, for stand-ins on a Postgres whose superuser may run programs; answers the status, null where there is none. The headers go
- * by curl's standard input: they stand neither in a list of processes nor in a file.
+ * Makes calls with curl, for stand-ins on a Postgres whose superuser may run programs. Returns the status, or null without a response. The
+ * headers go through curl's standard input, so they appear in no list of processes and in no file.
  */
 const callByCurl = `
   create sequence public.stand_in_calls;
@@ -64,10 +64,10 @@ const callByCurl = `
 `;
 
 /**
- * A stand-in for pg_net that makes its calls: at once and waiting for the answer, while the real one sends when the transaction has ended,
- * and waits for nothing.
+ * A stand-in for pg_net that makes its calls. It sends at once and waits for the response. The real one sends when the transaction has ended,
+ * and does not wait.
  */
-export const standInForPgNetByCurl = `${answersOfPgNet}${callByCurl}
+export const standInForPgNetByCurl = `${responsesOfPgNet}${callByCurl}
   create function net.http_post(url text, body jsonb default '{}', params jsonb default '{}',
                                 headers jsonb default '{"Content-Type": "application/json"}', timeout_milliseconds integer default 5000)
   returns bigint language sql as $$
@@ -87,7 +87,7 @@ const typesOfHttp = `
   create function extensions.http_header(field varchar, value varchar) returns extensions.http_header language sql as $$ select $1, $2 $$;
 `;
 
-/** A stand-in for pgsql-http (https://github.com/pramsey/pgsql-http): calls are written down; 401 is the answer where the address ends with /refuses. */
+/** A stand-in for pgsql-http (https://github.com/pramsey/pgsql-http). It stores calls. It answers 401 to an address that ends with /refuses, and 200 to others. */
 export const standInForHttp = `${typesOfHttp}
   create table extensions.stand_in_calls (method text, uri text, headers jsonb, timeout_ms text);
   create function extensions.http(request extensions.http_request) returns extensions.http_response language plpgsql as $$
@@ -99,7 +99,7 @@ export const standInForHttp = `${typesOfHttp}
   end $$;
 `;
 
-/** A stand-in for pgsql-http that makes its calls, as the real one does; it wants that for pg_net by curl. */
+/** A stand-in for pgsql-http that makes its calls, as the real one does. It needs `standInForPgNetByCurl`. */
 export const standInForHttpByCurl = `${typesOfHttp}
   create function extensions.http(request extensions.http_request) returns extensions.http_response language sql as $$
     select row(c.status, null, null, null)::extensions.http_response
@@ -107,7 +107,7 @@ export const standInForHttpByCurl = `${typesOfHttp}
                                         current_setting('http.curlopt_timeout_msec')::integer) c $$;
 `;
 
-/** A stand-in for Supabase Vault (https://github.com/supabase/vault): what is kept is turned round instead of encrypted. */
+/** A stand-in for Supabase Vault (https://github.com/supabase/vault). It reverses secrets instead of encrypting them. */
 export const standInForVault = `
   create schema vault;
   create table vault.secrets (id uuid primary key default gen_random_uuid(), name text unique, description text, secret text);
@@ -135,5 +135,5 @@ export async function addStandIns({ sql }: Pick<TestDatabase, 'sql'>, ...standIn
   for (const { text } of standIns.flatMap(splitStatements)) await sql(text);
 }
 
-/** Those that call nobody. */
+/** Removes the stand-ins that make no calls. */
 export const removeStandIns = (database: Pick<TestDatabase, 'sql'>) => addStandIns(database, removal);

@@ -1,8 +1,8 @@
 import type { TestDatabase } from './test-database.ts';
 
 /**
- * All that is a table's besides its rows: columns, indexes, constraints, triggers, storage, grants, row-level security. Of equal shape
- * before and after, nothing was done to it.
+ * Returns everything of a table except its rows: columns, indexes, constraints, triggers, storage, grants, row-level security. If the shape
+ * is equal before and after, the table was not changed.
  */
 export async function tableShape(database: TestDatabase, table: string): Promise<object> {
   const [shape] = await database.sql(
@@ -20,7 +20,7 @@ export async function tableShape(database: TestDatabase, table: string): Promise
   return shape;
 }
 
-/** All that the registry knows, of any queue. */
+/** Returns the registry's rows of all queues. */
 export async function registryShape(database: TestDatabase): Promise<object> {
   const [shape] = await database.sql(`select
     (select jsonb_agg(to_jsonb(q) order by q.name) from punctual.queues q) as queues,

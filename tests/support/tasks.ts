@@ -1,8 +1,8 @@
 import type { TestDatabase } from './test-database.ts';
 
 /**
- * A queue `tasks` with the named parts `a`, `b` and `line`, of which `line` lets one row run at a time; with a jsonb result `answer` and
- * progress in `step`.
+ * Creates a queue `tasks` with the partitions `a`, `b` and `line`. `line` runs one row at a time. The jsonb column `answer` holds results, and
+ * `step` holds progress.
  */
 export async function makeTasks(database: TestDatabase) {
   await database.sql('create schema if not exists app');
@@ -14,7 +14,7 @@ export async function makeTasks(database: TestDatabase) {
   await database.sql(`insert into punctual.partitions (queue, partition, max_running)
     values ('tasks', 'a', null), ('tasks', 'b', null), ('tasks', 'line', 1)`);
   return {
-    /** Answers the new row's id. */
+    /** Adds a row and returns its id. */
     async add(row: Record<string, unknown>): Promise<string> {
       const columns = Object.keys(row);
       const [{ id }] = await database.sql(

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { exchanges } from './exchanges.ts';
 import { openTestDatabase } from './test-database.ts';
 
-it('is emptied by its reset, counts from 1 again, and has the registry of the migrations', async () => {
+it('reset empties the database, counts ids from 1 again and restores the registry of the migrations', async () => {
   const database = await openTestDatabase();
   const registry = () =>
     database.sql(`select (select jsonb_agg(q order by q.name) from punctual.queues q) as queues,
@@ -32,7 +32,7 @@ it('is emptied by its reset, counts from 1 again, and has the registry of the mi
   await database.close();
 });
 
-it('is shared by the files of a worker, and fails for one that changed its schema', async () => {
+it('the files of a worker share a database, and close throws in a file that changed its schema', async () => {
   const first = await openTestDatabase();
   await first.sql('select 1');
   await first.close();

@@ -8,7 +8,7 @@ import { installReset } from './reset-sql.ts';
 
 export interface TestDatabase {
   rpc: Rpc;
-  /** As the owner. Values come back as Postgres' JSON of them: numbers, ISO strings, objects. */
+  /** Runs a statement as the owner. Values come back as in JSON: numbers, ISO strings, objects. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
   sql(text: string, params?: unknown[]): Promise<any[]>;
   /** Empties our tables and restores the registry as the migrations leave it. */
@@ -18,13 +18,13 @@ export interface TestDatabase {
 
 type Connection = Pick<TestDatabase, 'rpc' | 'sql' | 'close'>;
 
-/** Survives from file to file, since a worker runs its files in one process. */
+/** Shared by all files of a worker, because it runs them in one process. */
 const worker = globalThis as typeof globalThis & { testDatabase?: Promise<Connection> };
 
 /**
- * Opens an empty, migrated database: the worker's one embedded Postgres, or real Postgres behind PostgREST where STACK_POSTGRES is set.
- * Opening one takes seconds, so the files of a worker share it. A file that creates or changes tables, functions,
- * schemas, roles or settings asks for a database of its `own`; `close` fails for one that should have.
+ * Opens an empty, migrated database: the worker's one embedded Postgres, or real Postgres behind PostgREST if STACK_POSTGRES is set. Opening
+ * one takes seconds, so the files of a worker share it. Pass `own` in a file that creates or changes tables, functions, schemas, roles or
+ * settings. Without it, `close` throws in such a file.
  */
 export async function openTestDatabase({ own = false } = {}): Promise<TestDatabase> {
   const open = process.env.STACK_POSTGRES ? openReal : openEmbedded;
@@ -59,7 +59,7 @@ const resettable = (connection: Connection): TestDatabase => ({
   },
 });
 
-/** A text that differs once anything but rows has changed. TRUNCATE writes to pg_class, so pg_class is compared by its names. */
+/** Returns a fingerprint of everything except rows. TRUNCATE writes to pg_class, so only the names in pg_class count. */
 async function catalogueOf(database: Connection): Promise<string> {
   const written = [
     'pg_proc',
@@ -79,7 +79,7 @@ async function catalogueOf(database: Connection): Promise<string> {
 
 async function openEmbedded(): Promise<Connection> {
   const db = await PGlite.create({ loadDataDir: new Blob([readFileSync(inject('snapshot'))]) });
-  // Whatever the machine's speed, a call does all that it can.
+  // A call must not stop early because the machine is slow.
   await db.exec('set punctual.call_ms = 60000');
   return {
     rpc: pgliteRpc(db),
@@ -103,7 +103,7 @@ async function openReal(): Promise<Connection> {
   };
 }
 
-/** Both drivers' values as one: dates as ISO strings, counts as numbers. */
+/** Converts the values of both drivers to the same form: dates as ISO strings, counts as numbers. */
 // biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
 function plain(rows: unknown[]): any[] {
   return JSON.parse(

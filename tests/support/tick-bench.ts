@@ -16,7 +16,7 @@ export type Perform = (row: TestRow, context: PerformContext<null>) => Promise<O
 
 type BenchOptions = Partial<TickOptions<null>> & { lock?: OverlapLock; random?: () => number };
 
-/** Ticks of `dm_queue` over a test database under a virtual clock, with a `perform` of the test's own. */
+/** Runs ticks of `dm_queue` over a test database under a virtual clock, with the test's own `perform`. */
 export function tickBench(database: TestDatabase, start?: string) {
   const clock = new VirtualClock(start);
   const calls: { fn: string; args: Record<string, unknown> }[] = [];
@@ -27,7 +27,7 @@ export function tickBench(database: TestDatabase, start?: string) {
   const rpc: Rpc = (fn, args) => {
     const call = { fn, args };
     calls.push(call);
-    // Only the database's own work stops the clock: a fault may take its time.
+    // Only the database's own work stops the clock, so a fault may take virtual time.
     return fault(call, () => clock.busy(database.rpc(fn, args)));
   };
   const logged: { level: string; fields: object; message: string }[] = [];
@@ -38,7 +38,7 @@ export function tickBench(database: TestDatabase, start?: string) {
     clock,
     calls,
     logged,
-    /** Puts something between the tick and the database. */
+    /** Sets the function through which every call to the database goes. */
     setFault(next: typeof fault) {
       fault = next;
     },
@@ -60,7 +60,7 @@ export function tickBench(database: TestDatabase, start?: string) {
     tick(queue: Queue<TestRow, null, unknown>, options: BenchOptions = {}) {
       return clock.run(this.start(queue, options));
     },
-    /** A tick beside one that runs: time passes as that one lets it. */
+    /** Starts a tick without running the clock, for example beside a tick that runs it. */
     start(queue: Queue<TestRow, null, unknown>, options: BenchOptions = {}) {
       const { lock = null, random = () => 0.5, ...rest } = options;
       return tick(
@@ -76,7 +76,7 @@ export function tickBench(database: TestDatabase, start?: string) {
         { deps: null, limitMs: 60_000, scheduler: 'test', ...rest },
       );
     },
-    /** A call of the reconcile endpoint. */
+    /** Makes one call of the reconcile loop. */
     reconcile(
       queue: Queue<TestRow, null, unknown>,
       options: Partial<Parameters<typeof reconcile>[2]> = {},
@@ -84,7 +84,7 @@ export function tickBench(database: TestDatabase, start?: string) {
       const ports = { store: queueStore(rpc, clock.date), clock, log: silentLog };
       return clock.run(reconcile(queue, ports, { deps: null, limitMs: 60_000, ...options }));
     },
-    /** `count` due messages, `each` of one account, oldest first. */
+    /** Adds `count` due messages, oldest first, spread over `accounts` accounts. */
     async addDms(count: number, { accounts = count, dailyLimit = 1_000 } = {}) {
       await database.sql(
         `insert into punctual.accounts (provider, provider_account_id, name, daily_limit)

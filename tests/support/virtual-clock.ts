@@ -7,12 +7,12 @@ interface Timer {
 }
 
 /**
- * A clock whose time passes only when nothing else happens. Real work (the database) is wrapped in `busy`; while any is under way no
- * time passes, so that a tick over a real database sees exactly the times its timers ask for.
+ * A clock whose time passes only when nothing else happens. Real work, such as a database call, is wrapped in `busy`, and no time passes
+ * while it runs. So a tick over a real database sees exactly the times of its timers.
  */
 export class VirtualClock implements Clock {
   private at: number;
-  /** A heap: the next timer first, those of one instant in the order they were set. */
+  /** A heap with the next timer first. Timers of one instant are in the order in which they were set. */
   private readonly timers: Timer[] = [];
   private order = 0;
   private readonly work = new Set<Promise<unknown>>();
@@ -35,7 +35,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Real work: no time passes while it is under way. */
+  /** Wraps real work. No time passes while it runs. */
   busy<T>(work: Promise<T>): Promise<T> {
     this.work.add(work);
     const end = () => this.work.delete(work);
@@ -43,7 +43,7 @@ export class VirtualClock implements Clock {
     return work;
   }
 
-  /** Moves time without waking anybody. */
+  /** Moves time without running timers. */
   skip(ms: number): void {
     this.at += ms;
   }
@@ -72,7 +72,7 @@ export class VirtualClock implements Clock {
     } while (this.work.size > 0);
   }
 
-  /** The next timer that was not taken back. */
+  /** Takes the next timer that was not cancelled. */
   private next(): Timer | null {
     for (;;) {
       const timer = this.pop();

@@ -7,12 +7,12 @@ import type { TestDatabase } from '../support/test-database.ts';
 const fixture = (name: string) =>
   splitStatements(readFileSync(new URL(`../fixtures/free-trials/${name}`, import.meta.url), 'utf8'));
 
-/** The instant at which the filled database was left. */
+/** The time of the filled database's last changes. */
 export const filledAt = '2026-03-02T12:00:00Z';
 
 /**
- * Fills an empty database with rows in every state, by the calls that make them: DMs, posts, jobs, a person's own table, enrolments, monitors,
- * receipts, paused accounts. One tick is left open with running rows, as a deployment may find it.
+ * Fills an empty database with rows in every state, through the calls that make them: DMs, posts, jobs, a table of your own, enrolments,
+ * monitors, receipts, paused accounts. One tick stays open with running rows, as a deployment may find it.
  */
 export async function fillDatabase(database: TestDatabase): Promise<void> {
   const sql = exchanges(database);
@@ -33,7 +33,7 @@ export async function fillDatabase(database: TestDatabase): Promise<void> {
 
 type Sql = ReturnType<typeof exchanges>;
 
-/** A DM for each outcome, each of an account of its own. */
+/** Adds a DM for each outcome, each with an account of its own. */
 async function fillDms(sql: Sql): Promise<void> {
   const outcomes = {
     done: { result: { provider_message_id: 'm-done' } },
@@ -148,7 +148,7 @@ async function settleAll(sql: Sql, where: object, outcome: string, more: object)
   await tick.settle(records, { close: true });
 }
 
-/** Rows that a tick has claimed and not settled. */
+/** Leaves a tick open that has claimed rows and not settled them. */
 async function leaveRunning(sql: Sql): Promise<void> {
   for (const body of ['running', 'due'])
     await sql.addDm(await sql.addAccount({ name: body }), {

@@ -1,6 +1,6 @@
 /**
- * Writes the upgrade test's database: `npx tsx tests/upgrade/make-fixture.ts 0.2.0`, once for each release, before its first later migration.
- * Needs `npm run stack:install`.
+ * Writes the dump from which the upgrade test starts: `npx tsx tests/upgrade/make-fixture.ts 0.2.0`. Run it once per release, before you add
+ * the first migration after that release. It needs `npm run stack:install`.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ try {
       encoding: 'utf8',
     },
   );
-  // Commands of psql, which other clients do not know.
+  // Other clients do not know psql's commands.
   const sql = dump.replace(/^\\.*$/gm, '');
   writeFileSync(
     new URL(`../fixtures/upgrade/${release}.sql.gz`, import.meta.url),

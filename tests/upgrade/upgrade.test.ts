@@ -20,7 +20,7 @@ const releases = readdirSync(dumps).map((file) => file.replace('.sql.gz', ''));
 const catalogueOf = (db: PGlite) =>
   readCatalogue(async (sql) => (await db.query<Record<string, unknown>>(sql)).rows);
 
-it('the migrations make the schema of the sources', async () => {
+it('the migrations produce the schema of the sources', async () => {
   const [migrated, made] = await Promise.all([
     makeDatabase(await readMigrations()),
     makeDatabase([readSources(root)]),
@@ -39,7 +39,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
   let sql: ReturnType<typeof exchanges>;
   let before: Record<string, unknown>;
 
-  /** Rows by queue and status, and what no migration may lose. */
+  /** Counts the rows that no migration may lose: each queue's by status, and those of other tables. */
   const counts = async () => {
     const [row] = await database.sql(`select jsonb_build_object(
       'dms', (select jsonb_object_agg(s, n) from (select status s, count(*) n from punctual.dm_queue group by 1) x),
@@ -82,7 +82,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     expect(await counts()).toEqual(before);
   });
 
-  it('has then the schema of the sources, and its own tables', async () => {
+  it('then has the schema of the sources, beside its own tables', async () => {
     const made = await makeDatabase([readSources(root)]);
     const { added, changed, removed } = compareCatalogues(await catalogueOf(db), await catalogueOf(made));
     await made.close();
@@ -93,8 +93,8 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     expect(others.map(({ name }) => name)).toEqual([]);
   });
 
-  it('goes on with its rows: due ones are done, a lost tick’s become unknown, and evidence resolves them', async () => {
-    // The tick that was left running had 60 s, and its rows a lease beyond that.
+  it('sends its due rows, marks those of a dead tick unknown, and resolves them by proof', async () => {
+    // By then the open tick's limit of 60 s and the lease of its rows have passed.
     sql.pass(3_600);
     await sql.drain('done', { result: { provider_message_id: 'm-later' } });
     const states = Object.fromEntries(
@@ -121,7 +121,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     ]);
   });
 
-  it('goes on with a person’s own table, by functions made anew', async () => {
+  it('settles rows of a table of your own through regenerated functions', async () => {
     const tick = sql.tick({ queue: 'free_trials' });
     const { rows, claimId } = await tick.claim();
     expect(rows.map(({ row }) => row.email)).toContain('pending@a.example');
@@ -134,7 +134,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     ).toEqual([{ status: 'finished' }]);
   });
 
-  it('lists and explains every row that it had', async () => {
+  it('lists and explains every row from before the migrations', async () => {
     for (const queue of ['dm_queue', 'posts', 'jobs', 'free_trials', 'enrolments']) {
       for (const state of ['pending', 'done', 'dead', 'unknown']) {
         const page = { p_queue: queue, p_state: state, p_now: sql.now };

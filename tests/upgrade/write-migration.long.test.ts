@@ -16,7 +16,7 @@ async function catalogueOf(files: MigrationFile[]) {
   return catalogue;
 }
 
-/** The sources after a day's work: each kind of change that `npm run migration` writes by itself. */
+/** The sources with each kind of change that `npm run migration` writes by itself. */
 function changedSources(): MigrationFile {
   const { statements, ...sources } = readSources(root);
   const edits: [find: string, replace: string][] = [
@@ -37,7 +37,7 @@ function changedSources(): MigrationFile {
   return { ...sources, statements: [...edited.slice(0, end), ...added, ...edited.slice(end)] };
 }
 
-it('a migration that is written leads from the migrations to the sources', async () => {
+it('a generated migration leads from the schema of the migrations to that of the sources', async () => {
   const migrations = await readMigrations();
   const sources = changedSources();
   const [from, to] = await Promise.all([catalogueOf(migrations), catalogueOf([sources])]);
@@ -60,7 +60,7 @@ it('a migration that is written leads from the migrations to the sources', async
   expect(left).toEqual({ added: [], changed: [], removed: [] });
 });
 
-it('a change to a table is left to its author, and named', async () => {
+it('a change to a table is named in a comment and left for its author to write', async () => {
   const from = await catalogueOf([readSources(root)]);
   const to = new Map(from);
   to.delete('column punctual.queues.paused_reason');

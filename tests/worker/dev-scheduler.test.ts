@@ -3,17 +3,17 @@ import { startDevScheduler } from '../../worker/dev-scheduler.ts';
 
 const supabase = { SUPABASE_URL: 'https://production.supabase.co', SUPABASE_SECRET_KEY: 'sb_secret_1' };
 const calls: string[] = [];
-const said: string[] = [];
+const logged: string[] = [];
 
 beforeEach(() => {
   calls.length = 0;
-  said.length = 0;
+  logged.length = 0;
   vi.useFakeTimers({ now: Date.parse('2030-01-15T12:00:30Z') });
   vi.stubGlobal('fetch', async (url: URL) => {
     calls.push(url.pathname);
     return Response.json({});
   });
-  vi.spyOn(console, 'log').mockImplementation((message: string) => void said.push(message));
+  vi.spyOn(console, 'log').mockImplementation((message: string) => void logged.push(message));
   setEnv({ CRON_SECRET: 's', SUPABASE_URL: '', SUPABASE_SECRET_KEY: '', STORE: '', DEV_SCHEDULER: '' });
 });
 afterEach(() => {
@@ -31,36 +31,36 @@ function setEnv(variables: Record<string, string>): void {
 const minutes = (count: number) => vi.advanceTimersByTimeAsync(count * 60_000);
 
 describe('the scheduler of next dev', () => {
-  it.each<[what: string, variables: Record<string, string>]>([
+  it.each<[label: string, variables: Record<string, string>]>([
     ['the embedded database', {}],
     [
-      'the embedded database, where it is asked for beside a Supabase project',
+      'the embedded database, if STORE names it beside a Supabase project',
       { ...supabase, STORE: 'embedded' },
     ],
     ['a Supabase project with DEV_SCHEDULER=1', { ...supabase, DEV_SCHEDULER: '1' }],
-  ])('ticks %s', async (_what, variables) => {
+  ])('ticks %s', async (_label, variables) => {
     setEnv(variables);
     startDevScheduler({ port: 3_000 });
     await minutes(1);
     expect(calls).toContain('/api/cron/dm-queue');
   });
 
-  it('never ticks a Supabase project whose variables were pulled, and says why', async () => {
+  it('never ticks a Supabase project only because its variables were pulled, and says why', async () => {
     setEnv(supabase);
     startDevScheduler({ port: 3_000 });
     await minutes(10);
     expect(calls).toEqual([]);
-    expect(said).toEqual([expect.stringContaining('https://production.supabase.co. Set DEV_SCHEDULER=1')]);
+    expect(logged).toEqual([expect.stringContaining('https://production.supabase.co. Set DEV_SCHEDULER=1')]);
   });
 
-  it('says once what is wrong with the environment, and starts when it is mended', async () => {
+  it('reports each fault of the environment once, and starts when it is fixed', async () => {
     setEnv({ STORE: 'mysql', CRON_SECRET: '' });
     startDevScheduler({ port: 3_000 });
     await minutes(2);
     setEnv({ STORE: '' });
     await minutes(2);
     expect(calls).toEqual([]);
-    expect(said).toEqual([
+    expect(logged).toEqual([
       expect.stringContaining('STORE'),
       expect.stringContaining('CRON_SECRET is not set'),
     ]);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { growingPause } from '../../worker/growing-pause.ts';
 
-it('is twice as long after each failure, a minute at most, and a second again after a success', () => {
+it('the pause doubles after each failure, up to a minute, and is a second again after a success', () => {
   const pause = growingPause();
   const pauses = Array.from({ length: 8 }, () => pause.next() / 1_000);
   expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);

@@ -9,17 +9,17 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 let server: Server;
 let url: string;
 let status: number;
-let heard: string[];
+let requests: string[];
 let warnings: object[];
 let isWell: boolean;
 let clock: VirtualClock;
 let end: () => void;
 
 beforeEach(async () => {
-  [status, heard, warnings, isWell] = [200, [], [], true];
+  [status, requests, warnings, isWell] = [200, [], [], true];
   clock = new VirtualClock();
   server = createServer(({ method, url }, response) => {
-    heard.push(`${method} ${url}`);
+    requests.push(`${method} ${url}`);
     response.writeHead(status).end('OK');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -35,41 +35,41 @@ function start(): void {
   end = startHeartbeat({ url, isWell: () => isWell, clock, log });
 }
 
-/** Lets `ms` pass, and what is asked meanwhile be answered. */
+/** Lets `ms` pass on the virtual clock. */
 const pass = (ms: number) => clock.run(new Promise<void>((resolve) => void clock.timer(ms, resolve)));
-const heardTimes = (times: number) => vi.waitFor(() => expect(heard.length).toBe(times));
+const waitForRequests = (times: number) => vi.waitFor(() => expect(requests.length).toBe(times));
 
-it('is sent at once and each minute, while the worker is well, until it ends', async () => {
+it('the heartbeat is sent at once and each minute while the worker is well, until it ends', async () => {
   start();
-  await heardTimes(1);
+  await waitForRequests(1);
   await pass(59_999);
-  expect(heard).toEqual(['GET /secret-of-the-check']);
+  expect(requests).toEqual(['GET /secret-of-the-check']);
   await pass(1);
-  await heardTimes(2);
+  await waitForRequests(2);
   isWell = false;
   await pass(180_000);
   isWell = true;
   await pass(60_000);
-  await heardTimes(3);
+  await waitForRequests(3);
   end();
   await pass(600_000);
-  expect(heard.length).toBe(3);
+  expect(requests.length).toBe(3);
 });
 
-it('says once that nobody hears it, and names the host alone', async () => {
+it('the heartbeat warns once if the service refuses it, and names only the host', async () => {
   status = 404;
   start();
   const { host } = new URL(url);
   await vi.waitFor(() => expect(warnings).toEqual([{ host, why: 'the service responded with 404' }]));
   await pass(60_000);
-  await heardTimes(2);
+  await waitForRequests(2);
   server.close();
   server.closeAllConnections();
   await pass(60_000);
   expect(warnings.length).toBe(1);
 });
 
-it('says so where nobody answers', async () => {
+it('the heartbeat warns if no server responds', async () => {
   server.close();
   await once(server, 'close');
   start();

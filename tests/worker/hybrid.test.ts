@@ -14,7 +14,7 @@ let stop: AbortController;
 let loop: PathLoop;
 let server: WorkerServer;
 
-/** A worker of jobs in this process, whose schedule does not come to pass: it does what it is woken for. */
+/** The worker of jobs runs in this process. It ticks only when it is woken, because no test meets its schedule of 29 February. */
 beforeAll(async () => {
   database = await openServedDatabase();
 });
@@ -28,20 +28,20 @@ beforeEach(async () => {
   );
   const services = await getServices();
   stop = new AbortController();
-  const work = partitionsHandler(jobs);
+  const handler = partitionsHandler(jobs);
   loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: '0 0 29 2 *' },
     scheduler: 'worker',
     signal: stop.signal,
     async call(call) {
       const params = new URLSearchParams();
-      const done = await work(services, {
+      const result = await handler(services, {
         ...call,
         params,
         startedAt: services.ports.clock.now(),
         maxDuration: 60,
       });
-      return { ...done, hasMore: done.reports.some(({ ended }) => ended === 'batch limit') };
+      return { ...result, hasMore: result.reports.some(({ ended }) => ended === 'batch limit') };
     },
     onFault: (error) => {
       throw error;
@@ -50,7 +50,7 @@ beforeEach(async () => {
   });
   const options = { port: 0, host: '127.0.0.1', secret: WORKER_SECRET, signal: stop.signal };
   server = await startWorkerServer({ ...options, loops: [loop] });
-  // What the app on Vercel knows of it.
+  // The app's own settings of the worker.
   services.env.worker = { url: server.url, secret: WORKER_SECRET };
 });
 
@@ -83,7 +83,7 @@ const ticks = () =>
   );
 
 describe('an app that hands its ticks to a worker', () => {
-  it('has the work done by it, and in its ledger under the scheduler’s own name, path and slot', async () => {
+  it('has the worker run them and record them under the scheduler’s name, path and schedule', async () => {
     expect(await trigger()).toEqual({ status: 202, body: { queue: 'jobs', worker: 'started' } });
     await vi.waitFor(
       async () => expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]),
@@ -96,7 +96,7 @@ describe('an app that hands its ticks to a worker', () => {
     ]);
   });
 
-  it('does it itself where the worker is down, or is ending', async () => {
+  it('runs them itself if the worker is down or stopping', async () => {
     await server.close();
     expect(await trigger()).toMatchObject({
       status: 200,
@@ -116,9 +116,9 @@ describe('an app that hands its ticks to a worker', () => {
     expect(await states()).toEqual([{ status: 'done', n: 40, attempts: 1 }]);
   });
 
-  it('has each row done once where the worker had begun, and only its answer was lost', async () => {
+  it('has each row run once if the worker had started and only its response was lost', async () => {
     const services = await getServices();
-    // The worker is woken, and the app tells itself that it was not heard.
+    // The worker is woken, and then the app cannot reach it.
     await fetch(`${server.url}/ticks/jobs`, { method: 'POST', headers: bearer(WORKER_SECRET) });
     services.env.worker = { url: 'http://127.0.0.1:1', secret: WORKER_SECRET };
     expect((await trigger()).status).toBe(200);

@@ -14,7 +14,7 @@ import {
   startLocalScheduler,
 } from '@/worker/local-scheduler.ts';
 
-/** A bound for what never comes, not for how fast it does. */
+/** The longest wait before a test fails. It is no measure of speed. */
 const waiting = { timeout: 30_000 };
 
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
@@ -26,22 +26,22 @@ const slot = (entry: typeof everyMinute, after: string, everyMs?: number) => {
 };
 
 describe('nextSlot', () => {
-  it('is the next instant of the schedule, in UTC, and never the present one', () => {
+  it('is the next instant of the schedule in UTC, and never the present one', () => {
     expect(slot(everyMinute, '12:00:00')).toBe('2030-01-15T12:01:00');
     expect(slot(everyMinute, '11:59:59.999')).toBe('2030-01-15T12:00:00');
     expect(slot(onceADay, '03:17:00')).toBe('2030-01-16T03:17:00');
   });
 
-  it('follows a quicker pace, on its round instants', () => {
+  it('follows a shorter interval, at its round instants', () => {
     expect(slot(everyMinute, '12:00:03', 10_000)).toBe('2030-01-15T12:00:10');
     expect(slot(everyMinute, '12:00:10', 10_000)).toBe('2030-01-15T12:00:20');
   });
 
-  it('keeps what is due once a day at its schedule, whatever the pace', () => {
+  it('keeps a daily entry at its schedule, whatever the interval', () => {
     expect(slot(onceADay, '12:00:00', 10_000)).toBe('2030-01-16T03:17:00');
   });
 
-  it('knows a schedule that never comes', () => {
+  it('is null for a schedule that names no instant', () => {
     expect(slot({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
   });
 });
@@ -52,14 +52,14 @@ describe('latestSlot', () => {
     return ms === null ? null : new Date(ms).toISOString().slice(0, 19);
   };
 
-  it('is the latest instant of the schedule, the present one as well', () => {
+  it('is the latest instant of the schedule, which may be the present one', () => {
     expect(latest(everyMinute, '12:00:00')).toBe('2030-01-15T12:00:00');
     expect(latest(everyMinute, '11:59:59.999')).toBe('2030-01-15T11:59:00');
     expect(latest(onceADay, '03:16:59')).toBe('2030-01-14T03:17:00');
     expect(latest({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
   });
 
-  it('follows a quicker pace, and only where that is due hourly or oftener', () => {
+  it('follows a shorter interval only for entries that are due at least hourly', () => {
     expect(latest(everyMinute, '12:00:13', 10_000)).toBe('2030-01-15T12:00:10');
     expect(latest(onceADay, '12:00:13', 10_000)).toBe('2030-01-15T03:17:00');
   });
@@ -81,7 +81,7 @@ describe('readSchedules', () => {
     ['app/api/**', ['jobs', 'monitors', 'monitors/eu']],
     ['app/api/cron/[queue]/route.ts', []],
     ['app/api/cron/monitors/e.', []],
-  ])('knows what %s pins', async (glob, pinned) => {
+  ])('finds the paths that %s pins', async (glob, pinned) => {
     const file = path.join(folder, 'vercel.json');
     await writeFile(
       file,
@@ -115,31 +115,31 @@ describe('readCrons', () => {
 describe('the local scheduler', () => {
   const headersSeen: IncomingHttpHeaders[] = [];
   let server: Server;
-  let answer: { status: number; body: string; afterMs: number };
+  let reply: { status: number; body: string; afterMs: number };
   let stop: () => Promise<void> = async () => {};
 
   const listen = (port = 0) => new Promise<void>((done) => void server.listen(port, '127.0.0.1', done));
   const port = () => (server.address() as AddressInfo).port;
 
   function start(everyMs: number, crons = [everyMinute]) {
-    const said = { reports: [] as SchedulerCall[], errors: [] as string[] };
+    const received = { reports: [] as SchedulerCall[], errors: [] as string[] };
     stop = startLocalScheduler({
       crons,
       baseUrl: `http://127.0.0.1:${port()}`,
       cronSecret: 'secret',
       everyMs,
-      onReport: (call) => said.reports.push(call),
-      onError: (message) => said.errors.push(message),
+      onReport: (call) => received.reports.push(call),
+      onError: (message) => received.errors.push(message),
     });
-    return said;
+    return received;
   }
 
   beforeEach(async () => {
     headersSeen.length = 0;
-    answer = { status: 200, body: '{"outcome":"idle"}', afterMs: 0 };
+    reply = { status: 200, body: '{"outcome":"idle"}', afterMs: 0 };
     server = createServer((request, response) => {
       headersSeen.push({ ...request.headers, path: request.url });
-      const { status, body, afterMs } = answer;
+      const { status, body, afterMs } = reply;
       setTimeout(() => response.writeHead(status, { connection: 'close' }).end(body), afterMs);
     });
     await listen();
@@ -152,19 +152,19 @@ describe('the local scheduler', () => {
     server.close();
   });
 
-  it.each<[schedule: string, everyMs: number | undefined, said: string | null]>([
+  it.each<[schedule: string, everyMs: number | undefined, expected: string | null]>([
     ['*/5 * * * *', undefined, '*/5 * * * *'],
     ['* * * * *', 10_000, '*/10 * * * * *'],
     ['* * * * *', 60_000, '* * * * *'],
-    // Its slots are on no grid that a cron expression says.
+    // No cron expression names these slots.
     ['* * * * *', 7_000, null],
     ['* * * * *', 40, null],
     ['17 3 * * *', 10_000, '17 3 * * *'],
-  ])('says for %s at a pace of %s that its slots follow %s', (schedule, everyMs, said) => {
-    expect(scheduleOf({ path: '/', schedule }, everyMs)).toBe(said);
+  ])('reports for %s at an interval of %s that its slots follow %s', (schedule, everyMs, expected) => {
+    expect(scheduleOf({ path: '/', schedule }, everyMs)).toBe(expected);
   });
 
-  it('says who calls and for which instant, fires at once, and names no instant twice', async () => {
+  it('sends its name and the slot, fires at once, and sends no slot twice', async () => {
     const { reports } = start(40);
     await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4), waiting);
     expect(headersSeen[0]).toMatchObject({
@@ -179,7 +179,7 @@ describe('the local scheduler', () => {
     for (const instant of slots) expect(Date.parse(String(instant)) % 40).toBe(0);
   });
 
-  it('fires the true schedule as its minute comes', async () => {
+  it('fires each entry when its minute comes', async () => {
     vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const calls: string[] = [];
     const fetch = async (_url: unknown, init?: RequestInit) => {
@@ -203,7 +203,7 @@ describe('the local scheduler', () => {
     ]);
   });
 
-  it('makes up for one instant after the machine slept through many', async () => {
+  it('makes up for one slot after the machine slept through many', async () => {
     vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const calls: string[] = [];
     const fetch = async (_url: unknown, init?: RequestInit) => {
@@ -220,13 +220,13 @@ describe('the local scheduler', () => {
     ]);
   });
 
-  it('says once that the app is away, goes on, and says it again only after it was back', async () => {
+  it('reports once that the app is down, goes on, and reports it again only after a recovery', async () => {
     const { reports, errors } = start(25);
     await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0), waiting);
     const samePort = port();
-    const away = () => new Promise((done) => server.close(done));
-    await away();
-    // A call that was under way may have had its connection ended before.
+    const goDown = () => new Promise((done) => server.close(done));
+    await goDown();
+    // A running call may have lost its connection before.
     const refused = '/api/cron/dm-queue could not be called: ECONNREFUSED';
     await vi.waitFor(() => expect(errors.at(-1)).toBe(refused), waiting);
     await new Promise((done) => setTimeout(done, 100));
@@ -235,12 +235,12 @@ describe('the local scheduler', () => {
     const before = reports.length;
     await listen(samePort);
     await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before), waiting);
-    await away();
+    await goDown();
     await vi.waitFor(() => expect(timesRefused()).toBe(2), waiting);
     await listen();
   });
 
-  it('says once what is wrong with several entries, and says it again when it has ended and comes back', async () => {
+  it('reports a fault of several entries once, and again if it ends and comes back', async () => {
     vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     let message: string | null = 'a migration was refused';
     const errors: string[] = [];
@@ -252,7 +252,7 @@ describe('the local scheduler', () => {
       baseUrl: 'http://app.test',
       cronSecret: 's',
       fetch,
-      onError: (said) => errors.push(said),
+      onError: (error) => errors.push(error),
     });
     await vi.advanceTimersByTimeAsync(120_000);
     expect(errors).toEqual(['/a answered 503: a migration was refused']);
@@ -263,16 +263,16 @@ describe('the local scheduler', () => {
     expect(errors).toHaveLength(2);
   });
 
-  it('says what an answer that is no success said', async () => {
-    answer = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
+  it('reports the message of an error response', async () => {
+    reply = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
     const { errors, reports } = start(25);
     await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThan(2), waiting);
     expect(errors).toEqual(['/api/cron/dm-queue answered 401: no']);
     expect(reports).toEqual([]);
   });
 
-  it('fires on while a call is slow, and stops when what is under way is answered', async () => {
-    answer.afterMs = 150;
+  it('goes on firing while a call is slow, and stops once the running calls have ended', async () => {
+    reply.afterMs = 150;
     const { reports } = start(30);
     await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThanOrEqual(3), waiting);
     expect(reports.length).toBeLessThan(headersSeen.length);

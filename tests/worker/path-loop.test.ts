@@ -4,11 +4,11 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 
 type Call = TickRequest & { continuation: number; runId: string };
 
-const wish: TickRequest = { scheduler: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
+const request: TickRequest = { scheduler: 'vercel', path: '/api/trigger/jobs', slot: null, schedule: null };
 
 /**
- * A loop under a virtual clock that begins at 12:00:10. Each call takes `takesMs`, and has more to do as long as `continuations` are left; `fails` of
- * the first calls throw.
+ * Starts a loop under a virtual clock at 12:00:10. Each call takes `takesMs`. The first calls throw the errors of `fails`. The `continuations` calls
+ * after them leave due rows.
  */
 function bench(options: {
   until: string;
@@ -51,14 +51,14 @@ function bench(options: {
   return { calls, faults, loop, clock, stop, ended: () => clock.run(loop.ended) };
 }
 
-const told = (calls: (Call & { at: string })[]) =>
+const summary = (calls: (Call & { at: string })[]) =>
   calls.map(({ at, slot, continuation }) => [at, slot?.slice(11, 19) ?? null, continuation]);
 
 describe('the loop of a path', () => {
-  it('calls once at its start, for no slot, and then at each slot', async () => {
+  it('calls once at its start, without a slot, and then at each slot', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:03:30Z' });
     await ended();
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:01:00', '12:01:00', 0],
       ['12:02:00', '12:02:00', 0],
@@ -69,16 +69,16 @@ describe('the loop of a path', () => {
     expect(new Set(calls.map(({ runId }) => runId)).size).toBe(4);
   });
 
-  it('waits for its time where it is due less than hourly', async () => {
+  it('waits for its slot if it is due less than hourly', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:40:00Z', schedule: '30 12 * * *' });
     await ended();
-    expect(told(calls)).toEqual([['12:30:00', '12:30:00', 0]]);
+    expect(summary(calls)).toEqual([['12:30:00', '12:30:00', 0]]);
   });
 
-  it('goes back-to-back while there is a backlog, each continuation with the run id of its call', async () => {
+  it('starts continuations back-to-back while rows are due, with the run id of the first call', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:01:30Z', continuations: 3 });
     await ended();
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:00:10', null, 1],
       ['12:00:10', null, 2],
@@ -88,10 +88,10 @@ describe('the loop of a path', () => {
     expect(new Set(calls.slice(0, 4).map(({ runId }) => runId)).size).toBe(1);
   });
 
-  it('answers a slot that comes meanwhile with the next call, and of several that passed the latest', async () => {
+  it('gives a slot that falls due during a call to the next call, and of several slots the latest', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:05:00Z', continuations: 100, takesMs: 80_000 });
     await ended();
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:01:30', '12:01:00', 0],
       ['12:02:50', '12:02:00', 0],
@@ -99,10 +99,10 @@ describe('the loop of a path', () => {
     ]);
   });
 
-  it('keeps a pace of its own, and says it as a schedule', async () => {
+  it('follows an interval of its own, and names it as a schedule', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:00:27Z', everyMs: 5_000 });
     await ended();
-    expect(told(calls).slice(1)).toEqual([
+    expect(summary(calls).slice(1)).toEqual([
       ['12:00:15', '12:00:15', 0],
       ['12:00:20', '12:00:20', 0],
       ['12:00:25', '12:00:25', 0],
@@ -110,11 +110,11 @@ describe('the loop of a path', () => {
     expect(calls[1]?.schedule).toBe('*/5 * * * * *');
   });
 
-  it('tries a call that failed again with pauses that grow, as the same continuation, and says it once, and when it is over', async () => {
-    const away = [1, 2, 3].map(() => new Error('the database is away'));
-    const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: away });
+  it('repeats a failed call as the same continuation after growing pauses, and reports the fault and the recovery once', async () => {
+    const outages = [1, 2, 3].map(() => new Error('the database is away'));
+    const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: outages });
     await ended();
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:00:11', null, 0],
       ['12:00:13', null, 0],
@@ -124,13 +124,13 @@ describe('the loop of a path', () => {
     expect(faults).toEqual(['the database is away', 'over']);
   });
 
-  it('answers the slot that came while calls failed', async () => {
-    const away = Array.from({ length: 8 }, () => new Error('the database is away'));
-    const { calls, faults, loop, clock, ended } = bench({ until: '2026-03-02T12:04:40Z', fails: away });
+  it('gives a slot that falls due while calls fail to the next call', async () => {
+    const outages = Array.from({ length: 8 }, () => new Error('the database is away'));
+    const { calls, faults, loop, clock, ended } = bench({ until: '2026-03-02T12:04:40Z', fails: outages });
     const since: (number | null)[] = [];
     for (const second of [1, 100, 220]) clock.timer(second * 1_000, () => since.push(loop.dueSince()));
     await ended();
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:00:11', null, 0],
       ['12:00:13', null, 0],
@@ -143,17 +143,17 @@ describe('the loop of a path', () => {
       ['12:04:00', '12:04:00', 0],
     ]);
     expect(faults).toEqual(['the database is away', 'over']);
-    const beganAt = Date.parse('2026-03-02T12:00:10Z');
-    expect(since).toEqual([beganAt, beganAt, null]);
+    const startedAt = Date.parse('2026-03-02T12:00:10Z');
+    expect(since).toEqual([startedAt, startedAt, null]);
   });
 
-  it('leaves it to the waker where the latest call failed, and takes it up again once one has succeeded', async () => {
+  it('leaves the tick to the waker if the latest call failed, and accepts it again after a success', async () => {
     const { calls, loop, clock, ended } = bench({
       until: '2026-03-02T12:00:20Z',
       fails: [new Error('the database is away'), new Error('it still is')],
     });
     const states: string[] = [];
-    for (const second of [0.5, 2, 5]) clock.timer(second * 1_000, () => states.push(loop.wake(wish)));
+    for (const second of [0.5, 2, 5]) clock.timer(second * 1_000, () => states.push(loop.wake(request)));
     await ended();
     expect(states).toEqual(['failing', 'failing', 'started']);
     expect(calls.map(({ at, scheduler }) => [at, scheduler])).toEqual([
@@ -164,44 +164,44 @@ describe('the loop of a path', () => {
     ]);
   });
 
-  it('waits for the next slot where something has to be set, and leaves what it is woken for to its waker', async () => {
+  it('waits for the next slot if a setting is missing, and leaves the tick to the waker', async () => {
     const unset = Object.assign(new Error('set UNIPILE_DSN'), { kind: 'not_configured' });
     const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: [unset] });
     let state: string | undefined;
     clock.timer(5_000, () => {
-      state = loop.wake(wish);
+      state = loop.wake(request);
     });
     await ended();
-    expect(told(calls)).toEqual([['12:00:10', null, 0]]);
+    expect(summary(calls)).toEqual([['12:00:10', null, 0]]);
     expect(loop.latest()).toMatchObject({ state: 'not_configured' });
     expect(state).toBe('not_configured');
   });
 
-  it('is woken at once where it waits, with what its waker says of its scheduler', async () => {
+  it('calls at once if it is woken while it waits, with the scheduler, path and slot of the waker', async () => {
     const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z' });
     let state: string | undefined;
     clock.timer(20_000, () => {
-      state = loop.wake({ ...wish, slot: '2026-03-02T12:00:00.000Z' });
+      state = loop.wake({ ...request, slot: '2026-03-02T12:00:00.000Z' });
     });
     await ended();
     expect(state).toBe('started');
-    expect(told(calls)).toEqual([
+    expect(summary(calls)).toEqual([
       ['12:00:10', null, 0],
       ['12:00:30', '12:00:00', 0],
     ]);
     expect(calls[1]).toMatchObject({ scheduler: 'vercel', path: '/api/trigger/jobs' });
   });
 
-  it('calls once more where it is woken while a call is under way', async () => {
+  it('calls once more if it is woken during a call', async () => {
     const states: string[] = [];
     const { calls, loop, clock, ended } = bench({
       until: '2026-03-02T12:00:50Z',
       takesMs: 10_000,
       continuations: 1,
     });
-    clock.timer(5_000, () => states.push(loop.wake(wish)));
+    clock.timer(5_000, () => states.push(loop.wake(request)));
     await ended();
-    // The continuation that was to come is what the waker gets.
+    // The waker's call takes the place of the continuation.
     expect(calls.map(({ at, scheduler, continuation }) => [at, scheduler, continuation])).toEqual([
       ['12:00:10', 'worker', 0],
       ['12:00:20', 'vercel', 0],
@@ -209,7 +209,7 @@ describe('the loop of a path', () => {
     expect(states).toEqual(['running']);
   });
 
-  it('ends with the call under way, and starts no continuation after it', async () => {
+  it('ends after the running call, and starts no continuation', async () => {
     const { calls, clock, ended } = bench({
       until: '2026-03-02T12:00:12Z',
       takesMs: 5_000,

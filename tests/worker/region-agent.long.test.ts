@@ -33,7 +33,7 @@ describe('the agent', () => {
   });
   const signal = () => new AbortController().signal;
 
-  it('says how a region is made that is not there', async () => {
+  it('says how to create a region that does not exist', async () => {
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
     const made = await makeServices({ ...env, logLevel: 'fatal' });
     provideServices({ ...made, rpc: async () => [region] });
@@ -42,19 +42,19 @@ describe('the agent', () => {
     );
   });
 
-  it.each<[args: string[], code: number, says: RegExp]>([
+  it.each<[args: string[], code: number, expected: RegExp]>([
     [['--help'], 0, /npm run agent -- --region office/],
     [[], 2, /--region is missing/],
     [['--region', 'main', '--every', '0'], 2, /from 1 to 60/],
     [['--region', 'main', '--every', '1.5'], 2, /from 1 to 60/],
     [['--regions', 'main'], 2, /--regions/],
-  ])('%j ends with %d', async (args, code, says) => {
-    const said: string[] = [];
+  ])('%j exits with %d', async (args, code, expected) => {
+    const output: string[] = [];
     for (const stream of [process.stdout, process.stderr]) {
-      vi.spyOn(stream, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+      vi.spyOn(stream, 'write').mockImplementation((text) => output.push(String(text)) > 0);
     }
     expect(await runRegionAgent(args, signal())).toBe(code);
-    expect(said.join('')).toMatch(says);
+    expect(output.join('')).toMatch(expected);
   });
 });
 
@@ -69,7 +69,7 @@ describe('the agent as a process', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('lets the check under way settle when it is told to end', async () => {
+  it('settles the running check after SIGTERM', async () => {
     buildWorker();
     folder = await mkdtemp(path.join(tmpdir(), 'punctual-agent-'));
     const directory = path.join(folder, 'db');
@@ -90,19 +90,19 @@ describe('the agent as a process', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child = agent;
-    let said = '';
+    let output = '';
     agent.stdout.on('data', (chunk) => {
-      said += chunk;
+      output += chunk;
     });
     const exit = once(agent, 'exit');
-    const asked = await Promise.race([once(site, 'request'), exit]);
-    expect(asked).toEqual([expect.anything(), expect.objectContaining({ statusCode: 200 })]);
+    const firstRequest = await Promise.race([once(site, 'request'), exit]);
+    expect(firstRequest).toEqual([expect.anything(), expect.objectContaining({ statusCode: 200 })]);
     agent.kill('SIGTERM');
-    setTimeout(() => asked[1].end('here'), 300);
+    setTimeout(() => firstRequest[1].end('here'), 300);
     expect(await exit).toEqual([0, null]);
-    expect(said).toContain('the agent has ended');
+    expect(output).toContain('the agent has ended');
 
-    const reports = said
+    const reports = output
       .split('\n')
       .filter((line) => line.includes('"counts"'))
       .map((line) => JSON.parse(line));

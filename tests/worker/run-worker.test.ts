@@ -16,7 +16,7 @@ afterEach(() => {
 const signal = () => new AbortController().signal;
 
 describe('the worker', () => {
-  it.each<[args: string[], env: object, code: number, says: RegExp]>([
+  it.each<[args: string[], env: object, code: number, expected: RegExp]>([
     [['--help'], {}, 0, /npm run worker -- .*WORKER_SECRET/s],
     [['--every', '4'], {}, 2, /from 5 to 60/],
     [['--every', '61'], {}, 2, /from 5 to 60/],
@@ -31,39 +31,42 @@ describe('the worker', () => {
     ],
     [['--schedules', 'nowhere.json'], {}, 2, /nowhere\.json/],
     [[], { PORT: '80800' }, 2, /PORT must be a port number/],
-  ])('%j with %j ends with %d', async (args, env, code, says) => {
-    const said: string[] = [];
+  ])('%j with the environment %j exits with %d', async (args, env, code, expected) => {
+    const output: string[] = [];
     for (const stream of [process.stdout, process.stderr]) {
-      vi.spyOn(stream, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+      vi.spyOn(stream, 'write').mockImplementation((text) => output.push(String(text)) > 0);
     }
     expect(await runWorker(args, signal(), env as NodeJS.ProcessEnv)).toBe(code);
-    expect(said.join('')).toMatch(says);
+    expect(output.join('')).toMatch(expected);
   });
 
-  it('leaves paths that are pinned to a region to those who are there, unless it is told otherwise', async () => {
+  it('skips paths that are pinned to a region, unless --only names them', async () => {
     const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
     const made = await makeServices({ ...env, logLevel: 'fatal' });
-    const told: Record<string, unknown>[] = [];
-    const log = { ...made.log, info: (fields: object) => void told.push(fields as Record<string, unknown>) };
+    const logged: Record<string, unknown>[] = [];
+    const log = {
+      ...made.log,
+      info: (fields: object) => void logged.push(fields as Record<string, unknown>),
+    };
     provideServices({ ...made, log });
-    // It has ended before it begins: what it says is what it would have done.
+    // The signal has fired already, so the worker logs its paths and ends.
     const over = AbortSignal.abort();
     const port = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
     expect(await runWorker([], over, port)).toBe(0);
-    const left = told.flatMap(({ path, why }) => (why ? [path] : []));
-    expect(left).toEqual(['/api/cron/monitors/fra1', '/api/cron/monitors/sin1']);
-    const ticked = told.flatMap(({ paths }) => (paths as string[] | undefined) ?? []);
+    const skipped = logged.flatMap(({ path, why }) => (why ? [path] : []));
+    expect(skipped).toEqual(['/api/cron/monitors/fra1', '/api/cron/monitors/sin1']);
+    const ticked = logged.flatMap(({ paths }) => (paths as string[] | undefined) ?? []);
     expect(ticked.length).toBe(readSchedules().crons.length - 2);
 
-    told.length = 0;
+    logged.length = 0;
     expect(await runWorker(['--only', 'monitors/fra1'], over, port)).toBe(0);
-    expect(told.find(({ paths }) => paths)?.paths).toEqual(['/api/cron/monitors/fra1 (* * * * *)']);
+    expect(logged.find(({ paths }) => paths)?.paths).toEqual(['/api/cron/monitors/fra1 (* * * * *)']);
   });
 
-  it('asks for the address of its heartbeat, and says nothing of it', async () => {
-    const heard: string[] = [];
+  it('requests the URL of its heartbeat, and keeps it out of the log', async () => {
+    const requests: string[] = [];
     const server = createServer(({ url = '' }, response) => {
-      heard.push(url);
+      requests.push(url);
       response.end('OK');
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -74,16 +77,16 @@ describe('the worker', () => {
       WORKER_HEARTBEAT_URL: `http://127.0.0.1:${port}/secret-of-the-check`,
     });
     const made = await makeServices({ ...env, logLevel: 'fatal' });
-    const told: unknown[] = [];
-    const tell = (fields: object) => void told.push(fields);
-    provideServices({ ...made, log: { info: tell, warn: tell, error: tell } });
+    const logged: unknown[] = [];
+    const write = (fields: object) => void logged.push(fields);
+    provideServices({ ...made, log: { info: write, warn: write, error: write } });
     const stop = new AbortController();
     const environment = { PORT: '0', HOST: '127.0.0.1' } as unknown as NodeJS.ProcessEnv;
     const ended = runWorker(['--only', 'prune'], stop.signal, environment);
-    await vi.waitFor(() => expect(heard).toEqual(['/secret-of-the-check']), 30_000);
+    await vi.waitFor(() => expect(requests).toEqual(['/secret-of-the-check']), 30_000);
     stop.abort();
     expect(await ended).toBe(0);
-    expect(JSON.stringify(told)).not.toContain('secret-of-the-check');
+    expect(JSON.stringify(logged)).not.toContain('secret-of-the-check');
     server.close();
   });
 
@@ -96,7 +99,7 @@ describe('the worker', () => {
     return fault ?? entries.map(({ entry }) => entry.path.slice('/api/cron/'.length));
   };
 
-  it('minds where monitors are checked from, and of any other queue not where its function is', () => {
+  it('skips pinned paths of monitors, and ticks those of other queues wherever they are pinned', () => {
     expect(chosen(null, () => true)).toEqual(['dm-queue', 'jobs?partition=my_reports']);
     expect(chosen(null, (path) => path.endsWith('/eu'))).toEqual([
       'dm-queue',
@@ -105,7 +108,7 @@ describe('the worker', () => {
     ]);
   });
 
-  it('takes names as the registry or as paths spell them, and says which it cannot tick', () => {
+  it('accepts names as the registry or the paths spell them, and names those that it cannot tick', () => {
     expect(chosen(['dm_queue', 'jobs?partition=my_reports', 'monitors/eu'], () => true)).toEqual([
       'dm-queue',
       'jobs?partition=my_reports',
@@ -117,7 +120,7 @@ describe('the worker', () => {
     expect(chooseEntries(null, { crons: [], isPinned: () => false }).fault).toMatch(/nothing to tick/);
   });
 
-  it('ticks nothing where its port is taken', async () => {
+  it('ticks nothing if its port is taken', async () => {
     const other = createServer();
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
@@ -126,7 +129,7 @@ describe('the worker', () => {
     let exchanges = 0;
     const exchange = () => {
       exchanges++;
-      return Promise.reject(new Error('nobody is to ask'));
+      return Promise.reject(new Error('no exchange is expected'));
     };
     const store = { ...made.ports.store, exchange };
     provideServices({ ...made, ports: { ...made.ports, store } });

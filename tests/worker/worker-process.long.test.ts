@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildWorker } from '../support/build-worker.ts';
 
-/** A database that never answers. */
+/** A database that never responds. */
 const database = createServer();
 let child: ChildProcess | undefined;
 
@@ -21,7 +21,7 @@ afterAll(() => {
   database.close();
 });
 
-/** The worker of jobs, its first tick under way, and `code` run in its process as if a queue had left it behind. */
+/** Starts the worker of jobs and waits for its first tick. `code` runs in its process, like code that a queue left behind. */
 async function startWorker(graceSeconds: number, code = '') {
   const worker = spawn(
     process.execPath,
@@ -44,59 +44,62 @@ async function startWorker(graceSeconds: number, code = '') {
   );
   child = worker;
   const exit = once(worker, 'exit');
-  let said = '';
+  let output = '';
   let url = '';
   const listens = new Promise<void>((resolve) => {
     for (const stream of [worker.stdout, worker.stderr]) {
       stream.on('data', (chunk) => {
-        said += chunk;
-        url = /"url":"([^"]+)"/.exec(said)?.[1] ?? '';
+        output += chunk;
+        url = /"url":"([^"]+)"/.exec(output)?.[1] ?? '';
         if (url) resolve();
       });
     }
   });
-  const asked = once(database, 'request');
-  await Promise.race([Promise.all([asked, listens]), exit]);
-  return { worker, url, exit, said: () => said };
+  const firstRequest = once(database, 'request');
+  await Promise.race([Promise.all([firstRequest, listens]), exit]);
+  return { worker, url, exit, output: () => output };
 }
 
 const onSignal = (code: string) => `process.on('SIGUSR2', () => { ${code} })`;
 
 describe('the worker as a process', () => {
-  it('outlives what a queue’s code leaves behind, says that it ends, and ends at once when told twice', async () => {
-    const { worker, url, exit, said } = await startWorker(600, onSignal('Promise.reject(new Error("left"))'));
+  it('survives an unhandled rejection, reports that it is stopping, and ends at once at a second SIGTERM', async () => {
+    const { worker, url, exit, output } = await startWorker(
+      600,
+      onSignal('Promise.reject(new Error("left"))'),
+    );
     worker.kill('SIGUSR2');
-    while (!said().includes('Error: left')) await once(worker.stderr as never, 'data');
+    while (!output().includes('Error: left')) await once(worker.stderr as never, 'data');
     expect((await fetch(`${url}/health`)).status).toBe(200);
     worker.kill('SIGTERM');
     let status = 200;
     while (status === 200) status = (await fetch(`${url}/health`)).status;
     expect(status).toBe(503);
-    // At its grace it would end after this test's time.
+    // Its grace of 600 s is longer than this test may take.
     worker.kill('SIGTERM');
     expect(await exit).toEqual([1, null]);
   });
 
-  it('ends with 1 by an error that nobody caught, within the grace though its database hangs', async () => {
-    const { worker, exit, said } = await startWorker(8, onSignal('throw new Error("broken")'));
-    const toldAt = Date.now();
+  it('exits with 1 after an uncaught error, within its grace even if the database hangs', async () => {
+    const { worker, exit, output } = await startWorker(8, onSignal('throw new Error("broken")'));
+    const signalledAt = Date.now();
     worker.kill('SIGUSR2');
     expect(await exit).toEqual([1, null]);
-    expect(said()).toMatch(/Error: broken.*the worker has ended/s);
-    expect(Date.now() - toldAt).toBeLessThan(8_000);
+    expect(output()).toMatch(/Error: broken.*the worker has ended/s);
+    expect(Date.now() - signalledAt).toBeLessThan(8_000);
   });
 
-  it('names the source of a failed tick in its log, not the compiled file', async () => {
-    const { worker, said } = await startWorker(8);
-    while (!said().includes('a tick failed')) {
+  it('logs a failed tick with its source file, not the compiled one', async () => {
+    const { worker, output } = await startWorker(8);
+    while (!output().includes('a tick failed')) {
       database.closeAllConnections();
       await once(worker.stdout as never, 'data');
     }
-    expect(said()).toMatch(/lib\/store\/supabase-rpc\.ts:\d+/);
-    expect(said()).not.toContain('dist/');
+    expect(output()).toMatch(/lib\/store\/supabase-rpc\.ts:\d+/);
+    expect(output()).not.toContain('dist/');
   });
 
-  it('needs nothing at run time that npm ci --omit=dev leaves out', () => {
+  it('needs no package at run time that npm ci --omit=dev leaves out', () => {
     const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
     const files = readdirSync('dist').filter((file) => file.endsWith('.js'));
     const packages = files.flatMap((file) => {

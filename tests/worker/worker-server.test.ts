@@ -17,9 +17,9 @@ const loop = (path: string): PathLoop => ({
   latest: () => latest,
   dueSince: () => dueSince,
   ended: Promise.resolve(),
-  wake(wish) {
+  wake(request) {
     if (latest && latest.state !== 'ok') return latest.state;
-    woken.push(wish);
+    woken.push(request);
     return woken.length > 1 ? 'running' : 'started';
   },
 });
@@ -44,96 +44,99 @@ beforeEach(() => {
 });
 afterEach(() => server.close());
 
-async function ask(method: string, path: string, headers: Record<string, string> = {}) {
+async function send(method: string, path: string, headers: Record<string, string> = {}) {
   const response = await fetch(server.url + path, { method, headers });
   return { status: response.status, headers: response.headers, body: await response.json() };
 }
 const withSecret = { authorization: `Bearer ${SECRET}` };
 
 describe('POST /ticks/:queue', () => {
-  it.each(['dm_queue', 'dm-queue'])('wakes the loop of %s, with what the scheduler said', async (queue) => {
-    await start();
-    const answer = await ask('POST', `/ticks/${queue}`, {
-      ...withSecret,
-      'x-punctual-scheduler': 'vercel',
-      'x-punctual-slot': '2026-03-02T12:00:00Z',
-      'x-punctual-schedule': '* * * * *',
-      'x-punctual-path': '/api/trigger/dm-queue',
-    });
-    expect(answer).toMatchObject({ status: 202, body: { queue, state: 'started' } });
-    expect(woken).toEqual([
-      {
-        scheduler: 'vercel',
-        slot: '2026-03-02T12:00:00.000Z',
-        schedule: '* * * * *',
-        path: '/api/trigger/dm-queue',
-      },
-    ]);
-    expect((await ask('POST', `/ticks/${queue}`, withSecret)).body.state).toBe('running');
-  });
+  it.each(['dm_queue', 'dm-queue'])(
+    'wakes the loop of %s with the scheduler’s name, slot, schedule and path',
+    async (queue) => {
+      await start();
+      const response = await send('POST', `/ticks/${queue}`, {
+        ...withSecret,
+        'x-punctual-scheduler': 'vercel',
+        'x-punctual-slot': '2026-03-02T12:00:00Z',
+        'x-punctual-schedule': '* * * * *',
+        'x-punctual-path': '/api/trigger/dm-queue',
+      });
+      expect(response).toMatchObject({ status: 202, body: { queue, state: 'started' } });
+      expect(woken).toEqual([
+        {
+          scheduler: 'vercel',
+          slot: '2026-03-02T12:00:00.000Z',
+          schedule: '* * * * *',
+          path: '/api/trigger/dm-queue',
+        },
+      ]);
+      expect((await send('POST', `/ticks/${queue}`, withSecret)).body.state).toBe('running');
+    },
+  );
 
-  it.each<[what: string, method: string, path: string, headers: Record<string, string>, status: number]>([
+  it.each<[label: string, method: string, path: string, headers: Record<string, string>, status: number]>([
     ['no secret', 'POST', '/ticks/jobs', {}, 401],
     ['a wrong secret', 'POST', '/ticks/jobs', { authorization: 'Bearer wrong' }, 401],
     ['a queue that it does not tick', 'POST', '/ticks/pgmq', withSecret, 404],
-    ['one of which it does something else', 'POST', '/ticks/posts', withSecret, 404],
+    ['a queue of which it ticks only one partition', 'POST', '/ticks/posts', withSecret, 404],
     ['another method', 'GET', '/ticks/jobs', withSecret, 405],
     ['another path', 'POST', '/ticks', withSecret, 404],
-    ['what is no path', 'POST', '//', withSecret, 404],
-  ])('refuses %s', async (_what, method, path, headers, status) => {
+    ['an invalid path', 'POST', '//', withSecret, 404],
+  ])('refuses %s', async (_label, method, path, headers, status) => {
     await start();
-    expect((await ask(method, path, headers)).status).toBe(status);
+    expect((await send(method, path, headers)).status).toBe(status);
     expect(woken).toEqual([]);
   });
 
-  it('is closed where WORKER_SECRET is not set', async () => {
+  it('answers 503 if WORKER_SECRET is not set', async () => {
     await start(null);
-    expect((await ask('POST', '/ticks/jobs', { authorization: 'Bearer ' })).status).toBe(503);
+    expect((await send('POST', '/ticks/jobs', { authorization: 'Bearer ' })).status).toBe(503);
     expect(woken).toEqual([]);
   });
 
   it.each(['failing', 'not_configured'] as const)(
-    'leaves it to the waker where ticks are %s',
+    'leaves the tick to the waker while calls are %s',
     async (state) => {
       await start();
       latest = { at: nowMs, state };
-      expect(await ask('POST', '/ticks/jobs', withSecret)).toMatchObject({
+      expect(await send('POST', '/ticks/jobs', withSecret)).toMatchObject({
         status: 503,
         body: { error: { kind: state } },
       });
     },
   );
 
-  it('waits for no body, however long', async () => {
+  it('responds without waiting for the body, however long', async () => {
     await start();
     const { hostname, port } = new URL(server.url);
     const socket = connect(Number(port), hostname);
     socket.on('error', () => {});
     socket.write('POST /ticks/jobs HTTP/1.1\r\nHost: worker\r\nContent-Length: 1000000000\r\n\r\nand so on');
-    const [answer] = await once(socket, 'data');
-    expect(String(answer)).toMatch(/^HTTP\/1.1 401 /);
+    const [response] = await once(socket, 'data');
+    expect(String(response)).toMatch(/^HTTP\/1.1 401 /);
     await once(socket, 'close');
   });
 
-  it('is over when the worker ends', async () => {
+  it('answers 503 once the worker is stopping', async () => {
     await start();
     stop.abort();
-    expect((await ask('POST', '/ticks/jobs', withSecret)).status).toBe(503);
+    expect((await send('POST', '/ticks/jobs', withSecret)).status).toBe(503);
     expect(woken).toEqual([]);
   });
 });
 
 describe('GET /health', () => {
-  it('is well at the start, and as long as calls succeed', async () => {
+  it('is ok at the start, and as long as calls succeed', async () => {
     await start();
-    expect(await ask('GET', '/health')).toMatchObject({
+    expect(await send('GET', '/health')).toMatchObject({
       status: 200,
       body: { status: 'ok', uptimeSeconds: 0 },
     });
     nowMs += 600_000;
     dueSince = nowMs - 4_000;
     latest = { at: nowMs - 4_000, state: 'ok' };
-    expect((await ask('GET', '/health')).body).toEqual({
+    expect((await send('GET', '/health')).body).toEqual({
       status: 'ok',
       uptimeSeconds: 600,
       paths: {
@@ -144,27 +147,27 @@ describe('GET /health', () => {
     });
   });
 
-  it('is not well where nothing has succeeded for five minutes', async () => {
+  it('is failing if no call has succeeded for five minutes', async () => {
     await start();
     dueSince = nowMs;
     nowMs += 299_000;
     latest = { at: nowMs, state: 'failing' };
-    expect((await ask('GET', '/health')).status).toBe(200);
+    expect((await send('GET', '/health')).status).toBe(200);
     nowMs += 2_000;
-    expect(await ask('GET', '/health')).toMatchObject({ status: 503, body: { status: 'failing' } });
+    expect(await send('GET', '/health')).toMatchObject({ status: 503, body: { status: 'failing' } });
   });
 
-  it('is well all day where nothing is due but at night', async () => {
+  it('is ok all day if calls are due only at night', async () => {
     await start();
     nowMs += 12 * 3_600_000;
-    expect((await ask('GET', '/health')).status).toBe(200);
+    expect((await send('GET', '/health')).status).toBe(200);
     latest = { at: nowMs - 10 * 3_600_000, state: 'ok' };
-    expect((await ask('GET', '/health')).status).toBe(200);
+    expect((await send('GET', '/health')).status).toBe(200);
   });
 
-  it('says that the worker ends', async () => {
+  it('reports that the worker is stopping', async () => {
     await start();
     stop.abort();
-    expect(await ask('GET', '/health')).toMatchObject({ status: 503, body: { status: 'stopping' } });
+    expect(await send('GET', '/health')).toMatchObject({ status: 503, body: { status: 'stopping' } });
   });
 });

@@ -11,12 +11,12 @@ it.each([
   ['0 * * * * *', 'every minute'],
   ['*/10 * * * * *', 'every 10 s'],
   ['* * * * * *', 'every second'],
-])('%s is said as "%s"', (schedule, words) => {
+])('%s reads "%s"', (schedule, words) => {
   expect(scheduleInWords(schedule)).toBe(words);
 });
 
 it.each([
-  // 0, 7, … 56, and 0 again after four minutes.
+  // Not every 7 min: minute 56 is followed by minute 0, after 4 min.
   '*/7 * * * *',
   '0 */5 * * *',
   '30 */6 * * *',
@@ -27,6 +27,6 @@ it.each([
   '0 9 * * 1-5',
   '0 0 1 * *',
   '*/0 * * * *',
-])('%s is shown as it is', (schedule) => {
+])('%s stays as it is', (schedule) => {
   expect(scheduleInWords(schedule)).toBe(schedule);
 });

@@ -63,8 +63,8 @@ async function addDm() {
   );
 }
 
-describe('one call for everything', () => {
-  it('ticks every queue, and each part that has something due', async () => {
+describe('a call of /api/cron/process-scheduled', () => {
+  it('ticks every queue, and each partition that has due rows', async () => {
     await addDm();
     await addJobs('default', 3);
     await addJobs('reports', 2);
@@ -87,11 +87,11 @@ describe('one call for everything', () => {
     expect(await database.sql('select status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
     const paths = await database.sql('select distinct path from punctual.ticks');
     expect(paths).toEqual([{ path: '/api/cron/process-scheduled' }]);
-    // One call is one run id, whatever it ticks.
+    // All ticks of a call share its run id.
     expect(await database.sql('select distinct run_id from punctual.ticks')).toHaveLength(1);
   });
 
-  it('leaves queues whose continuations are used up, or off, to the next slot', async () => {
+  it('leaves queues whose continuations are used up or switched off to the next slot', async () => {
     await addJobs('default', 2);
     await database.sql(`update punctual.queues set max_continuations = 0 where name <> 'jobs'`);
     const continuation = { 'x-punctual-continuation': '1', 'x-punctual-run-id': crypto.randomUUID() };
@@ -103,7 +103,7 @@ describe('one call for everything', () => {
     expect(reports).toMatchObject([{ queue: 'jobs', continuation: 1, counts: { done: 2 } }]);
   });
 
-  it('rolls up and prunes once a UTC day, and not every minute', async () => {
+  it('rolls up and prunes once per UTC day, not at every call', async () => {
     const first = await processScheduled();
     expect(first.body.maintenance).toMatchObject({ rolledUp: { more: false }, pruned: { more: false } });
     expect((await processScheduled()).body.maintenance).toBeNull();
@@ -111,7 +111,7 @@ describe('one call for everything', () => {
     expect((await processScheduled()).body.maintenance).not.toBeNull();
   });
 
-  it('is not kept from the others by a queue that cannot run, and says what is wrong with it', async () => {
+  it('ticks the other queues if one cannot run, and reports its fault', async () => {
     await addJobs('default', 1);
     await database.sql(`update punctual.queues set delivery = 'at-least-once' where name = 'posts'`);
     const { status, body } = await processScheduled();
@@ -121,8 +121,8 @@ describe('one call for everything', () => {
   });
 });
 
-describe('a queue whose code is not as it should be', () => {
-  it('keeps no other from its tick, and is told of', async () => {
+describe('a queue with an invalid definition', () => {
+  it('does not stop the ticks of other queues, and is reported', async () => {
     await addJobs('default', 1);
     const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
     const queues = [{ queue: odd, partitions: 'main' as const }, ...scheduledQueues];
@@ -141,11 +141,11 @@ describe('a queue whose code is not as it should be', () => {
 });
 
 describe('the budget of one call', () => {
-  it('goes to every queue in turns: none waits behind all parts of another', async () => {
+  it('goes to every queue in turn, so that none waits behind all partitions of another', async () => {
     await database.sql(
       `update punctual.queues set batch_limit = null, concurrency = 2, timeout_seconds = 43 where name = 'jobs'`,
     );
-    // As long as a call: there is time for sixteen parts, and no more.
+    // A job may take the whole call, so there is time for 16 partitions and no more.
     for (let n = 0; n < 20; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 20);
     await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
     await database.sql(
@@ -160,7 +160,7 @@ describe('the budget of one call', () => {
     expect(body.left.length).toBeGreaterThan(0);
   });
 
-  it('says of a part that can never fit that it cannot, and does the others', async () => {
+  it('reports a partition whose timeout can never fit, and ticks the others', async () => {
     await addJobs('default', 1);
     await addJobs('long', 1);
     await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
@@ -171,7 +171,7 @@ describe('the budget of one call', () => {
     expect(body.reports).toMatchObject([{ partition: 'default', counts: { done: 1 } }]);
   });
 
-  /** A call under a virtual clock, in which every job takes its time. */
+  /** Makes a call under a virtual clock, in which every job takes `rowMs`. */
   async function callWithSlowJobs({ timeoutMs = 5_000, rowMs = 4_000, queues: names = ['jobs'] } = {}) {
     const clock = new VirtualClock();
     const shared: Services = { ...(await getServices()), log: silentLog };
@@ -212,7 +212,7 @@ describe('the budget of one call', () => {
     };
   }
 
-  it('is shared: of forty parts with long backlogs each gets its turn, and the call ends in time', async () => {
+  it('is shared: each of 40 partitions with long backlogs gets its turn, and the call ends in time', async () => {
     await database.sql(`update punctual.queues set batch_limit = null, concurrency = 2 where name = 'jobs'`);
     for (let n = 0; n < 40; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 30);
     await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
@@ -227,9 +227,9 @@ describe('the budget of one call', () => {
   });
 });
 
-// The last: it leaves no served database behind.
+// Runs last, because it leaves no served database behind.
 describe('without providers', () => {
-  it('leaves out what is not configured, and names it', async () => {
+  it('skips the queues that are not configured, and names them', async () => {
     const alone = await openServedDatabase();
     try {
       await alone.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a"}')`);

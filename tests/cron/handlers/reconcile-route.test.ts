@@ -72,7 +72,7 @@ const messages = () =>
     'select body, status, provider_message_id, reconcile, last_error from punctual.dm_queue order by id',
   );
 
-/** Sends a message in a chat of an account of its own. What it says may ask the sandbox for a fault. */
+/** Sends a message from a new account, whose name it returns. The text may request a fault of the sandbox. */
 async function send(text: string, chat = true): Promise<string> {
   const name = crypto.randomUUID();
   const [account] = await database.sql(
@@ -86,7 +86,7 @@ async function send(text: string, chat = true): Promise<string> {
   await call(sendByGet);
   return name;
 }
-/** As if the attempts had been over for so long, and their looks were due. */
+/** Makes the unknown attempts end `minutes` ago, and their checks due. */
 const letPass = (minutes: number) =>
   database.sql(
     `update punctual.dm_queue set reconcile_at = now() - interval '1 second',
@@ -94,7 +94,7 @@ const letPass = (minutes: number) =>
     [minutes],
   );
 
-describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (version) => {
+describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (version) => {
   beforeEach(() =>
     startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY, UNIPILE_API_VERSION: version }),
   );
@@ -102,7 +102,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
   it.each([
     ['GET', GET],
     ['POST', POST],
-  ])('by %s finds the message whose answer was lost, in the chat where it is', async (_method, handler) => {
+  ])('by %s finds in its chat a message whose response was lost', async (_method, handler) => {
     const account = await send('hello [[drop-after]]');
     expect(await messages()).toMatchObject([{ status: 'unknown' }]);
     await letPass(0);
@@ -119,14 +119,14 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(delivered).toHaveLength(1);
   });
 
-  it('finds it as well in a chat that the attempt opened itself', async () => {
+  it('finds a message in a chat that the attempt itself opened', async () => {
     await send('first words [[drop-after]]', false);
     await letPass(0);
     expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
     expect(await messages()).toMatchObject([{ status: 'sent' }]);
   });
 
-  it('gives back a message that is not in its chat, and no sooner than it may still turn up', async () => {
+  it('returns a missing message to pending, but only once it can no longer appear in its chat', async () => {
     await send('hello [[drop-before]]');
     await letPass(9);
     expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
@@ -138,7 +138,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(await messages()).toMatchObject([{ status: 'pending' }]);
   });
 
-  it('waits for as long as UNIPILE_MAX_LATE_SECONDS says', async () => {
+  it('waits UNIPILE_MAX_LATE_SECONDS before it returns a missing message to pending', async () => {
     await startServer({
       UNIPILE_DSN: sandbox.url,
       UNIPILE_API_KEY: SANDBOX_API_KEY,
@@ -151,7 +151,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
   });
 
-  it('sends nothing, whatever is due', async () => {
+  it('sends no due message', async () => {
     await send('hello [[drop-after]]');
     await database.sql('update punctual.queues set paused_at = now()');
     await send('due');
@@ -163,7 +163,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(await messages()).toMatchObject([{ status: 'sent' }, { status: 'pending' }]);
   });
 
-  it('is idle where there is nothing to ask, by one call of the database for each queue', async () => {
+  it('makes one database call per queue if no check is due', async () => {
     let calls = 0;
     rpc = (fn, args) => {
       calls++;
@@ -173,7 +173,7 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
     expect(calls).toBe(2);
   });
 
-  it('asks again later where the provider does not answer as it should', async () => {
+  it('checks again later if the provider answers with an error', async () => {
     await send('hello [[drop-after]]');
     await letPass(0);
     await startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: 'a key that was revoked' });
@@ -188,8 +188,8 @@ describe.each(['v1', 'v2'])('over Unipile %s a call of /api/cron/reconcile', (ve
   });
 });
 
-describe('who may call it', () => {
-  it('is nobody at all while there is no secret', async () => {
+describe('access to /api/cron/reconcile', () => {
+  it('is refused while CRON_SECRET is not set', async () => {
     vi.stubEnv('CRON_SECRET', '');
     const response = await call(GET);
     expect(response.status).toBe(503);
@@ -200,8 +200,8 @@ describe('who may call it', () => {
   });
 });
 
-describe('what is wrong is said', () => {
-  it('when no provider is configured: that is no error, since there is nobody to ask', async () => {
+describe('a call of /api/cron/reconcile', () => {
+  it('answers 200 and names the variables to set if no provider is configured', async () => {
     await startServer({});
     const response = await call(GET);
     expect([response.status, await response.json()]).toEqual([
@@ -213,12 +213,12 @@ describe('what is wrong is said', () => {
     ]);
   });
 
-  it('when a queue’s own connect fails: that is an error, and the others are checked', async () => {
-    const asked: unknown[] = [];
-    const serve = rpc;
+  it('answers 503 if the connect of a queue throws, and checks the other queues', async () => {
+    const checkedQueues: unknown[] = [];
+    const realRpc = rpc;
     rpc = (fn, args) => {
-      if (fn === 'take_unknown') asked.push(args.p_queue);
-      return serve(fn, args);
+      if (fn === 'take_unknown') checkedQueues.push(args.p_queue);
+      return realRpc(fn, args);
     };
     const broken = defineQueue({
       ...dmQueue,
@@ -233,10 +233,10 @@ describe('what is wrong is said', () => {
       kind: 'not_configured',
       message: expect.stringContaining('dm_queue: connect threw an error'),
     });
-    expect(asked).toEqual(['posts']);
+    expect(checkedQueues).toEqual(['posts']);
   });
 
-  it('when the database cannot be reached: with when to come again', async () => {
+  it('answers 503 with Retry-After if the database cannot be reached', async () => {
     rpc = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
     const response = await call(GET);
     expect(response.status).toBe(503);

@@ -37,13 +37,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** The route of a process that just started: the answer is kept for a while in between. */
+/** Imports the route anew, because it caches its response. */
 async function freshRoute() {
   vi.resetModules();
   return (await import('../../../app/api/schedulers/route.ts')).GET;
 }
 
-async function ask(
+async function getCoverage(
   query = '',
   headers: RequestHeaders = withKey,
   get?: Awaited<ReturnType<typeof freshRoute>>,
@@ -51,9 +51,10 @@ async function ask(
   const response = await (get ?? (await freshRoute()))(apiRequest('GET', `/api/schedulers${query}`, headers));
   return { status: response.status, body: await response.json() };
 }
-const coverageOf = async (query = ''): Promise<Coverage['schedulers']> => (await ask(query)).body.schedulers;
+const coverageOf = async (query = ''): Promise<Coverage['schedulers']> =>
+  (await getCoverage(query)).body.schedulers;
 
-/** The start of the minute so many minutes before the test's own. */
+/** Returns the start of the minute that is `minutes` before the test's own. */
 const slotAgo = (minutes: number) => new Date((minute - minutes) * 60_000).toISOString();
 const call = (tick: typeof tickDms, path: string, headers: RequestHeaders) =>
   tick(apiRequest('GET', path, { ...bearer(CRON_SECRET), ...headers }));
@@ -64,13 +65,13 @@ const named = (slot: string, scheduler = 'pg-cron') => ({
 });
 
 describe('GET /api/schedulers', () => {
-  it('tells of the calls of schedulers which slots they delivered, and which not', async () => {
+  it('lists the slots that each scheduler delivered, and those that it missed', async () => {
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(4)));
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(2)));
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(0)));
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(0)));
     await call(tickJobs, '/api/cron/jobs', named(slotAgo(0), 'crontab'));
-    const { status, body } = await ask();
+    const { status, body } = await getCoverage();
     expect([status, body.hours]).toEqual([200, 24]);
     expect(body.schedulers).toMatchObject([
       {
@@ -89,7 +90,7 @@ describe('GET /api/schedulers', () => {
     ]);
   });
 
-  it('takes Vercel’s calls by their schedule, and says that their slots are guessed', async () => {
+  it('derives the slots of Vercel’s calls from their schedule and marks them as guessed', async () => {
     const headers = { 'user-agent': 'vercel-cron/1.0', 'x-vercel-cron-schedule': '* * * * *' };
     await call(tickDms, '/api/cron/dm-queue', headers);
     expect(await coverageOf()).toMatchObject([
@@ -97,20 +98,20 @@ describe('GET /api/schedulers', () => {
     ]);
   });
 
-  it('knows nothing of calls without a schedule, nor of the continuations after a call', async () => {
+  it('leaves out calls without a schedule, and continuations', async () => {
     await call(tickDms, '/api/cron/dm-queue', { 'x-punctual-slot': slotAgo(0) });
     const continuation = { 'x-punctual-continuation': '1', 'x-punctual-run-id': crypto.randomUUID() };
     await call(tickDms, '/api/cron/dm-queue', { ...named(slotAgo(0)), ...continuation });
     expect(await coverageOf()).toEqual([]);
   });
 
-  it('tells of the hours and of the queue that are asked for', async () => {
+  it('covers only the hours and the queue in the query', async () => {
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(90)));
     await call(tickDms, '/api/cron/dm-queue', named(slotAgo(0)));
     await call(tickJobs, '/api/cron/jobs', named(slotAgo(0)));
     const [hour, , ...more] = await coverageOf('?hours=1');
     expect(more).toEqual([]);
-    // The slot of 90 minutes ago is older; those after it are expected since.
+    // The first slot is 90 minutes old, older than the window, so every slot of the window is expected.
     expect(hour?.expected).toBeGreaterThanOrEqual(59);
     expect(hour?.expected).toBeLessThanOrEqual(61);
     const [two] = await coverageOf('?hours=2&queue=dm_queue');
@@ -128,54 +129,54 @@ describe('GET /api/schedulers', () => {
     ['?hours=all', /1 to 48/],
     ['?queue=dms', /The queues are enrolments, dm_queue, posts, jobs/],
     ['?queue=', /is not a queue/],
-  ])('refuses %s, and says what can be asked', async (query, message) => {
-    const { status, body } = await ask(query);
+  ])('refuses %s and names the valid values', async (query, message) => {
+    const { status, body } = await getCoverage(query);
     expect([status, body.error.kind]).toEqual([400, 'invalid']);
     expect(body.error.errors[0].message).toMatch(message);
   });
 
-  it('is for the key and for who is signed in, and open where the dashboard is', async () => {
-    expect((await ask('', withKey)).status).toBe(200);
-    expect((await ask('', cookie())).status).toBe(200);
-    expect((await ask('', bearer(CRON_SECRET))).status).toBe(401);
-    expect((await ask('', {})).status).toBe(401);
+  it('admits the API key and a session, and anyone if the dashboard is open', async () => {
+    expect((await getCoverage('', withKey)).status).toBe(200);
+    expect((await getCoverage('', cookie())).status).toBe(200);
+    expect((await getCoverage('', bearer(CRON_SECRET))).status).toBe(401);
+    expect((await getCoverage('', {})).status).toBe(401);
     stubSecrets({ password: '' });
     vi.stubEnv('NODE_ENV', 'development');
-    expect((await ask('', {})).status).toBe(200);
+    expect((await getCoverage('', {})).status).toBe(200);
   });
 
-  it('costs one look at the ledger in ten seconds for the same hours, however many ask', async () => {
-    let looks = 0;
+  it('reads the ledger once in 10 s for the same hours, however many callers there are', async () => {
+    let reads = 0;
     await provideRpc((fn, args) => {
-      if (fn === 'read_slots') looks++;
+      if (fn === 'read_slots') reads++;
       return database.rpc(fn, args);
     });
     vi.useFakeTimers({ toFake: ['Date'] });
     const get = await freshRoute();
-    await Promise.all(Array.from({ length: 5 }, () => ask('', withKey, get)));
+    await Promise.all(Array.from({ length: 5 }, () => getCoverage('', withKey, get)));
     vi.advanceTimersByTime(9_900);
-    await ask('?queue=jobs', withKey, get);
-    expect(looks).toBe(1);
-    await ask('?hours=2', withKey, get);
-    expect(looks).toBe(2);
+    await getCoverage('?queue=jobs', withKey, get);
+    expect(reads).toBe(1);
+    await getCoverage('?hours=2', withKey, get);
+    expect(reads).toBe(2);
     vi.advanceTimersByTime(200);
-    await ask('', withKey, get);
-    expect(looks).toBe(3);
+    await getCoverage('', withKey, get);
+    expect(reads).toBe(3);
   });
 
-  it('says so when the database does not answer, and asks again at once', async () => {
+  it('answers 503 if the database is down, and reads it again at the next call', async () => {
     let down = true;
     await provideRpc((fn, args) =>
       down ? Promise.reject(new StoreError('unavailable', 'connection lost')) : database.rpc(fn, args),
     );
     const get = await freshRoute();
-    expect((await ask('', withKey, get)).status).toBe(503);
+    expect((await getCoverage('', withKey, get)).status).toBe(503);
     down = false;
-    expect((await ask('', withKey, get)).status).toBe(200);
+    expect((await getCoverage('', withKey, get)).status).toBe(200);
   });
 });
 
-/** The same server over another way to the database. */
+/** Serves the route over `rpc` until the test ends. */
 async function provideRpc(rpc: Rpc): Promise<void> {
   const made = await makeServices(
     serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),

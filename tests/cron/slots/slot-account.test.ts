@@ -9,10 +9,10 @@ const now = '2026-03-02T12:00:30Z';
 const nowMs = Date.parse(now);
 const at = (time: string) => Date.parse(time.length > 10 ? time : `2026-03-02T${time}Z`);
 
-/** Time of day, lateness of the first delivery, deliveries, whether a tick was let run by one of them. */
+/** The time of day, the delay of the first delivery, the number of deliveries, and whether one of them ran a tick. */
 type Delivered = [time: string, lateSeconds?: number, deliveries?: number, ran?: boolean];
 
-/** As `read_slots` answers it. */
+/** An entry as `read_slots` returns it. */
 function entry(slots: Delivered[], changes: Record<string, unknown> = {}): SlotEntry {
   const [parsed] = slotEntriesSchema.parse([
     {
@@ -37,12 +37,12 @@ function entry(slots: Delivered[], changes: Record<string, unknown> = {}): SlotE
 
 const account = (slots: Delivered[], changes = {}, windowStart = '11:00:00') =>
   accountOfSlots(entry(slots, changes), nowMs, at(windowStart));
-/** `11:58 ran`, … */
-const told = ({ slots }: ReturnType<typeof accountOfSlots>) =>
+/** Returns a line per slot: `11:58 ran`. */
+const slotStates = ({ slots }: ReturnType<typeof accountOfSlots>) =>
   slots.map(({ atMs, state }) => `${new Date(atMs).toISOString().slice(11, 16)} ${state}`);
 
 describe('the account of slots', () => {
-  it('says of each slot since the first whether it ran, was late, overlapped or was missed', () => {
+  it('classifies each slot since the first as ran, late, overlapped or missed', () => {
     const slots: Delivered[] = [
       ['11:54:00'],
       ['11:55:00', 61],
@@ -51,8 +51,8 @@ describe('the account of slots', () => {
       ['11:59:00'],
       ['12:00:00'],
     ];
-    const { slots: told_, ...rest } = account(slots);
-    expect(told(account(slots))).toEqual([
+    const { slots: accounted, ...rest } = account(slots);
+    expect(slotStates(account(slots))).toEqual([
       '11:54 ran',
       '11:55 late',
       '11:56 missed',
@@ -61,45 +61,45 @@ describe('the account of slots', () => {
       '11:59 ran',
       '12:00 ran',
     ]);
-    expect(told_.map(({ deliveries }) => deliveries)).toEqual([1, 1, 0, 2, 2, 1, 1]);
+    expect(accounted.map(({ deliveries }) => deliveries)).toEqual([1, 1, 0, 2, 2, 1, 1]);
     expect(rest).toEqual({ sinceMs: at('11:54:00'), offGrid: 0 });
   });
 
-  it('expects nothing before the window, nor before the first slot', () => {
-    expect(told(account([['11:57:00'], ['12:00:00']], {}, '11:59:00'))).toEqual([
+  it('expects no slot before the window or before the first slot', () => {
+    expect(slotStates(account([['11:57:00'], ['12:00:00']], {}, '11:59:00'))).toEqual([
       '11:59 missed',
       '12:00 ran',
     ]);
-    expect(told(account([['11:59:00'], ['12:00:00']]))).toEqual(['11:59 ran', '12:00 ran']);
+    expect(slotStates(account([['11:59:00'], ['12:00:00']]))).toEqual(['11:59 ran', '12:00 ran']);
   });
 
-  it('calls a slot missed once it is more than a minute old, and not before', () => {
+  it('counts a slot as missed once it is more than a minute old, and not before', () => {
     const upTo = (instant: string) =>
-      told(accountOfSlots(entry([['11:58:00']]), Date.parse(instant), at('11:58:00')));
+      slotStates(accountOfSlots(entry([['11:58:00']]), Date.parse(instant), at('11:58:00')));
     expect(upTo('2026-03-02T12:00:00Z')).toEqual(['11:58 ran']);
     expect(upTo('2026-03-02T12:00:00.001Z')).toEqual(['11:58 ran', '11:59 missed']);
   });
 
-  it('calls on time what came within a minute, and late what was late, even where another tick was at work', () => {
+  it('counts a slot as on time up to 60 s and as late after that, even if another tick was running', () => {
     const slots: Delivered[] = [
       ['11:57:00', 60],
       ['11:58:00', 60.001],
       ['11:59:00', 70, 1, false],
       ['12:00:00', 60, 1, false],
     ];
-    expect(told(account(slots))).toEqual(['11:57 ran', '11:58 late', '11:59 late', '12:00 overlapped']);
+    expect(slotStates(account(slots))).toEqual(['11:57 ran', '11:58 late', '11:59 late', '12:00 overlapped']);
   });
 
-  it('takes a scheduler that is a little fast for what it is', () => {
-    expect(told(account([['12:00:00'], ['12:01:00', -30]]))).toEqual(['12:00 ran', '12:01 ran']);
+  it('counts a slot that comes 30 s early as on time', () => {
+    expect(slotStates(account([['12:00:00'], ['12:01:00', -30]]))).toEqual(['12:00 ran', '12:01 ran']);
   });
 
-  it('counts apart what the schedule does not name, or not yet', () => {
+  it('counts slots that the schedule does not name, or names later, as off the grid', () => {
     const { offGrid, slots } = account([['11:59:00'], ['11:59:30'], ['12:00:00'], ['12:05:00', -270]]);
     expect([offGrid, slots.length]).toEqual([2, 2]);
   });
 
-  it('knows schedules of seconds, of days and of weeks', () => {
+  it('reads schedules of seconds, days and weeks, and expects no slot of an invalid one', () => {
     const count = (schedule: string, first: string, hours: number) => {
       const { slots } = accountOfSlots(
         entry([], { schedule, first_slot: first }),
@@ -117,7 +117,7 @@ describe('the account of slots', () => {
 
 describe('the instants of a schedule', () => {
   it.each(['* * * * *', '*/7 * * * *', '5,35 8-17 * * 1-5', '0 0 1 * *', '*/10 * * * * *', '0 9 * * 1#1'])(
-    'of %s are those of the calendar of UTC',
+    'of %s are the ones that croner names in UTC',
     (schedule) => {
       const [from, to] = [at('2026-02-27T23:30:00.000Z'), at('2026-03-02T12:00:00.000Z')];
       const whole: number[] = [];
@@ -131,7 +131,7 @@ describe('the instants of a schedule', () => {
     },
   );
 
-  it('are the last ones where there are too many, and slots before those are not judged', () => {
+  it('are the latest ones if there are too many, and earlier slots are not judged', () => {
     const instants = scheduleInstants('* * * * * *', nowMs - 48 * 3_600_000, nowMs);
     expect(instants).toHaveLength(maxInstants);
     expect(instants.at(-1)).toBe(nowMs);
@@ -145,7 +145,7 @@ describe('the instants of a schedule', () => {
     expect([sinceMs, offGrid]).toEqual([nowMs + 60_000 - (maxInstants - 1) * 1_000, 0]);
   });
 
-  it('of a day of minutes are had for ten entries in less time than croner takes for five', () => {
+  it('of a day of minutes take less CPU time for ten entries than croner takes for five', () => {
     const day = (schedule: string) => entry([['2026-03-01T12:00:00.000Z']], { schedule });
     const entries = Array.from({ length: 10 }, () => day('* * * * *'));
     const began = process.cpuUsage();
@@ -157,7 +157,7 @@ describe('the instants of a schedule', () => {
     let next = cron.nextRun(new Date(nowMs - 24 * 3_600_000));
     while (next && next.getTime() <= nowMs) next = cron.nextRun(next);
     const tookCroner = process.cpuUsage(beganCroner);
-    // 10 to 40 ms, where each entry by itself takes croner 100.
+    // Ten entries take 10 to 40 ms. Croner takes 100 ms for each.
     expect(took.user + took.system).toBeLessThan(5 * (tookCroner.user + tookCroner.system));
   });
 });
@@ -166,7 +166,7 @@ describe('the account of schedulers', () => {
   const minutely = (slots: Delivered[], changes = {}) => entry(slots, changes);
   const accounts = (...entries: SlotEntry[]) => coverageOf(entries, nowMs, 1);
 
-  it('counts each slot once, and besides those that were delivered more than once', () => {
+  it('counts each slot once, and separately those that were delivered more than once', () => {
     const [one] = accounts(
       minutely([
         ['11:55:00'],
@@ -192,7 +192,7 @@ describe('the account of schedulers', () => {
     });
   });
 
-  it('expects nothing of a schedule that another one has replaced', () => {
+  it('expects no slot of a schedule once another one has replaced it', () => {
     const [old, other] = accounts(
       minutely([['11:50:00'], ['11:51:00']]),
       minutely([['11:54:00'], ['11:56:00'], ['11:58:00'], ['12:00:00']], { schedule: '*/2 * * * *' }),
@@ -201,7 +201,7 @@ describe('the account of schedulers', () => {
     expect(other).toMatchObject({ until: null, expected: 4, ran: 4 });
   });
 
-  it('takes two schedules that both go on for two, and those of other schedulers and paths for nothing to do with it', () => {
+  it('does not count a schedule as replaced if both go on, or by another scheduler or path', () => {
     const slots: Delivered[] = [['11:58:00'], ['11:59:00'], ['12:00:00']];
     const both = accounts(
       minutely(slots),
@@ -213,13 +213,13 @@ describe('the account of schedulers', () => {
     expect(both.map(({ guessed }) => guessed)).toEqual([false, false, true, false]);
   });
 
-  it('leaves out a schedule that was replaced before the hours that are asked for', () => {
+  it('leaves out a schedule that was replaced before the requested hours', () => {
     const replaced = minutely([['10:30:00']], { schedule: '*/5 * * * *', slots: [] });
     const [one, ...more] = accounts(replaced, minutely([['10:40:00']]));
     expect([one?.schedule, more.length]).toEqual(['* * * * *', 0]);
   });
 
-  it('tells what was amiss, slots in a row as one, the latest first', () => {
+  it('lists exceptions, the latest first, with consecutive slots as one', () => {
     const [one] = accounts(
       minutely([
         ['11:50:00'],
@@ -235,7 +235,7 @@ describe('the account of schedulers', () => {
       to: `2026-03-02T${to}:00.000Z`,
     });
     expect(one?.exceptions).toEqual([
-      // 11:59 may be judged: it is older than a minute.
+      // 11:59 is older than a minute, so it is missed.
       { ...of('11:59'), slots: 1, what: 'missed' },
       { ...of('11:58'), slots: 1, what: 'duplicate' },
       { ...of('11:57'), slots: 1, what: 'overlapped' },
@@ -245,9 +245,9 @@ describe('the account of schedulers', () => {
     ]);
   });
 
-  it('tells twenty of them, and leaves out harmless ones before a missed one', () => {
+  it('lists at most 20 exceptions, and drops harmless ones before a missed one', () => {
     const slots: Delivered[] = [['11:01:00']];
-    // 11:02 was missed.
+    // 11:02 is missed.
     for (let minute = 3; minute < 60; minute++)
       slots.push([`11:${String(minute).padStart(2, '0')}:00`, 1, 1 + (minute % 2)]);
     const [one] = accounts(minutely([...slots, ['12:00:00']]));

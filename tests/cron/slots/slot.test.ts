@@ -15,7 +15,7 @@ describe('the slot of a request', () => {
     ['2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T13:00:10+01:00', '2026-03-02T12:00:10.000Z'],
-  ])('is the instant %s that a scheduler of ours names', (header, slot) => {
+  ])('is the instant %s that one of our schedulers names', (header, slot) => {
     expect(named(header)).toBe(slot);
   });
 
@@ -27,15 +27,15 @@ describe('the slot of a request', () => {
     '1772452800000',
     '2026-03-02T12:00:00Z; drop table ticks',
     '+010000-01-01T00:00:00Z',
-    // Postgres knows no year 0.
+    // Postgres has no year 0.
     '0000-01-01T00:00:00Z',
-    // Which instant this is depends on where the server stands.
+    // Without an offset, the instant depends on the server's time zone.
     '2026-03-02T12:00:00',
-  ])('is unknown where a scheduler names %j, which is no instant', (header) => {
+  ])('is null if a scheduler names %j, which is not an instant', (header) => {
     expect(named(header)).toBeNull();
   });
 
-  it('is what the scheduler says rather than what the schedule suggests', () => {
+  it('is the one that the scheduler names, even if its schedule suggests another', () => {
     const headers = new Headers({
       'x-punctual-slot': '2026-03-02T11:59:50Z',
       'x-vercel-cron-schedule': '* * * * *',
@@ -55,22 +55,22 @@ describe('the slot of a request', () => {
     ['17 3 * * *', '2026-03-02T03:17:00.000Z', '2026-03-02T03:17:00.000Z'],
     ['0 0 1 1 *', '2026-03-02T12:00:00.000Z', '2026-01-01T00:00:00.000Z'],
     ['0 0 29 2 *', '2026-03-02T12:00:00.000Z', '2024-02-29T00:00:00.000Z'],
-  ])('is, by the schedule %s at %s, the latest instant that is not after now', (schedule, now, slot) => {
+  ])('is, for the schedule %s at %s, the latest instant that is not after now', (schedule, now, slot) => {
     expect(guessed(schedule, now)).toBe(slot);
   });
 
   it.each(['nonsense', '* * *', '61 * * * *', '0 0 30 2 *'])(
-    'is unknown by the schedule %j, which never comes',
+    'is null for the schedule %j, which names no instant',
     (schedule) => {
       expect(guessed(schedule, '2026-03-02T12:00:00Z')).toBeNull();
     },
   );
 
-  it('is unknown where nobody says anything', () => {
+  it('is null if the request names neither a slot nor a schedule', () => {
     expect(readSlot(new Headers(), Date.now())).toBeNull();
   });
 
-  it('is in time with the schedule at every millisecond: not after now, on the schedule, and none lies between', async () => {
+  it('is never after now at any millisecond, and no instant of the schedule lies between the two', async () => {
     const minute = 60_000;
     const schedules = fc.constantFrom(
       '* * * * *',
@@ -108,7 +108,7 @@ describe('the scheduler of a request', () => {
     [{ 'x-punctual-scheduler': '<script>' }, 'http'],
     [{ 'x-punctual-scheduler': 'x'.repeat(21) }, 'http'],
     [{ 'x-punctual-scheduler': '', 'user-agent': 'vercel-cron/2.0' }, 'vercel'],
-  ])('that sends %j is called %s', (headers, scheduler) => {
+  ])('that sends %j is %s', (headers, scheduler) => {
     expect(readScheduler(new Headers(headers))).toBe(scheduler);
   });
 });

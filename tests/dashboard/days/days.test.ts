@@ -24,8 +24,8 @@ function analytics(changes: Partial<Analytics>): Analytics {
   };
 }
 
-describe('the lines of the days', () => {
-  it('are one for each day and queue, the newest day first, with the outcomes that there were', () => {
+describe('queueDays', () => {
+  it('returns one line for each day and queue, the newest day first, with the outcomes that occurred', () => {
     const lines = queueDays(
       analytics({
         totals: [
@@ -37,20 +37,20 @@ describe('the lines of the days', () => {
         ],
       }),
     );
-    const told = lines.map(({ day, partial, queue, outcomes, p50, p95 }) => [
+    const summaries = lines.map(({ day, partial, queue, outcomes, p50, p95 }) => [
       `${day}${partial ? ' so far' : ''} ${queue}`,
       outcomes.map(({ outcome, rows }) => `${rows} ${outcome}`).join(', '),
       p50,
       p95,
     ]);
-    expect(told).toEqual([
+    expect(summaries).toEqual([
       ['2026-03-02 so far dm_queue', '178 done, 3 dead', 2, 9],
       ['2026-03-02 so far monitors', '400 up, 60 down', 2, 9],
       ['2026-03-01 dm_queue', '90 done', 2, 9],
     ]);
   });
 
-  it('have the accounts of that day, the busiest first, and the rest as one at the end', () => {
+  it('lists the accounts of a day, the busiest first, and sums the rest at the end', () => {
     const entry = (account: string | null, rows: number) =>
       ({ ...dms, account_id: account, account, others: false, rows }) as const;
     const days = [
@@ -63,8 +63,8 @@ describe('the lines of the days', () => {
       { ...entry('Bob', 7), ...yesterday },
     ];
     const [line] = queueDays(analytics({ totals: [dms], days }));
-    const told = line?.accounts.map(({ name, outcomes, p50 }) => [name, outcomes[0]?.rows, p50]);
-    expect(told).toEqual([
+    const accounts = line?.accounts.map(({ name, outcomes, p50 }) => [name, outcomes[0]?.rows, p50]);
+    expect(accounts).toEqual([
       ['Bob', 50, 2],
       ['Ann', 20, 2],
       ['Eve (deleted)', 5, 2],
@@ -74,7 +74,7 @@ describe('the lines of the days', () => {
   });
 });
 
-describe('uptime by day', () => {
+describe('uptimeDays', () => {
   const day = (monitor: string, changes: Partial<Analytics['monitors'][number]> = {}) => ({
     ...today,
     monitor_id: monitor,
@@ -90,7 +90,7 @@ describe('uptime by day', () => {
     ...changes,
   });
 
-  it('has a column for each day, and a gap where a monitor was not checked', () => {
+  it('returns a column for each day, with a gap if a monitor was not checked', () => {
     const entries = [day('Fax', { uptime: 0.4 }), day('Shop'), day('Shop', yesterday)];
     const { days, monitors } = uptimeDays(entries);
     expect(days).toEqual([today, yesterday]);
@@ -102,6 +102,6 @@ describe('uptime by day', () => {
   });
 });
 
-it('a day is named the same wherever it is read', () => {
+it('dayName names a day the same in every time zone', () => {
   expect(dayName('2026-11-22')).toBe('Sun 22 Nov');
 });

@@ -3,7 +3,7 @@ import { ago } from '../queue-stats.ts';
 
 type Last = NonNullable<MonitorSummary['last']>;
 
-/** A monitor that is well, checked five seconds ago. */
+/** A monitor that is up and was checked five seconds ago. */
 export function monitorSummary(changes: Partial<MonitorSummary> = {}): MonitorSummary {
   return {
     id: '1',

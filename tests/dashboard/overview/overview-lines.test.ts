@@ -3,7 +3,7 @@ import { overviewLines } from '../../../app/(dashboard)/overview/overview-lines.
 import { ago, ledgerTick, now, nowMs, partition, queueStats } from '../queue-stats.ts';
 
 describe('overviewLines', () => {
-  it('has a line for each queue, and under one with named partitions a line for each of them', () => {
+  it('returns a line for each queue, followed by a line for each of its named partitions', () => {
     const jobs = queueStats({ name: 'jobs', partitions: [partition('blocking'), partition('default')] });
     const lines = overviewLines([queueStats(), jobs, queueStats({ name: 'posts' })], now);
     expect(lines.map(({ name, partOf, href }) => [name, partOf, href])).toEqual([
@@ -15,7 +15,7 @@ describe('overviewLines', () => {
     ]);
   });
 
-  it('sums the last hour in the queue’s own words, and leaves out what is zero', () => {
+  it('sums the last hour in the queue’s own words and omits zero counts', () => {
     const minute = { minute: ago(60), done: 3, retried: 0, dead: 1, unknown: 0 };
     const [line] = overviewLines([queueStats({ throughput: [minute, { ...minute, minute: ago(0) }] })], now);
     expect(line?.settled).toEqual([
@@ -24,7 +24,7 @@ describe('overviewLines', () => {
     ]);
   });
 
-  it('says since when the oldest row has been due', () => {
+  it('gives the time since which the oldest row has been due', () => {
     const [waiting, idle] = overviewLines(
       [queueStats({ oldest_due_seconds: 90 }), queueStats({ name: 'posts' })],
       now,
@@ -33,14 +33,14 @@ describe('overviewLines', () => {
     expect(idle?.oldestDueAtMs).toBeNull();
   });
 
-  it('says how the last tick went, of a partition only where the ledger lists that very tick', () => {
+  it('gives the last tick of a queue, and that of a partition only if the ledger lists it', () => {
     const ticks = [
       ledgerTick({ partition: 'default', started_at: ago(4), closed_at: null, outcome: 'running' }),
       ledgerTick({ partition: 'blocking', started_at: ago(60), closed_at: ago(50) }),
     ];
     const partitions = [
       partition('default', { last_tick_at: ago(4) }),
-      // An idle tick came since, which is not listed.
+      // Its last tick was idle, and idle ticks are not listed.
       partition('blocking', { last_tick_at: ago(10) }),
       partition('failed', { last_tick_at: null }),
     ];

@@ -11,6 +11,6 @@ it.each([
     { ...settings, adaptive: true },
     'A tick adapts to the backlog: how many rows it runs, and how many at once.',
   ],
-])('%j are said as people would', (given, words) => {
-  expect(settingsInWords(given)).toBe(words);
+])('settingsInWords describes %j in a sentence', (input, words) => {
+  expect(settingsInWords(input)).toBe(words);
 });

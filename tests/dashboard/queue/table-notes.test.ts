@@ -11,18 +11,18 @@ const setup = {
   row_level_security: false,
   anon: ['select', 'insert'],
 };
-const shown = (changes: Partial<typeof setup> = {}) =>
+const render = (changes: Partial<typeof setup> = {}) =>
   renderToStaticMarkup(createElement(TableNotes, { setup: { ...setup, ...changes } }));
 
-it('lists what add_queue added, changed and found', () => {
+it('TableNotes lists the additions, changes and findings of add_queue', () => {
   for (const text of ['columns added: status, attempts', 'priority has a check', 'runs in ticks']) {
-    expect(shown()).toContain(text);
+    expect(render()).toContain(text);
   }
 });
 
-it('warns of a table that the public key opens, and says how to close it', () => {
-  expect(shown()).toContain('may select, insert there');
-  expect(shown()).toContain('alter table public.trials enable row level security');
-  expect(shown({ row_level_security: true })).not.toContain('public key');
-  expect(shown({ anon: [] })).not.toContain('public key');
+it('TableNotes warns if the public key opens the table, and names the statement that closes it', () => {
+  expect(render()).toContain('may select, insert there');
+  expect(render()).toContain('alter table public.trials enable row level security');
+  expect(render({ row_level_security: true })).not.toContain('public key');
+  expect(render({ anon: [] })).not.toContain('public key');
 });

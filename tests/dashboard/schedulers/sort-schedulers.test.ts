@@ -22,7 +22,7 @@ const account = (path: string, changes: Partial<ScheduleCoverage> = {}): Schedul
   ...changes,
 });
 
-it('shows those first that missed the most, then those that were late, and last what was replaced', () => {
+it('sortSchedulers puts the schedulers with the most missed slots first, then the late ones, and replaced ones last', () => {
   const schedulers = [
     account('/replaced', { until: '2026-03-02T11:00:00.000Z', missed: 9 }),
     account('/well'),

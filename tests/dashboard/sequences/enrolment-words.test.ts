@@ -23,33 +23,33 @@ const enrolment = (changes: Partial<Enrolment> = {}) =>
     ...changes,
   }) as Enrolment;
 
-describe('the words of the timeline', () => {
-  it('are there for every event, with its step and without', () => {
-    const said = enrolmentEvents.map((event) => eventWords({ event, step: 3 }));
-    expect(new Set(said).size).toBe(enrolmentEvents.length);
-    expect(said).toContain('Step 3 sent');
-    expect(said).toContain('Reminder of step 3 queued');
-    expect(said).toContain('Reply to step 3');
+describe('the timeline', () => {
+  it('has words for every event, with and without a step', () => {
+    const lines = enrolmentEvents.map((event) => eventWords({ event, step: 3 }));
+    expect(new Set(lines).size).toBe(enrolmentEvents.length);
+    expect(lines).toContain('Step 3 sent');
+    expect(lines).toContain('Reminder of step 3 queued');
+    expect(lines).toContain('Reply to step 3');
     expect(eventWords({ event: 'replied', step: null })).toBe('Reply');
-    // A step of which its provider says late that it did not arrive fails, and the enrolment goes on.
-    expect(said).toContain('Step 3 failed');
+    // A provider may report late that a step's message was not delivered. The step fails, and the enrolment goes on.
+    expect(lines).toContain('Step 3 failed');
   });
 
-  it('know every phase', () => {
+  it('has a label for every phase', () => {
     expect(PHASES.map(({ phase }) => phase)).toEqual([...phases]);
     expect(phaseLabel('waiting_reply')).toBe('waiting for a reply');
   });
 });
 
-describe('a person', () => {
-  it('has a name where the variables have one, else what we write to', () => {
+describe('an enrolment', () => {
+  it('shows the person’s name if the variables have one, else the address', () => {
     expect(personOf(enrolment({ variables: { name: 'Ann' }, recipient: 'x' }))).toBe('Ann');
     expect(personOf(enrolment({ variables: { first_name: 'Ann', last_name: 'Lee' } }))).toBe('Ann Lee');
     expect(personOf(enrolment({ variables: { company: 'Acme' }, recipient: '+49 170' }))).toBe('+49 170');
     expect(personOf(enrolment({ chat_id: 'c1' }))).toBe('c1');
   });
 
-  it('has something that comes next until it is over', () => {
+  it('shows its next step until it is over', () => {
     expect(nextWords(enrolment({ next_action: 'send' }))).toBe('step 2 of 5, due');
     expect(nextWords(enrolment({ phase: 'waiting_reply', next_action: 'remind' }))).toBe(
       'step 2 of 5, reminder',
@@ -61,7 +61,7 @@ describe('a person', () => {
 });
 
 describe('a funnel', () => {
-  it('has the share of all who were enrolled, and of those who got the step', () => {
+  it('shows the share of enrolled people who got each step, and of those the share who replied', () => {
     const step = { kind: 'message' as const, body: 'x', at: 0, reminded: 0 };
     const steps = [
       { ...step, step: 1, sent: 8, replied: 2 },

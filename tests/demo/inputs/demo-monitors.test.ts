@@ -9,7 +9,7 @@ const behaviours = monitors.map(({ url }) => /\/sites\/(\w+)/.exec(url)?.[1] ?? 
 const count = (behaviour: string) => behaviours.filter((one) => one === behaviour).length;
 
 describe('the monitors of the demo', () => {
-  it('are forty that the API takes, each with a name, an address and a key of its own', () => {
+  it('are 40 that the API accepts, each with its own name, address and key', () => {
     expect(monitors).toHaveLength(40);
     for (const monitor of monitors)
       expect(monitorInput.safeParse(monitor).error, monitor.name).toBeUndefined();
@@ -18,7 +18,7 @@ describe('the monitors of the demo', () => {
     expect(new Set(monitors.map(({ url }) => url)).size).toBe(40 - count('tcp') + 1);
   });
 
-  it('are mostly well; some are slow, some down in different ways, one flaps, one recovers, two hang', () => {
+  it('are mostly up; some are slow, some down in different ways, one flaps, one recovers and two hang', () => {
     expect(count('ok') + count('moved') + count('tcp')).toBe(28);
     expect(count('moved')).toBeGreaterThan(0);
     expect(count('tcp')).toBeGreaterThan(0);
@@ -27,19 +27,19 @@ describe('the monitors of the demo', () => {
       expect(count(one), one).toBe(1);
   });
 
-  it('are of sites that the sandbox has', () => {
+  it('watch only sites that the sandbox has', () => {
     const sites = new Sites();
     for (const { url } of monitors)
       if (url.startsWith('http')) expect(sites.behaviourOf(new URL(url).pathname), url).not.toBeNull();
   });
 
-  it('are the same when the demo is begun again, and others over another sandbox', () => {
+  it('are the same when the demo starts again, and have other keys with another sandbox', () => {
     expect(demoMonitors(sandbox)).toEqual(monitors);
     const others = demoMonitors('http://127.0.0.1:4011').map((monitor) => monitor.idempotency_key);
     expect(monitors.filter((monitor) => others.includes(monitor.idempotency_key))).toEqual([]);
   });
 
-  it('end at their timeout within a tick where they hang, and are slow before they time out', () => {
+  it('time out within a tick if the site hangs, and are degraded before they time out', () => {
     for (const { timeout_ms = 10_000, degraded_ms = 0 } of monitors)
       expect(degraded_ms).toBeLessThan(timeout_ms);
     const hanging = monitors.filter(({ url }) => /silent|drip/.test(url));
@@ -47,7 +47,7 @@ describe('the monitors of the demo', () => {
   });
 });
 
-it('what an earlier demo watched over another port is left over, and nothing else is', () => {
+it('isLeftOver recognises only monitors of an earlier demo on another port', () => {
   const [web, tcp] = ['http://127.0.0.1:4011/sites/ok/shop', 'tcp://127.0.0.1:4011'];
   expect([web, tcp].map((url) => isLeftOver({ url }, sandbox))).toEqual([true, true]);
   const kept = [...monitors, { url: 'https://example.com/' }, { url: 'tls://example.com' }];

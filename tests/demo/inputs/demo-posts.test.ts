@@ -8,14 +8,14 @@ const accounts = demoAccounts.map((account, index) => ({ ...account, id: `id-${i
 const plan = (runId = 'r1') => demoPosts(accounts, sandbox, runId, NOW_MS);
 
 describe('the posts of the demo', () => {
-  it('are 24, each with its own key and text, unlike those of another run', () => {
+  it('are 24, each with its own key and text, and share none with another run', () => {
     const posts = [...plan('r1'), ...plan('r2')];
     expect(posts).toHaveLength(48);
     expect(new Set(posts.map((post) => post.idempotency_key)).size).toBe(48);
     expect(new Set(posts.map((post) => post.body)).size).toBe(48);
   });
 
-  it('are of LinkedIn accounts that have no small cap', () => {
+  it('belong to LinkedIn accounts whose daily limit exceeds 24', () => {
     const authors = new Set(plan().map((post) => accounts.find(({ id }) => id === post.account_id)));
     expect(authors.size).toBe(4);
     for (const author of authors) {
@@ -24,7 +24,7 @@ describe('the posts of the demo', () => {
     }
   });
 
-  it('fall due before now, within the next minute and later, so that most are published within 90 s', () => {
+  it('fall due before now, within the next minute and up to 4 minutes later, so that most are published within 90 s', () => {
     const due = plan().map((post) => Date.parse(post.scheduled_for) - NOW_MS);
     expect(due).toEqual([...due].sort((a, b) => a - b));
     expect(due.filter((ms) => ms < 0)).toHaveLength(16);
@@ -32,7 +32,7 @@ describe('the posts of the demo', () => {
     expect(Math.max(...due)).toBeLessThanOrEqual(240_000);
   });
 
-  it('have a picture of the sandbox’s now and then', () => {
+  it('include six pictures from the sandbox', () => {
     const pictures = plan().flatMap((post) => post.media_urls);
     expect(pictures).toHaveLength(6);
     for (const url of pictures) expect(url).toMatch(/^http:\/\/127\.0\.0\.1:4010\/media\/[\w-]+\.png$/);

@@ -17,7 +17,7 @@ const dueInMs = (row: DemoRow) => Date.parse(row.send_at) - NOW_MS;
 
 describe('the rows of the demo', () => {
   it.each([1, 2, 7, 200, 1_000, 5_000])(
-    'are as many as asked (%i), each with its own key and text',
+    'are as many as requested (%i), each with its own key and text',
     (count) => {
       const rows = plan(count);
       expect(rows.length).toBe(count);
@@ -27,26 +27,26 @@ describe('the rows of the demo', () => {
     },
   );
 
-  it('share no key and no text with those of another run', () => {
+  it('share no key and no text with another run', () => {
     const [one, other] = [plan(200, 'r1'), plan(200, 'r2')];
     const seen = new Set(one.flatMap((row) => [row.idempotency_key, row.body]));
     expect(other.filter((row) => seen.has(row.idempotency_key) || seen.has(row.body))).toEqual([]);
   });
 
-  it('are 200 of which at least 150 can be sent within 90 s, whatever is lost or waits for a cap', () => {
+  it('let at least 150 of 200 be sent within 90 s, despite lost responses and a low limit', () => {
     const rows = plan(200);
     const late = rows.filter((row) => dueInMs(row) > 60_000);
     const small = rows.filter(isCapped);
     const bad = rows.filter(isBad);
     expect([late.length, small.length, bad.length]).toEqual([8, 10, 4]);
-    // 3 % of answers are lost; three times as many would be very bad luck.
+    // 3 % of responses are lost; 9 % would be very bad luck.
     const sendable = rows.filter((row) => !late.includes(row) && !small.includes(row) && !bad.includes(row));
     expect(sendable.length - Math.ceil(200 * 0.09)).toBeGreaterThanOrEqual(150);
-    // One tick every 10 s, 30 rows each: nine begin within 90 s, and the last rows are due after 60 s.
+    // One tick of 30 rows every 10 s: nine start within 90 s, and the last rows are due after 60 s.
     expect(6 * 30).toBeGreaterThanOrEqual(rows.filter((row) => dueInMs(row) <= 0).length);
   });
 
-  it('fall due before now, soon and later, and each account has some', () => {
+  it('fall due before now, soon and later, and every account has some', () => {
     const rows = plan(200);
     const overdue = rows.filter((row) => dueInMs(row) < 0);
     expect(overdue.length).toBe(180);
@@ -56,7 +56,7 @@ describe('the rows of the demo', () => {
   });
 
   it.each([200, 1_000, 5_000])(
-    'never are more for one account than its cap, with %i but for the small one',
+    'stay below each account’s daily limit, even if there are %i, except for the account with the low limit',
     (count) => {
       for (const account of accounts.filter(({ id }) => id !== capped?.id)) {
         const own = plan(count).filter((row) => row.account_id === account.id);
@@ -66,7 +66,7 @@ describe('the rows of the demo', () => {
     },
   );
 
-  it('over WhatsApp go to people who have written first, or as a template with a text like no other', () => {
+  it('go over WhatsApp as text to people who wrote first, and as a template with a unique text to the others', () => {
     const rows = plan(200);
     const whatsapp = rows.filter(({ channel }) => channel === 'whatsapp');
     const wrote = new Set(demoReplies(rows, accounts).map(({ account, recipient }) => account + recipient));
@@ -82,7 +82,7 @@ describe('the rows of the demo', () => {
     for (const { channel, template } of rows) expect(channel === 'linkedin' && template).toBeFalsy();
   });
 
-  it('go over the channel that their account has', () => {
+  it('go over their account’s channel', () => {
     const providers = new Map(accounts.map((account) => [account.id, account.provider]));
     for (const row of plan(200)) {
       expect(row.channel).toBe(providers.get(row.account_id) === 'unipile' ? 'linkedin' : 'whatsapp');
@@ -91,7 +91,7 @@ describe('the rows of the demo', () => {
 });
 
 describe('the demo', () => {
-  it('hides every setting of a real project from its processes, even those that Next reads from a file', () => {
+  it('hides every setting of a real project from its processes, including settings that Next reads from a file', () => {
     const inherited = { PATH: '/bin', SUPABASE_URL: 'https://x', SUPABASE_DB_PASSWORD: 'p', VERCEL_ENV: 'p' };
     const env = childEnv(inherited, { API_KEY: 'key' });
     expect(env).toMatchObject({
@@ -108,13 +108,13 @@ describe('the demo', () => {
     });
   });
 
-  it('counts what was delivered twice', () => {
+  it('counts repeated deliveries', () => {
     const one = { account: 'a', recipient: 'r', text: 't', at: '2030-01-15T12:00:00.000Z' };
     expect(countTwice([one, { ...one, text: 'u' }])).toBe(0);
     expect(countTwice([one, { ...one, text: 'u' }, one, one])).toBe(2);
   });
 
-  it('takes its options, and says how for those that it does not know', () => {
+  it('reads its options, and shows the usage for invalid ones', () => {
     expect(readOptions(['--port', '3100', '--rows=1000', '--fresh'])).toEqual({
       port: 3_100,
       sandboxPort: 4_010,

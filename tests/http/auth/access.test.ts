@@ -22,50 +22,70 @@ const forged: Headers = { cookie: FORGED };
 const fromUs: Headers = { 'sec-fetch-site': 'same-origin' };
 const fromElsewhere: Headers = { 'sec-fetch-site': 'cross-site' };
 
-function ask(env: AccessEnv, method: string, headers: Headers, dashboard = false) {
+function accessOf(env: AccessEnv, method: string, headers: Headers, dashboard = false) {
   const request = new Request('http://app.test/api/x', { method, headers: { host: 'app.test', ...headers } });
   const access = apiAccess(request, env, NOW_MS, { dashboard });
   return access.allowed ? access.by : access.status;
 }
 
 describe('apiAccess', () => {
-  const cases: [promise: string, got: string | number, expected: string | number][] = [
-    ['lets the key read', ask(BOTH, 'GET', key), 'api-key'],
-    ['lets the key write, from anywhere', ask(BOTH, 'POST', { ...key, ...fromElsewhere }), 'api-key'],
-    ['lets the key in without any password set', ask(KEY_ONLY, 'POST', key), 'api-key'],
-    ['refuses a wrong key', ask(BOTH, 'GET', wrongKey), 401],
-    ['refuses who shows nothing', ask(BOTH, 'GET', {}), 401],
-    ['refuses the dashboard’s password sent as a key', ask(BOTH, 'GET', { authorization: 'Bearer pw' }), 401],
-    ['lets a session read', ask(BOTH, 'GET', signedIn), 'session'],
+  const cases: [label: string, actual: string | number, expected: string | number][] = [
+    ['admits a read with the key', accessOf(BOTH, 'GET', key), 'api-key'],
     [
-      'lets a session read although another site linked here',
-      ask(BOTH, 'GET', { ...signedIn, ...fromElsewhere }),
+      'admits a write with the key, from any site',
+      accessOf(BOTH, 'POST', { ...key, ...fromElsewhere }),
+      'api-key',
+    ],
+    ['admits the key if no password is set', accessOf(KEY_ONLY, 'POST', key), 'api-key'],
+    ['refuses a wrong key', accessOf(BOTH, 'GET', wrongKey), 401],
+    ['refuses a call without credentials', accessOf(BOTH, 'GET', {}), 401],
+    [
+      'refuses the dashboard’s password sent as a key',
+      accessOf(BOTH, 'GET', { authorization: 'Bearer pw' }),
+      401,
+    ],
+    ['admits a read with a session', accessOf(BOTH, 'GET', signedIn), 'session'],
+    [
+      'admits a read with a session, even if another site linked here',
+      accessOf(BOTH, 'GET', { ...signedIn, ...fromElsewhere }),
       'session',
     ],
-    ['lets a session write from the dashboard', ask(BOTH, 'POST', { ...signedIn, ...fromUs }), 'session'],
     [
-      'lets a session in without any key set',
-      ask(PASSWORD_ONLY, 'DELETE', { ...signedIn, ...fromUs }),
+      'admits a write with a session from the dashboard',
+      accessOf(BOTH, 'POST', { ...signedIn, ...fromUs }),
       'session',
     ],
     [
-      'refuses a session’s write from another site',
-      ask(BOTH, 'POST', { ...signedIn, ...fromElsewhere }),
+      'admits a session if no key is set',
+      accessOf(PASSWORD_ONLY, 'DELETE', { ...signedIn, ...fromUs }),
+      'session',
+    ],
+    [
+      'refuses a write with a session from another site',
+      accessOf(BOTH, 'POST', { ...signedIn, ...fromElsewhere }),
       403,
     ],
-    ['refuses a session’s write that does not say where from', ask(BOTH, 'POST', signedIn), 403],
-    ['refuses a forged session', ask(BOTH, 'GET', forged), 401],
-    ['refuses a session once no password is set', ask(KEY_ONLY, 'GET', signedIn), 401],
-    ['opens the dashboard’s reads in development', ask(OPEN, 'GET', {}, true), 'open'],
-    ['opens the dashboard’s reads in development beside a key', ask(OPEN_WITH_KEY, 'GET', {}, true), 'open'],
-    ['opens no other read', ask(OPEN_WITH_KEY, 'GET', {}), 401],
-    ['opens no write', ask(OPEN_WITH_KEY, 'POST', fromUs, true), 401],
-    ['opens nothing once a password is set', ask({ ...BOTH, dashboardOpen: true }, 'GET', {}, true), 401],
-    ['says it is not configured when nothing is set', ask(NOTHING, 'GET', key), 503],
-    ['says it is not configured for a write while the dashboard is open', ask(OPEN, 'POST', key, true), 503],
-    ['takes empty settings for none', ask(EMPTY, 'GET', { authorization: 'Bearer ' }), 503],
+    ['refuses a write with a session if it names no origin', accessOf(BOTH, 'POST', signedIn), 403],
+    ['refuses a forged session', accessOf(BOTH, 'GET', forged), 401],
+    ['refuses a session if no password is set', accessOf(KEY_ONLY, 'GET', signedIn), 401],
+    ['opens the dashboard’s reads in development', accessOf(OPEN, 'GET', {}, true), 'open'],
+    [
+      'opens the dashboard’s reads in development even if a key is set',
+      accessOf(OPEN_WITH_KEY, 'GET', {}, true),
+      'open',
+    ],
+    ['opens no other reads', accessOf(OPEN_WITH_KEY, 'GET', {}), 401],
+    ['opens no writes', accessOf(OPEN_WITH_KEY, 'POST', fromUs, true), 401],
+    ['opens nothing if a password is set', accessOf({ ...BOTH, dashboardOpen: true }, 'GET', {}, true), 401],
+    ['answers 503 if nothing is set', accessOf(NOTHING, 'GET', key), 503],
+    [
+      'answers 503 to a write if the dashboard is open and no key is set',
+      accessOf(OPEN, 'POST', key, true),
+      503,
+    ],
+    ['treats empty settings as unset', accessOf(EMPTY, 'GET', { authorization: 'Bearer ' }), 503],
   ];
-  it.each(cases)('%s', (_promise, got, expected) => expect(got).toBe(expected));
+  it.each(cases)('%s', (_label, actual, expected) => expect(actual).toBe(expected));
 
   it('names the variables to set', () => {
     const request = new Request('http://app.test/');
@@ -81,17 +101,22 @@ describe('apiAccess', () => {
 describe('dashboardAccess', () => {
   const value = signSession('pw', NOW_MS);
   it.each([
-    ['shows the dashboard to who signed in', BOTH, value, 'session'],
-    ['asks who did not to sign in', BOTH, null, 'sign in'],
+    ['shows the dashboard to a signed-in user', BOTH, value, 'session'],
+    ['requires sign-in without a session', BOTH, null, 'sign in'],
     [
-      'asks again when the session was signed with another password',
+      'requires sign-in if the session was signed with another password',
       BOTH,
       signSession('old', NOW_MS),
       'sign in',
     ],
     ['is open in development without a password', OPEN, null, 'open'],
-    ['stays shut in production without a password, whatever the key', KEY_ONLY, value, 'not configured'],
-  ] as const)('%s', (_promise, env, cookie, expected) =>
+    [
+      'stays closed in production without a password, even if a key is set',
+      KEY_ONLY,
+      value,
+      'not configured',
+    ],
+  ] as const)('%s', (_label, env, cookie, expected) =>
     expect(dashboardAccess(env, cookie, NOW_MS)).toBe(expected),
   );
 });
@@ -99,7 +124,7 @@ describe('dashboardAccess', () => {
 describe('requestOrigin', () => {
   const from = (headers: Headers) => requestOrigin(new Request('http://app.test/', { headers }));
 
-  it('believes Sec-Fetch-Site before Origin', () => {
+  it('prefers Sec-Fetch-Site to Origin', () => {
     expect(from({ host: 'app.test', origin: 'http://app.test', 'sec-fetch-site': 'cross-site' })).toBe(
       'other',
     );
@@ -107,7 +132,7 @@ describe('requestOrigin', () => {
     expect(from({ 'sec-fetch-site': 'same-origin' })).toBe('same');
   });
 
-  it('holds Origin against the host that was asked, port included', () => {
+  it('compares Origin with the requested host, port included', () => {
     expect(from({ host: 'app.test:3000', origin: 'http://app.test:3000' })).toBe('same');
     expect(from({ host: 'inner:3000', 'x-forwarded-host': 'app.test', origin: 'https://app.test' })).toBe(
       'same',
@@ -117,7 +142,7 @@ describe('requestOrigin', () => {
     expect(from({ host: 'app.test', origin: 'nonsense' })).toBe('other');
   });
 
-  it('takes no Origin, or a hidden one, for no proof', () => {
+  it('treats a missing or null Origin as unknown', () => {
     expect(from({ host: 'app.test' })).toBe('unknown');
     expect(from({ host: 'app.test', origin: 'null' })).toBe('unknown');
   });

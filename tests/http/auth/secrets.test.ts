@@ -10,7 +10,7 @@ describe('secretsEqual', () => {
     }
   });
 
-  it('compares texts of different lengths without throwing', () => {
+  it('compares strings of different lengths without throwing', () => {
     expect(secretsEqual('x'.repeat(100_000), 'x')).toBe(false);
   });
 });
@@ -21,13 +21,13 @@ describe('bearerToken', () => {
       new Request('http://app.test/', authorization === undefined ? {} : { headers: { authorization } }),
     );
 
-  it('reads the token whatever the case of the scheme', () => {
+  it('reads the token with the scheme in any case', () => {
     expect(token('Bearer abc.DEF-1')).toBe('abc.DEF-1');
     expect(token('bearer abc')).toBe('abc');
     expect(token('BEARER   abc')).toBe('abc');
   });
 
-  it('finds none where the header is missing, empty or of another scheme', () => {
+  it('returns null if the header is missing, empty, malformed or of another scheme', () => {
     for (const header of [
       undefined,
       '',

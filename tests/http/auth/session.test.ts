@@ -12,7 +12,7 @@ const HOUR_MS = 3_600_000;
 const cookie = signSession('correct horse', NOW_MS);
 
 describe('a session', () => {
-  it('holds for twelve hours and not a second longer', () => {
+  it('is valid for twelve hours and no longer', () => {
     expect(verifySession('correct horse', cookie, NOW_MS)).toBe(true);
     expect(verifySession('correct horse', cookie, NOW_MS + 12 * HOUR_MS - 1)).toBe(true);
     expect(verifySession('correct horse', cookie, NOW_MS + 12 * HOUR_MS)).toBe(false);
@@ -22,20 +22,20 @@ describe('a session', () => {
     expect(verifySession('another horse', cookie, NOW_MS)).toBe(false);
   });
 
-  it('cannot be prolonged by its bearer', () => {
+  it('cannot be extended by its bearer', () => {
     const [version, expiresAt, signature] = cookie.split('.');
     const later = `${version}.${Number(expiresAt) + 1}.${signature}`;
     expect(verifySession('correct horse', later, NOW_MS)).toBe(false);
   });
 
-  it('is refused when any one character of it was changed', () => {
+  it('is refused if any one character is changed', () => {
     for (let i = 0; i < cookie.length; i += 1) {
       const changed = `${cookie.slice(0, i)}${cookie[i] === 'A' ? 'B' : 'A'}${cookie.slice(i + 1)}`;
       expect(verifySession('correct horse', changed, NOW_MS), `character ${i}`).toBe(false);
     }
   });
 
-  it('is refused when it has another shape', () => {
+  it('is refused if it is malformed', () => {
     const malformed = [
       '',
       'v1',
@@ -55,7 +55,7 @@ describe('a session', () => {
 describe('the session cookie', () => {
   const at = (url: string, headers: Record<string, string> = {}) => new Request(url, { headers });
 
-  it('is read from among others, and null where there is none', () => {
+  it('is read from among other cookies, and is null if there is none', () => {
     expect(readSessionCookie(at('http://app.test/', { cookie: 'a=1; punctual_session=v1.2.x; b=2' }))).toBe(
       'v1.2.x',
     );
@@ -64,7 +64,7 @@ describe('the session cookie', () => {
     expect(readSessionCookie(at('http://app.test/'))).toBeNull();
   });
 
-  it('is kept from scripts and from other sites, for twelve hours', () => {
+  it('is hidden from scripts and other sites, and lasts twelve hours', () => {
     expect(startSessionCookie(at('http://app.test/'), 'v1.2.x')).toBe(
       'punctual_session=v1.2.x; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax',
     );
@@ -74,21 +74,18 @@ describe('the session cookie', () => {
     at('https://app.test/'),
     at('http://app.test/', { 'x-forwarded-proto': 'https' }),
     at('http://app.test/', { 'x-forwarded-proto': 'https, http' }),
-  ])(
-    'is this host’s alone and goes by https only, where the browser came by https, also behind a proxy',
-    (request) => {
-      expect(startSessionCookie(request, 'v')).toBe(
-        '__Host-punctual_session=v; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure',
-      );
-    },
-  );
+  ])('is limited to this host and to https if the browser uses https, also behind a proxy', (request) => {
+    expect(startSessionCookie(request, 'v')).toBe(
+      '__Host-punctual_session=v; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure',
+    );
+  });
 
-  it('has its plain name where the browser came by http', () => {
+  it('has its plain name if the browser uses http', () => {
     const request = at('http://app.test/', { 'x-forwarded-proto': 'http' });
     expect(startSessionCookie(request, 'v')).toMatch(/^punctual_session=v; (?!.*Secure)/);
   });
 
-  it('is taken by https only under the name that no other host can set', () => {
+  it('is read over https only under the name that no other host can set', () => {
     const both = { cookie: 'punctual_session=planted; __Host-punctual_session=own' };
     expect(readSessionCookie(at('https://app.test/', both))).toBe('own');
     expect(readSessionCookie(at('https://app.test/', { cookie: 'punctual_session=planted' }))).toBeNull();
@@ -97,7 +94,7 @@ describe('the session cookie', () => {
     expect(readSessionCookie(page)).toBe('own');
   });
 
-  it('is forgotten at once when the session is ended', () => {
+  it('is deleted when the session ends', () => {
     expect(endSessionCookie(at('https://app.test/'))).toBe(
       '__Host-punctual_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure',
     );

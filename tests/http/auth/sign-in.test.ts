@@ -10,7 +10,7 @@ afterEach(() => {
 });
 
 let visitors = 0;
-/** An address that has not tried yet. */
+/** Returns an address without failed sign-ins. */
 const newAddress = () => `192.0.2.${++visitors}`;
 
 function signIn(address: string, password: string, headers: Record<string, string> = {}): Promise<Response> {
@@ -24,33 +24,33 @@ function signIn(address: string, password: string, headers: Record<string, strin
 }
 
 async function statuses(times: number, ...attempt: Parameters<typeof signIn>): Promise<number[]> {
-  const answers: number[] = [];
-  for (let n = 0; n < times; n++) answers.push((await signIn(...attempt)).status);
-  return answers;
+  const codes: number[] = [];
+  for (let n = 0; n < times; n++) codes.push((await signIn(...attempt)).status);
+  return codes;
 }
 
-describe('whoever knows the password', () => {
-  it('comes in, however many wrong ones came before, from there or from elsewhere', async () => {
+describe('the right password', () => {
+  it('signs in after any number of wrong ones, from this address or from another', async () => {
     const [guesser, owner] = [newAddress(), newAddress()];
     await statuses(30, guesser, 'wrong');
-    const answer = await signIn(owner, PASSWORD);
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('set-cookie')).toMatch(/^punctual_session=v1\./);
+    const response = await signIn(owner, PASSWORD);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('set-cookie')).toMatch(/^punctual_session=v1\./);
     expect((await signIn(guesser, PASSWORD)).status).toBe(200);
   });
 });
 
-describe('whoever does not', () => {
-  it('is told to wait after ten tries in a minute, and others are not', async () => {
+describe('a wrong password', () => {
+  it('answers 429 after ten tries in a minute, and only to that address', async () => {
     const [guesser, other] = [newAddress(), newAddress()];
     expect(await statuses(10, guesser, 'wrong')).toEqual(Array(10).fill(401));
-    const answer = await signIn(guesser, 'wrong');
-    expect(answer.status).toBe(429);
-    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    const response = await signIn(guesser, 'wrong');
+    expect(response.status).toBe(429);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await signIn(other, 'wrong')).status).toBe(401);
   });
 
-  it('is told so on the page too', async () => {
+  it('redirects the sign-in page to /login?wait=1 after ten tries', async () => {
     const address = newAddress();
     const form = () =>
       POST(
@@ -64,7 +64,7 @@ describe('whoever does not', () => {
     expect((await form()).headers.get('location')).toBe('/login?wait=1');
   });
 
-  it('may try again a minute later, ten times', () => {
+  it('may be tried ten times again a minute later', () => {
     const address = newAddress();
     const tries = (nowMs: number) => Array.from({ length: 11 }, () => countFailedSignIn(address, nowMs));
     expect(tries(1_000)).toEqual([...Array(10).fill(0), 60]);
@@ -72,7 +72,7 @@ describe('whoever does not', () => {
     expect(tries(61_000)).toEqual([...Array(10).fill(0), 60]);
   });
 
-  it('cannot fill the memory with addresses', () => {
+  it('does not fill the memory: at most 10,000 addresses are kept', () => {
     for (let n = 0; n < 11; n++) countFailedSignIn('first', 1_000);
     for (let n = 0; n < 9_999; n++) countFailedSignIn(`of many ${n}`, 1_000);
     expect(countFailedSignIn('first', 1_000)).toBe(60);
@@ -80,21 +80,21 @@ describe('whoever does not', () => {
     expect(countFailedSignIn('first', 1_000)).toBe(0);
   });
 
-  it('cannot send a body without end', async () => {
+  it('of 5,000 characters answers 400', async () => {
     expect((await signIn(newAddress(), 'x'.repeat(5_000))).status).toBe(400);
   });
 });
 
-describe('the address of a caller', () => {
+describe('the address of a client', () => {
   const of = (headers: Record<string, string>, onVercel = false) =>
     clientAddress({ headers: new Headers(headers) }, onVercel);
 
-  it('is the platform’s word on Vercel, whatever the caller sends', () => {
+  it('is the one in the platform’s header on Vercel, whatever the client sends', () => {
     const headers = { 'x-forwarded-for': 'made up', 'x-real-ip': 'made up' };
     expect(of({ ...headers, 'x-vercel-forwarded-for': '203.0.113.7' }, true)).toBe('203.0.113.7');
   });
 
-  it('is what the nearest proxy wrote elsewhere, and never a header of Vercel’s', () => {
+  it('is the one that the nearest proxy added elsewhere, and never comes from Vercel’s header', () => {
     const headers = { 'x-forwarded-for': 'made up, 203.0.113.7', 'x-vercel-forwarded-for': 'made up' };
     expect(of(headers)).toBe('203.0.113.7');
     expect(of({})).toBe('unknown');

@@ -19,7 +19,7 @@ const account_id = '11111111-1111-4111-8111-111111111111';
 const entries = (value: unknown): unknown[] => Array.from({ length: many }, () => value);
 const names = (value: unknown) => Object.fromEntries(entries(value).map((one, n) => [`n${n}`, one]));
 
-/** `list`, which counts how many of its entries are read. */
+/** Wraps `list` to count how many of its entries are read. */
 function watched<List extends object>(list: List): { list: List; read: () => number } {
   let read = 0;
   const counting = new Proxy(list, {
@@ -31,14 +31,14 @@ function watched<List extends object>(list: List): { list: List; read: () => num
   return { list: counting, read: () => read };
 }
 
-/** What a `ValidationError` says, which is all that may be thrown. */
+/** Returns the errors of the `ValidationError` that `send` rejects with, or null if it resolves. */
 const errorsOf = (send: Promise<object>) =>
   send.then(
     () => null,
     (error: ValidationError) => error.errors,
   );
 
-const noRpc = () => Promise.reject(new Error('the database is asked'));
+const noRpc = () => Promise.reject(new Error('the database is called'));
 const person = { account_id, recipient: 'ann' };
 const sequence = (step: object) => ({
   name: 's',
@@ -50,7 +50,7 @@ const dm = { account_id, channel: 'whatsapp', recipient: 'ann', body: 'b' };
 const monitor = { name: 'm', url: 'https://example.com' };
 const isPublic = async () => null;
 
-const shapes: [what: string, list: object, most: number, send: (list: object) => Promise<object>][] = [
+const shapes: [label: string, list: object, max: number, send: (list: object) => Promise<object>][] = [
   ['messages', entries(dm), 1_000, (list) => enqueueDms(noRpc, list)],
   ['posts', entries({}), 1_000, (list) => enqueuePosts(noRpc, [], list)],
   ['jobs', entries({}), 1_000, (list) => enqueueJobs({ rpc: noRpc }, list)],
@@ -102,13 +102,13 @@ const shapes: [what: string, list: object, most: number, send: (list: object) =>
 ];
 
 describe('100,000 entries', () => {
-  it.each(shapes)('of %s are refused by their count', async (_, list, most, send) => {
+  it.each(shapes)('of %s are refused by their count', async (_label, list, max, send) => {
     const { list: sent, read } = watched(list);
-    const answer = JSON.stringify(await errorsOf(send(sent)));
+    const errors = JSON.stringify(await errorsOf(send(sent)));
     expect(read()).toBe(0);
-    expect(answer).toContain(`${many}`);
-    expect(answer).toContain(`${most}`);
-    expect(answer.length).toBeLessThan(1_000);
+    expect(errors).toContain(`${many}`);
+    expect(errors).toContain(`${max}`);
+    expect(errors.length).toBeLessThan(1_000);
   });
 
   it.each([
@@ -122,29 +122,29 @@ describe('100,000 entries', () => {
       'messages',
       (messages: unknown[]) => ({ entry: [{ changes: [{ field: 'messages', value: { messages } }] }] }),
     ],
-  ])('of WhatsApp’s %s are refused by their count', (_, webhook) => {
-    const looked = { count: 0 };
+  ])('of WhatsApp’s %s are refused by their count', (_label, webhook) => {
+    const reads = { count: 0 };
     const entry = {
       get id() {
-        looked.count++;
+        reads.count++;
         return 'id';
       },
       get changes() {
-        looked.count++;
+        reads.count++;
         return [];
       },
       get field() {
-        looked.count++;
+        reads.count++;
         return 'messages';
       },
     };
     const { error, receipts } = readWhatsappWebhook(webhook(entries(entry)));
-    expect(looked.count).toBe(0);
+    expect(reads.count).toBe(0);
     expect(receipts).toEqual([]);
     expect(error).toBe('the body has more than 10000 entries');
   });
 
-  it('of WhatsApp’s, spread over many lists, are refused all the same', () => {
+  it('of WhatsApp are refused even if they are spread over many lists', () => {
     const changes = Array.from({ length: 5_000 }, () => ({
       field: 'messages',
       value: { statuses: [{}, {}] },
@@ -153,39 +153,45 @@ describe('100,000 entries', () => {
     expect(readWhatsappWebhook({ entry: [{ changes: changes.slice(1_700) }] }).error).toBeUndefined();
   });
 
-  it('of a group’s people are not looked at, and its message is taken in', () => {
+  it('of a group’s attendees are not read, and its message is accepted', () => {
     const { list: attendees, read } = watched(entries({ attendee_provider_id: 'p' }));
-    const told = { event: 'message_received', message_id: 'm', account_id: 'a', is_sender: true, attendees };
-    const { receipts } = readUnipileWebhook(told);
+    const webhook = {
+      event: 'message_received',
+      message_id: 'm',
+      account_id: 'a',
+      is_sender: true,
+      attendees,
+    };
+    const { receipts } = readUnipileWebhook(webhook);
     expect(read()).toBe(0);
     expect(receipts).toMatchObject([{ message_id: 'm', recipient: undefined }]);
   });
 
-  it('that are no fields are told by ten of their names', async () => {
-    const answer = JSON.stringify(await errorsOf(enqueueDms(noRpc, { ...dm, ...names(1) })));
-    expect(answer).toContain('and 99990 more');
-    expect(answer.length).toBeLessThan(1_000);
+  it('that are unknown fields are reported by ten of their names', async () => {
+    const errors = JSON.stringify(await errorsOf(enqueueDms(noRpc, { ...dm, ...names(1) })));
+    expect(errors).toContain('and 99990 more');
+    expect(errors.length).toBeLessThan(1_000);
   });
 
-  it('with a fault in each are told by the first hundred faults', async () => {
+  it('with a fault each are reported by their first 100 faults', async () => {
     const jobs = { wide: { payload: z.object({ ids: z.array(z.string()) }), run: () => {} } };
     const job = { name: 'wide', payload: { ids: entries(1) } };
     const errors = await errorsOf(enqueueJobs({ rpc: noRpc, jobs }, job));
     expect(errors).toMatchObject({ length: 100, 0: { field: 'payload.ids.0' } });
   });
 
-  it('with a fault in each, in each of many jobs, are not all looked at', async () => {
-    let looked = 0;
-    const payload = z.object({ ids: z.array(z.custom(() => looked++ < 0)) });
+  it('with a fault each, in many jobs, are not all read', async () => {
+    let reads = 0;
+    const payload = z.object({ ids: z.array(z.custom(() => reads++ < 0)) });
     const job = { name: 'wide', payload: { ids: Array.from({ length: 1_000 }, () => 1) } };
     const jobs = { wide: { payload, run: () => {} } };
     const errors = await errorsOf(enqueueJobs({ rpc: noRpc, jobs }, Array(1_000).fill(job)));
-    expect(looked).toBeLessThan(20_000);
+    expect(reads).toBeLessThan(20_000);
     expect(errors).toHaveProperty('0', { index: 0, field: 'payload.ids.0', message: 'Invalid input' });
   });
 });
 
-describe('a list of as many as are taken', () => {
+describe('a list within its limit', () => {
   const two = atMost(2, z.array(z.string()));
   it('is parsed', () => {
     expect(two.parse(['a', 'b'])).toEqual(['a', 'b']);
@@ -195,7 +201,7 @@ describe('a list of as many as are taken', () => {
     ]);
   });
 
-  it('may be left out where the field may', () => {
+  it('may be left out if its field is optional', () => {
     expect(z.strictObject({ list: two.optional() }).parse({})).toEqual({});
     expect(z.strictObject({ list: two }).safeParse({}).success).toBe(false);
   });

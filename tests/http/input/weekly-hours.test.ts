@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { weeklyHours } from '../../../lib/http/input/weekly-hours.ts';
 
-/** The first complaint, as `path: message`; null where there is none. */
-function complaint(hours: unknown): string | null {
+/** Returns the first error as `path: message`, or null. */
+function firstError(hours: unknown): string | null {
   const issue = weeklyHours.safeParse(hours).error?.issues[0];
   return issue ? `${issue.path.join('.')}: ${issue.message}` : null;
 }
 
 describe('weeklyHours', () => {
-  it.each<[what: string, hours: object]>([
+  it.each<[label: string, hours: object]>([
     ['one span', { mon: ['09:00-17:00'] }],
     [
       'every day',
@@ -18,29 +18,29 @@ describe('weeklyHours', () => {
     ['spans that touch', { wed: ['09:00-12:00', '12:00-13:00'] }],
     ['spans in any order', { thu: ['13:00-17:00', '09:00-12:00'] }],
     ['a single minute', { fri: ['23:59-24:00'] }],
-    ['a day that is said to be closed', { sat: [], sun: ['10:00-11:00'] }],
-  ])('takes %s', (_what, hours) => {
-    expect(complaint(hours)).toBeNull();
+    ['a closed day', { sat: [], sun: ['10:00-11:00'] }],
+  ])('accepts %s', (_label, hours) => {
+    expect(firstError(hours)).toBeNull();
     expect(weeklyHours.parse(hours)).toEqual(hours);
   });
 
-  const noSpan = 'must be a span, for example "09:00-17:00"; the latest end is 24:00';
+  const notASpan = 'must be a span, for example "09:00-17:00"; the latest end is 24:00';
   const backwards = 'must end after it begins; write hours past midnight as two spans, on two days';
-  it.each<[what: string, hours: unknown, expected: string]>([
-    ['a day that no week has', { monday: ['09:00-17:00'] }, ': Unrecognized key: "monday"'],
+  it.each<[label: string, hours: unknown, expected: string]>([
+    ['an unknown day', { monday: ['09:00-17:00'] }, ': Unrecognized key: "monday"'],
     ['a day with a capital', { Mon: ['09:00-17:00'] }, ': Unrecognized key: "Mon"'],
     ['a span past midnight', { mon: ['22:00-02:00'] }, `mon.0: ${backwards}`],
     ['a span of no length', { mon: ['09:00-09:00'] }, `mon.0: ${backwards}`],
-    ['a span from 24:00', { mon: ['24:00-24:00'] }, `mon.0: ${noSpan}`],
-    ['an end after 24:00', { mon: ['09:00-24:01'] }, `mon.0: ${noSpan}`],
-    ['hour 25', { mon: ['09:00-25:00'] }, `mon.0: ${noSpan}`],
-    ['minute 60', { mon: ['09:60-10:00'] }, `mon.0: ${noSpan}`],
-    ['an hour of one digit', { mon: ['9:00-17:00'] }, `mon.0: ${noSpan}`],
-    ['seconds', { mon: ['09:00:00-17:00:00'] }, `mon.0: ${noSpan}`],
-    ['blanks', { mon: ['09:00 - 17:00'] }, `mon.0: ${noSpan}`],
-    ['a line break at the end', { mon: ['09:00-17:00\n'] }, `mon.0: ${noSpan}`],
-    ['an empty text', { mon: [''] }, `mon.0: ${noSpan}`],
-    ['the second of two that is wrong', { mon: ['09:00-17:00', 'noon'] }, `mon.1: ${noSpan}`],
+    ['a span that begins at 24:00', { mon: ['24:00-24:00'] }, `mon.0: ${notASpan}`],
+    ['an end after 24:00', { mon: ['09:00-24:01'] }, `mon.0: ${notASpan}`],
+    ['hour 25', { mon: ['09:00-25:00'] }, `mon.0: ${notASpan}`],
+    ['minute 60', { mon: ['09:60-10:00'] }, `mon.0: ${notASpan}`],
+    ['an hour of one digit', { mon: ['9:00-17:00'] }, `mon.0: ${notASpan}`],
+    ['seconds', { mon: ['09:00:00-17:00:00'] }, `mon.0: ${notASpan}`],
+    ['spaces', { mon: ['09:00 - 17:00'] }, `mon.0: ${notASpan}`],
+    ['a line break at the end', { mon: ['09:00-17:00\n'] }, `mon.0: ${notASpan}`],
+    ['an empty string', { mon: [''] }, `mon.0: ${notASpan}`],
+    ['a wrong second span', { mon: ['09:00-17:00', 'noon'] }, `mon.1: ${notASpan}`],
     ['spans that overlap', { mon: ['09:00-12:00', '11:59-13:00'] }, 'mon: has overlapping spans'],
     [
       'spans that overlap, the later first',
@@ -54,9 +54,9 @@ describe('weeklyHours', () => {
       'mon: has overlapping spans',
     ],
     ['a day that is null', { mon: null }, 'mon: Invalid input: expected array, received null'],
-    ['a span that is no list', { mon: '09:00-17:00' }, 'mon: Invalid input: expected array, received string'],
+    ['a span outside a list', { mon: '09:00-17:00' }, 'mon: Invalid input: expected array, received string'],
     [
-      'a week without any hour',
+      'a week without hours',
       {},
       ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
     ],
@@ -65,9 +65,9 @@ describe('weeklyHours', () => {
       { mon: [], tue: [] },
       ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
     ],
-    ['a text', '09:00-17:00', ': Invalid input: expected object, received string'],
+    ['a string', '09:00-17:00', ': Invalid input: expected object, received string'],
     ['a list', ['09:00-17:00'], ': Invalid input: expected object, received array'],
-  ])('refuses %s', (_what, hours, expected) => {
-    expect(complaint(hours)).toBe(expected);
+  ])('refuses %s', (_label, hours, expected) => {
+    expect(firstError(hours)).toBe(expected);
   });
 });

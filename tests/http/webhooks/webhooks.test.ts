@@ -53,7 +53,7 @@ afterEach(async () => {
   }
 });
 
-/** The routes as they are, behind a server on loopback. */
+/** Serves the routes on loopback. Returns the URL. */
 async function serve(): Promise<string> {
   const server = createServer(async (incoming, outgoing) => {
     const chunks: Buffer[] = [];
@@ -78,7 +78,7 @@ async function serve(): Promise<string> {
 const sign = (body: string | Uint8Array, secret = APP_SECRET) =>
   `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
-function tellWhatsapp(
+function postWhatsapp(
   body: string | Uint8Array<ArrayBuffer>,
   headers: Record<string, string> = { 'x-hub-signature-256': sign(body) },
 ): Promise<Response> {
@@ -89,7 +89,7 @@ const signedByUnipile = (body: string, secret = UNIPILE_SECRET, t = '1795341600'
   'unipile-signature': `t=${t},v0=${createHmac('sha256', secret).update(`${t}.${body}`).digest('hex')}`,
 });
 
-function tellUnipile(
+function postUnipile(
   body: string,
   headers: Record<string, string> = { 'unipile-auth': UNIPILE_SECRET },
 ): Promise<Response> {
@@ -104,12 +104,12 @@ const status = (more: object = {}) => ({
   biz_opaque_callback_data: 'dm_queue/7/0f8e',
   ...more,
 });
-const ofWhatsapp = (...statuses: unknown[]) =>
+const whatsappBody = (...statuses: unknown[]) =>
   JSON.stringify({
     object: 'whatsapp_business_account',
     entry: [{ changes: [{ field: 'messages', value: { metadata: { phone_number_id: '1001' }, statuses } }] }],
   });
-const ofUnipile = (more: object = {}) =>
+const unipileBody = (more: object = {}) =>
   JSON.stringify({
     event: 'message_received',
     account_id: 'acc1',
@@ -123,7 +123,7 @@ const ofUnipile = (more: object = {}) =>
     ...more,
   });
 
-/** A message to a chat of the account that webhooks tell of as acc1. */
+/** Adds a message to a chat of the account that webhooks call acc1. */
 async function writeTo(chat: string): Promise<void> {
   await database.sql(
     `with account as (
@@ -139,7 +139,7 @@ const stored = () =>
     `select provider, kind, status, message_id, reference, provider_account_id, chat_id, recipient, body, error, said_at
        from punctual.receipts order by id`,
   );
-const answer = async (response: Response) => ({ status: response.status, ...(await response.json()) });
+const readResponse = async (response: Response) => ({ status: response.status, ...(await response.json()) });
 
 const messageNew = {
   id: 'evt_2',
@@ -158,10 +158,10 @@ const messageNew = {
   },
 };
 
-describe('what WhatsApp tells', () => {
-  it('is written down, and nothing else', async () => {
-    const response = await tellWhatsapp(ofWhatsapp(status(), status({ status: 'delivered' })));
-    expect(await answer(response)).toEqual({ status: 200, received: 2, new: 2, ignored: 0 });
+describe('a WhatsApp webhook', () => {
+  it('is stored as one receipt per status, and nothing else is', async () => {
+    const response = await postWhatsapp(whatsappBody(status(), status({ status: 'delivered' })));
+    expect(await readResponse(response)).toEqual({ status: 200, received: 2, new: 2, ignored: 0 });
     expect(await stored()).toMatchObject([
       { status: 'delivered' },
       {
@@ -179,14 +179,14 @@ describe('what WhatsApp tells', () => {
     expect(Date.parse((await stored())[0].said_at)).toBe(Date.parse('2026-11-22T10:00:00Z'));
   });
 
-  it('twice, in one call or two, is written down once', async () => {
-    const body = ofWhatsapp(status(), status());
-    expect(await answer(await tellWhatsapp(body))).toMatchObject({ received: 2, new: 1 });
-    expect(await answer(await tellWhatsapp(body))).toMatchObject({ status: 200, received: 2, new: 0 });
+  it('that brings a status twice, in one call or two, is stored once', async () => {
+    const body = whatsappBody(status(), status());
+    expect(await readResponse(await postWhatsapp(body))).toMatchObject({ received: 2, new: 1 });
+    expect(await readResponse(await postWhatsapp(body))).toMatchObject({ status: 200, received: 2, new: 0 });
     expect(await stored()).toHaveLength(1);
   });
 
-  it('by the thousand is written down a hundred at a time', async () => {
+  it('with 1,201 statuses is stored in batches of 100', async () => {
     const sizes: number[] = [];
     const rpc: typeof made.rpc = (fn, args) => {
       sizes.push((args.p_receipts as unknown[]).length);
@@ -194,7 +194,7 @@ describe('what WhatsApp tells', () => {
     };
     provideServices({ ...made, rpc });
     const many = Array.from({ length: 1_201 }, (_, n) => status({ id: `wamid.${n}` }));
-    expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({
+    expect(await readResponse(await postWhatsapp(whatsappBody(...many)))).toMatchObject({
       received: 1_201,
       new: 1_201,
     });
@@ -202,45 +202,60 @@ describe('what WhatsApp tells', () => {
     expect(await stored()).toHaveLength(1_201);
   });
 
-  it('is written down in halves where the database ends what took too long', async () => {
+  it('is stored in halves if the database cancels a call that takes too long', async () => {
     const sizes: number[] = [];
     const rpc: typeof made.rpc = (fn, args) => {
       const { length } = args.p_receipts as unknown[];
       sizes.push(length);
       if (length <= 30) return made.rpc(fn, args);
-      // Of another bundle's class, as the routes of a build meet it.
+      // Not an instance of our `StoreError`: in a build, a route may meet the class of another bundle.
       throw Object.assign(new Error('canceling statement'), { name: 'StoreError', code: '57014' });
     };
     provideServices({ ...made, rpc });
     const many = Array.from({ length: 60 }, (_, n) => status({ id: `wamid.${n}` }));
-    expect(await answer(await tellWhatsapp(ofWhatsapp(...many)))).toMatchObject({ received: 60, new: 60 });
+    expect(await readResponse(await postWhatsapp(whatsappBody(...many)))).toMatchObject({
+      received: 60,
+      new: 60,
+    });
     expect(sizes).toEqual([60, 30, 30]);
   });
 
-  it('a hundred times at once is written down once', async () => {
-    const body = ofWhatsapp(...Array.from({ length: 20 }, (_, n) => status({ id: `wamid.${n}` })));
-    const answers = await Promise.all(Array.from({ length: 100 }, () => tellWhatsapp(body).then(answer)));
-    expect(answers.every((one) => one.status === 200)).toBe(true);
-    expect(answers.reduce((sum, one) => sum + one.new, 0)).toBe(20);
+  it('that comes 100 times at once is stored once', async () => {
+    const body = whatsappBody(...Array.from({ length: 20 }, (_, n) => status({ id: `wamid.${n}` })));
+    const responses = await Promise.all(
+      Array.from({ length: 100 }, () => postWhatsapp(body).then(readResponse)),
+    );
+    expect(responses.every((one) => one.status === 200)).toBe(true);
+    expect(responses.reduce((sum, one) => sum + one.new, 0)).toBe(20);
     expect(await stored()).toHaveLength(20);
   });
 
-  it('in good entries is not lost to the junk among them', async () => {
-    const body = ofWhatsapp(null, 'junk', status({ status: 'played' }), status(), { id: 7 });
-    expect(await answer(await tellWhatsapp(body))).toEqual({ status: 200, received: 1, new: 1, ignored: 4 });
+  it('is stored by its valid entries, and the junk among them is ignored', async () => {
+    const body = whatsappBody(null, 'junk', status({ status: 'played' }), status(), { id: 7 });
+    expect(await readResponse(await postWhatsapp(body))).toEqual({
+      status: 200,
+      received: 1,
+      new: 1,
+      ignored: 4,
+    });
   });
 
-  it('in characters that no database holds is written down without them', async () => {
-    const body = ofWhatsapp(
+  it('is stored without the characters that Postgres cannot hold', async () => {
+    const body = whatsappBody(
       status({ id: 'wamid\0.1', biz_opaque_callback_data: 'a\0b\ud83d' }),
       status({ id: '\0' }),
     );
-    expect(await answer(await tellWhatsapp(body))).toEqual({ status: 200, received: 1, new: 1, ignored: 1 });
+    expect(await readResponse(await postWhatsapp(body))).toEqual({
+      status: 200,
+      received: 1,
+      new: 1,
+      ignored: 1,
+    });
     expect(await stored()).toMatchObject([{ message_id: 'wamid.1', reference: 'ab\ufffd' }]);
   });
 
-  it('of nothing that is ours is taken and ignored', async () => {
-    expect(await answer(await tellWhatsapp('{"object":"page"}'))).toEqual({
+  it('about another kind of object is accepted and ignored', async () => {
+    expect(await readResponse(await postWhatsapp('{"object":"page"}'))).toEqual({
       status: 200,
       received: 0,
       new: 0,
@@ -249,43 +264,43 @@ describe('what WhatsApp tells', () => {
   });
 });
 
-describe('a signature', () => {
-  const body = ofWhatsapp(status());
-  it.each<[what: string, headers: Record<string, string>]>([
+describe('a WhatsApp signature', () => {
+  const body = whatsappBody(status());
+  it.each<[label: string, headers: Record<string, string>]>([
     ['missing', {}],
     ['empty', { 'x-hub-signature-256': '' }],
-    ['of another secret', { 'x-hub-signature-256': sign(body, 'guess') }],
-    ['of another body', { 'x-hub-signature-256': sign(`${body} `) }],
-    ['of Unipile', { 'unipile-auth': APP_SECRET }],
-    ['with the secret itself', { 'x-hub-signature-256': `sha256=${APP_SECRET}` }],
-  ])('that is %s lets nothing in', async (_, headers) => {
-    const { status, error } = await answer(await tellWhatsapp(body, headers));
+    ['made with another secret', { 'x-hub-signature-256': sign(body, 'guess') }],
+    ['made over another body', { 'x-hub-signature-256': sign(`${body} `) }],
+    ['in Unipile’s header', { 'unipile-auth': APP_SECRET }],
+    ['the secret itself', { 'x-hub-signature-256': `sha256=${APP_SECRET}` }],
+  ])('that is %s is refused, and nothing is stored', async (_label, headers) => {
+    const { status, error } = await readResponse(await postWhatsapp(body, headers));
     expect({ status, kind: error.kind }).toEqual({ status: 401, kind: 'unauthorised' });
     expect(JSON.stringify(error)).not.toContain(APP_SECRET);
     expect(await stored()).toEqual([]);
   });
 
-  it('over bytes that were changed on the way lets nothing in', async () => {
+  it('is refused if the body changed on the way', async () => {
     const changed = body.replace('wamid.1', 'wamid.2');
-    expect((await tellWhatsapp(changed, { 'x-hub-signature-256': sign(body) })).status).toBe(401);
+    expect((await postWhatsapp(changed, { 'x-hub-signature-256': sign(body) })).status).toBe(401);
     expect(await stored()).toEqual([]);
   });
 
-  it('is that of the bytes, however the JSON is written', async () => {
+  it('covers the bytes, so the JSON may have any format', async () => {
     const spaced = JSON.stringify(JSON.parse(body), null, 2);
-    expect((await tellWhatsapp(spaced)).status).toBe(200);
+    expect((await postWhatsapp(spaced)).status).toBe(200);
   });
 });
 
-describe('what Unipile tells', () => {
-  it('is written down once, however often', async () => {
-    expect(await answer(await tellUnipile(ofUnipile()))).toEqual({
+describe('a Unipile webhook', () => {
+  it('is stored once, however often it comes', async () => {
+    expect(await readResponse(await postUnipile(unipileBody()))).toEqual({
       status: 200,
       received: 1,
       new: 1,
       ignored: 0,
     });
-    expect(await answer(await tellUnipile(ofUnipile()))).toMatchObject({ status: 200, new: 0 });
+    expect(await readResponse(await postUnipile(unipileBody()))).toMatchObject({ status: 200, new: 0 });
     expect(await stored()).toMatchObject([
       {
         provider: 'unipile',
@@ -301,10 +316,10 @@ describe('what Unipile tells', () => {
     ]);
   });
 
-  it('of a third person leaves no text in the database; of one whom we write to it does', async () => {
+  it('leaves no text of a third person in the database, only of people whom we write to', async () => {
     const inChat = (message: string, more: object = {}) =>
-      tellUnipile(
-        ofUnipile({
+      postUnipile(
+        unipileBody({
           message,
           message_id: `id-${message.length}`,
           sender: { attendee_provider_id: 'ACoBob' },
@@ -326,27 +341,27 @@ describe('what Unipile tells', () => {
     }
   });
 
-  it('of other events is taken and ignored', async () => {
-    const response = await tellUnipile(ofUnipile({ event: 'message_reaction' }));
-    expect(await answer(response)).toEqual({ status: 200, received: 0, new: 0, ignored: 1 });
+  it('about other events is accepted and ignored', async () => {
+    const response = await postUnipile(unipileBody({ event: 'message_reaction' }));
+    expect(await readResponse(response)).toEqual({ status: 200, received: 0, new: 0, ignored: 1 });
   });
 
-  it('by v2, signed, is written down as well', async () => {
+  it('of v2 is stored if its signature is right', async () => {
     const body = JSON.stringify(messageNew);
-    expect(await answer(await tellUnipile(body, signedByUnipile(body)))).toMatchObject({
+    expect(await readResponse(await postUnipile(body, signedByUnipile(body)))).toMatchObject({
       status: 200,
       new: 1,
     });
     expect(await stored()).toMatchObject([{ kind: 'message', status: 'received', message_id: 'm2' }]);
   });
 
-  it.each<[what: string, headers: Record<string, string>]>([
+  it.each<[label: string, headers: Record<string, string>]>([
     ['made with another secret', signedByUnipile(JSON.stringify(messageNew), 'guess')],
-    ['of another body', signedByUnipile('{}')],
-    ['without its time', { 'unipile-signature': 'v0=00' }],
-    ['empty', { 'unipile-signature': '' }],
+    ['made over another body', signedByUnipile('{}')],
+    ['without a time', { 'unipile-signature': 'v0=00' }],
+    ['that is empty', { 'unipile-signature': '' }],
     [
-      'with another time than was signed',
+      'with a time that was not signed',
       {
         'unipile-signature': signedByUnipile(JSON.stringify(messageNew))['unipile-signature'].replace(
           't=1',
@@ -355,15 +370,15 @@ describe('what Unipile tells', () => {
       },
     ],
     [
-      'false, beside the right header of v1',
+      'that is wrong, beside the right header of v1',
       { 'unipile-signature': 't=1,v0=00', 'unipile-auth': UNIPILE_SECRET },
     ],
-  ])('with a signature %s is refused', async (_, headers) => {
-    expect((await tellUnipile(JSON.stringify(messageNew), headers)).status).toBe(401);
+  ])('with a signature %s is refused', async (_label, headers) => {
+    expect((await postUnipile(JSON.stringify(messageNew), headers)).status).toBe(401);
     expect(await stored()).toEqual([]);
   });
 
-  describe('of an account', () => {
+  describe('about an account', () => {
     const paused = async () =>
       (await database.sql('select paused_until > now() as paused, paused_reason from punctual.accounts'))[0];
     beforeEach(async () => {
@@ -372,9 +387,9 @@ describe('what Unipile tells', () => {
         `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'acc1', 'Ann')`,
       );
     });
-    const tell = async (told: object) => {
-      const body = JSON.stringify(told);
-      return answer(await tellUnipile(body, signedByUnipile(body)));
+    const post = async (webhook: object) => {
+      const body = JSON.stringify(webhook);
+      return readResponse(await postUnipile(body, signedByUnipile(body)));
     };
     const v1 = (message: string, account_id = 'acc1') => ({
       AccountStatus: { account_id, account_type: 'LINKEDIN', message },
@@ -387,30 +402,35 @@ describe('what Unipile tells', () => {
       payload: { timestamp },
     });
 
-    it('by v1 pauses it with the reason, and resumes it', async () => {
+    it('of v1 pauses it with the reason, and resumes it', async () => {
       const body = JSON.stringify(v1('CREDENTIALS'));
-      expect(await answer(await tellUnipile(body))).toEqual({ status: 200, received: 1, new: 1, ignored: 0 });
+      expect(await readResponse(await postUnipile(body))).toEqual({
+        status: 200,
+        received: 1,
+        new: 1,
+        ignored: 0,
+      });
       expect(await paused()).toMatchObject({
         paused: true,
         paused_reason: expect.stringContaining('(CREDENTIALS)'),
       });
-      expect(await tell(v1('CREDENTIALS'))).toMatchObject({ status: 200, new: 0 });
-      expect(await tell(v1('OK'))).toMatchObject({ new: 1 });
+      expect(await post(v1('CREDENTIALS'))).toMatchObject({ status: 200, new: 0 });
+      expect(await post(v1('OK'))).toMatchObject({ new: 1 });
       expect(await paused()).toEqual({ paused: null, paused_reason: null });
     });
 
-    it('by v2 counts in the order of its events', async () => {
-      await tell(v2('account.status.disconnected', '2026-11-22T10:00:02.000Z'));
-      expect(await tell(v2('account.status.running', '2026-11-22T10:00:01.000Z'))).toMatchObject({ new: 0 });
+    it('of v2 counts in the order of the events', async () => {
+      await post(v2('account.status.disconnected', '2026-11-22T10:00:02.000Z'));
+      expect(await post(v2('account.status.running', '2026-11-22T10:00:01.000Z'))).toMatchObject({ new: 0 });
       expect(await paused()).toMatchObject({
         paused: true,
         paused_reason: expect.stringContaining('(disconnected)'),
       });
-      expect(await tell(v2('account.status.running', '2026-11-22T10:00:03.000Z'))).toMatchObject({ new: 1 });
+      expect(await post(v2('account.status.running', '2026-11-22T10:00:03.000Z'))).toMatchObject({ new: 1 });
       expect(await paused()).toMatchObject({ paused: null });
     });
 
-    it.each(['v1', 'v2'] as const)('is heard of as the sandbox tells it by %s', async (version) => {
+    it.each(['v1', 'v2'] as const)('works as the sandbox sends it in %s', async (version) => {
       const url = `${await serve()}/api/webhooks/unipile`;
       const webhooks = {
         unipile: { url, secret: UNIPILE_SECRET, version },
@@ -424,7 +444,7 @@ describe('what Unipile tells', () => {
         await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: true });
         await disconnect([]);
         await expect.poll(paused, { timeout: 20_000 }).toMatchObject({ paused: null });
-        // Only the texts of people whom we write to are kept.
+        // Only texts of people whom we write to are stored.
         await database.sql(
           `insert into punctual.dm_queue (account_id, channel, chat_id, body) select id, 'linkedin', 'acc1__ada', 'Hi' from punctual.accounts`,
         );
@@ -437,13 +457,13 @@ describe('what Unipile tells', () => {
       }
     });
 
-    it('that a call found disconnected goes on once it is back, in the version of the call', async () => {
-      const answers: [number, object][] = [
+    it('that a call found disconnected resumes it, in the version of the call', async () => {
+      const replies: [number, object][] = [
         [401, { type: 'errors/disconnected_account' }],
         [201, { object: 'MessageSent', message_id: null }],
       ];
       const provider = createServer((_request, response) => {
-        const [code, body] = answers.shift() ?? [500, {}];
+        const [code, body] = replies.shift() ?? [500, {}];
         response.writeHead(code).end(JSON.stringify(body));
       });
       servers.push(provider);
@@ -459,69 +479,72 @@ describe('what Unipile tells', () => {
         (await database.sql('select status from punctual.dm_queue')).map((row) => row.status);
       await run();
       await run();
-      expect([await states(), await paused(), answers.length]).toMatchObject([
+      expect([await states(), await paused(), replies.length]).toMatchObject([
         ['pending'],
         { paused: true },
         1,
       ]);
-      await tell(v1('RECONNECTED'));
+      await post(v1('RECONNECTED'));
       await run();
       expect(await states()).toEqual(['sent']);
       await database.sql('delete from punctual.dm_queue');
     });
 
     it.each([v1('CREDENTIALS', 'stranger'), v1('TELEPORTED'), v2('account.status.teleported', '')])(
-      'changes nothing where account or status are unknown: %j',
-      async (told) => {
-        expect(await tell(told)).toMatchObject({ status: 200, new: 0 });
+      'changes nothing if the account or the status is unknown: %j',
+      async (webhook) => {
+        expect(await post(webhook)).toMatchObject({ status: 200, new: 0 });
         expect(await paused()).toMatchObject({ paused: null });
       },
     );
   });
 
-  it.each<[what: string, headers: Record<string, string>]>([
+  it.each<[label: string, headers: Record<string, string>]>([
     ['without the secret', {}],
-    ['with an empty one', { 'unipile-auth': '' }],
-    ['with another', { 'unipile-auth': 'guess' }],
-    ['with more than it', { 'unipile-auth': `${UNIPILE_SECRET}x` }],
-    ['with it as a bearer token', { authorization: `Bearer ${UNIPILE_SECRET}` }],
-  ])('%s is refused', async (_, headers) => {
-    const { status, error } = await answer(await tellUnipile(ofUnipile(), headers));
+    ['with an empty secret', { 'unipile-auth': '' }],
+    ['with another secret', { 'unipile-auth': 'guess' }],
+    ['with the secret and one more character', { 'unipile-auth': `${UNIPILE_SECRET}x` }],
+    ['with the secret as a bearer token', { authorization: `Bearer ${UNIPILE_SECRET}` }],
+  ])('%s is refused', async (_label, headers) => {
+    const { status, error } = await readResponse(await postUnipile(unipileBody(), headers));
     expect({ status, kind: error.kind }).toEqual({ status: 401, kind: 'unauthorised' });
     expect(await stored()).toEqual([]);
   });
 });
 
 describe('a webhook', () => {
-  it.each(['', ' ', undefined])('is closed while its secret is %j, and says what to set', async (value) => {
-    vi.stubEnv('WHATSAPP_APP_SECRET', value);
-    vi.stubEnv('UNIPILE_WEBHOOK_SECRET', value);
-    const guess = value ?? '';
-    const body = ofWhatsapp(status());
-    const calls: [string, Promise<Response>][] = [
-      ['WHATSAPP_APP_SECRET', tellWhatsapp(body, { 'x-hub-signature-256': sign(body, guess) })],
-      ['UNIPILE_WEBHOOK_SECRET', tellUnipile(ofUnipile(), { 'unipile-auth': guess })],
-    ];
-    for (const [variable, call] of calls) {
-      const { status, error } = await answer(await call);
-      expect(status).toBe(503);
-      expect(error).toMatchObject({ kind: 'not_configured', variables: [variable] });
-    }
-    expect(await stored()).toEqual([]);
-  });
+  it.each(['', ' ', undefined])(
+    'answers 503 while its secret is %j, and names the variable to set',
+    async (value) => {
+      vi.stubEnv('WHATSAPP_APP_SECRET', value);
+      vi.stubEnv('UNIPILE_WEBHOOK_SECRET', value);
+      const guess = value ?? '';
+      const body = whatsappBody(status());
+      const calls: [string, Promise<Response>][] = [
+        ['WHATSAPP_APP_SECRET', postWhatsapp(body, { 'x-hub-signature-256': sign(body, guess) })],
+        ['UNIPILE_WEBHOOK_SECRET', postUnipile(unipileBody(), { 'unipile-auth': guess })],
+      ];
+      for (const [variable, call] of calls) {
+        const { status, error } = await readResponse(await call);
+        expect(status).toBe(503);
+        expect(error).toMatchObject({ kind: 'not_configured', variables: [variable] });
+      }
+      expect(await stored()).toEqual([]);
+    },
+  );
 
-  it.each<[what: string, body: string | Uint8Array<ArrayBuffer>]>([
-    ['no JSON', 'a=b'],
+  it.each<[label: string, body: string | Uint8Array<ArrayBuffer>]>([
+    ['not JSON', 'a=b'],
     ['empty', ''],
-    ['cut', '{"entry":['],
-    ['no UTF-8', Uint8Array.from([0x22, 0xff, 0xfe, 0x22])],
-    ['nested without end', '['.repeat(200_000) + ']'.repeat(200_000)],
-  ])('that is %s is 400', async (_, body) => {
-    const { status, error } = await answer(await tellWhatsapp(body));
+    ['cut off', '{"entry":['],
+    ['not UTF-8', Uint8Array.from([0x22, 0xff, 0xfe, 0x22])],
+    ['nested 200,000 levels deep', '['.repeat(200_000) + ']'.repeat(200_000)],
+  ])('that is %s answers 400', async (_label, body) => {
+    const { status, error } = await readResponse(await postWhatsapp(body));
     expect({ status, kind: error.kind }).toEqual({ status: 400, kind: 'invalid_json' });
   });
 
-  it('above 3 MB is refused by its bytes, whatever length it claims and whoever sends it', async () => {
+  it('above 3 MB is refused by its bytes, whatever length it claims, even if it is unsigned', async () => {
     let pulled = 0;
     const chunk = new Uint8Array(256 * 1024).fill(0x20);
     const body = new ReadableStream<Uint8Array>({
@@ -536,17 +559,17 @@ describe('a webhook', () => {
       body,
       duplex: 'half',
     } as RequestInit);
-    const { status, error } = await answer(await whatsapp(request));
+    const { status, error } = await readResponse(await whatsapp(request));
     expect({ status, kind: error.kind }).toEqual({ status: 413, kind: 'too_large' });
     expect(pulled).toBeLessThan(20);
   });
 
-  it('of 3 MB, the most that Meta sends, is read', async () => {
-    const body = ofWhatsapp(status()).padEnd(3 * 1024 * 1024, ' ');
-    expect(await answer(await tellWhatsapp(body))).toMatchObject({ status: 200, new: 1 });
+  it('of 3 MB, the largest that Meta sends, is read', async () => {
+    const body = whatsappBody(status()).padEnd(3 * 1024 * 1024, ' ');
+    expect(await readResponse(await postWhatsapp(body))).toMatchObject({ status: 200, new: 1 });
   });
 
-  it('that breaks off is 400', async () => {
+  it('that breaks off answers 400', async () => {
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
         controller.error(new Error('the client has gone'));
@@ -557,58 +580,58 @@ describe('a webhook', () => {
     expect(response.status).toBe(400);
   });
 
-  it('is asked for again while the database is away', async () => {
-    const away = supabaseRpc({ url: 'http://127.0.0.1:1', serviceRoleKey: 'key' });
-    provideServices({ ...made, rpc: away });
-    for (const call of [tellWhatsapp(ofWhatsapp(status())), tellUnipile(ofUnipile())]) {
+  it('answers 503 with Retry-After while the database is unreachable', async () => {
+    const unreachable = supabaseRpc({ url: 'http://127.0.0.1:1', serviceRoleKey: 'key' });
+    provideServices({ ...made, rpc: unreachable });
+    for (const call of [postWhatsapp(whatsappBody(status())), postUnipile(unipileBody())]) {
       const response = await call;
       expect(response.status).toBe(503);
       expect(response.headers.get('retry-after')).toBe('5');
       expect((await response.json()).error.kind).toBe('database_unavailable');
     }
     provideServices(made);
-    expect(await answer(await tellUnipile(ofUnipile()))).toMatchObject({ status: 200, new: 1 });
+    expect(await readResponse(await postUnipile(unipileBody()))).toMatchObject({ status: 200, new: 1 });
   });
 });
 
-describe('Meta’s question whether it is expected', () => {
-  const ask = (query: Record<string, string>) =>
+describe('Meta’s verification request', () => {
+  const verify = (query: Record<string, string>) =>
     challenge(new Request(`http://app.test/api/webhooks/whatsapp?${new URLSearchParams(query)}`));
   const right = { 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN, 'hub.challenge': '1158201444' };
 
-  it('is answered with the challenge, as plain text', async () => {
-    const response = await ask(right);
+  it('gets the challenge back as plain text', async () => {
+    const response = await verify(right);
     expect(response.status).toBe(200);
     expect(await response.text()).toBe('1158201444');
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
   });
 
-  it.each<[what: string, changes: Record<string, string>, status: number]>([
+  it.each<[label: string, changes: Record<string, string>, status: number]>([
     ['another token', { 'hub.verify_token': 'guess' }, 401],
     ['an empty token', { 'hub.verify_token': '' }, 401],
     ['another mode', { 'hub.mode': 'unsubscribe' }, 400],
-  ])('with %s is refused', async (_, changes, status) => {
-    const response = await ask({ ...right, ...changes });
+  ])('with %s is refused', async (_label, changes, status) => {
+    const response = await verify({ ...right, ...changes });
     expect(response.status).toBe(status);
     expect(await response.text()).not.toContain('1158201444');
   });
 
-  it('without anything is refused', async () => {
-    expect((await ask({})).status).toBe(401);
-    expect((await ask({ 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN })).status).toBe(400);
+  it('without parameters is refused', async () => {
+    expect((await verify({})).status).toBe(401);
+    expect((await verify({ 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN })).status).toBe(400);
   });
 
-  it('is closed while the token is not set, and says what to set', async () => {
+  it('answers 503 while the token is not set, and names the variable to set', async () => {
     vi.stubEnv('WHATSAPP_VERIFY_TOKEN', '');
-    const { status, error } = await answer(await ask({ ...right, 'hub.verify_token': '' }));
+    const { status, error } = await readResponse(await verify({ ...right, 'hub.verify_token': '' }));
     expect(status).toBe(503);
     expect(error).toMatchObject({ kind: 'not_configured', variables: ['WHATSAPP_VERIFY_TOKEN'] });
   });
 });
 
 describe('the sandbox’s webhooks', () => {
-  it('are what the routes take: over real HTTP, signed, with the reference', async () => {
+  it('are accepted by the routes over real HTTP, signed and with the reference', async () => {
     const app = await serve();
     const sandbox = await startSandbox({
       webhooks: {
@@ -636,9 +659,9 @@ describe('the sandbox’s webhooks', () => {
       await fetch(`${sandbox.url}/api/v1/chats/acc1__bob/messages`, { method: 'POST', headers, body: form });
       await expect.poll(async () => (await stored()).length).toBe(3);
       const [byWhatsapp, byUnipile] = sandbox.deliveries();
-      const told = await stored();
-      // Each webhook is late by itself: they come in any order.
-      const whatsapp = told.filter((receipt) => receipt.provider === 'whatsapp_cloud');
+      const receipts = await stored();
+      // Each webhook has its own delay, so they arrive in any order.
+      const whatsapp = receipts.filter((receipt) => receipt.provider === 'whatsapp_cloud');
       expect(whatsapp.sort((a, b) => a.status.localeCompare(b.status))).toMatchObject(
         ['delivered', 'sent'].map((word) => ({
           status: word,
@@ -647,7 +670,7 @@ describe('the sandbox’s webhooks', () => {
           provider_account_id: 'ph-1',
         })),
       );
-      expect(told.find((receipt) => receipt.provider === 'unipile')).toMatchObject({
+      expect(receipts.find((receipt) => receipt.provider === 'unipile')).toMatchObject({
         kind: 'message',
         status: 'sent',
         message_id: byUnipile?.id,
@@ -661,7 +684,7 @@ describe('the sandbox’s webhooks', () => {
     }
   });
 
-  it('stop the sequence of a person who hides the number from the first reply on', async () => {
+  it('stop the sequence of a person who hides the number, from the first reply', async () => {
     const app = await serve();
     const whatsapp = { url: `${app}/api/webhooks/whatsapp`, appSecret: APP_SECRET };
     const sandbox = await startSandbox({ enforceWindow: true, webhooks: { whatsapp, delayMs: [1, 10] } });
@@ -677,19 +700,19 @@ describe('the sandbox’s webhooks', () => {
     const connection = { accessToken: SANDBOX_ACCESS_TOKEN, apiVersion: 'v23.0', baseUrl: sandbox.url };
     const deps = dmQueue.connect({ whatsappCloud: { ...connection, knowsReplies: true } });
     const options = { limitMs: 60_000, scheduler: 'test' };
-    const scheduleContinuation = async () => {
+    const tickBothQueues = async () => {
       await tick(enrolments, realTimePorts(database.rpc), { ...options, deps: null });
       await tick(dmQueue, realTimePorts(database.rpc), { ...options, deps });
     };
     try {
-      await scheduleContinuation();
+      await tickBothQueues();
       await expect.poll(async () => (await stored()).length).toBe(2);
       const chat = { provider: 'whatsapp-cloud', account: 'ph-1', recipient: 'US.9115194' } as const;
       sandbox.write(chat, 'stop');
       await expect
         .poll(() => database.sql('select phase, last_reply from punctual.enrolments'))
         .toEqual([{ phase: 'replied', last_reply: 'stop' }]);
-      await scheduleContinuation();
+      await tickBothQueues();
       expect(sandbox.deliveries()).toHaveLength(1);
     } finally {
       await sandbox.close();

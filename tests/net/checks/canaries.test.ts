@@ -14,104 +14,104 @@ afterEach(async () => {
 
 const never = () => new AbortController().signal;
 const over = (...urls: string[]) => overIn(300, ...urls);
-/** For a test of what is not waited for: a round that is longer than the test may take. */
-const overForEver = (...urls: string[]) => overIn(600_000, ...urls);
+/** Makes the rounds longer than a test may take, to show that nothing waits for their end. */
+const overForever = (...urls: string[]) => overIn(600_000, ...urls);
 const overIn = (round: number, ...urls: string[]) => {
   const made = canaries(urls, dnsResolver(['127.0.0.1:1']), { round, between: 60, broken: 400 });
-  if (!made) throw new Error('there are none');
+  if (!made) throw new Error('there are no canaries');
   return made;
 };
-/** Of a port where nobody listens. */
-async function nobody(): Promise<string> {
+/** Returns a URL at which no server listens. */
+async function deadUrl(): Promise<string> {
   const gone = loopback();
   const origin = await gone.serve(() => {});
   await gone.closeAll();
   return origin;
 }
 
-it('are null where none are named', () => {
+it('canaries() returns null without URLs', () => {
   expect(canaries([], dnsResolver())).toBeNull();
 });
 
-describe('the network is ok where a canary', () => {
-  it.each([200, 404, 302, 503])('answers %d', async (status) => {
+describe('the network is ok if a canary', () => {
+  it.each([200, 404, 302, 503])('responds with %d', async (status) => {
     const { host } = await serve((_request, response) => response.writeHead(status, { location: '/' }).end());
     expect(await over(`http://${host}/`).probe(never())).toBe('ok');
   });
 
-  it('takes a connection over TCP', async () => {
+  it('accepts a TCP connection', async () => {
     const origin = await raw.serve(() => {});
     expect(await over(origin.replace('http', 'tcp')).probe(never())).toBe('ok');
   });
 
-  it('agrees on TLS, with any certificate', async () => {
+  it('completes a TLS handshake, with any certificate', async () => {
     const { host } = await serve((_request, response) => response.end(), 'expired');
     expect(await over(`https://${host}/`).probe(never())).toBe('ok');
   });
 
-  it('answers, and the others neither count nor are waited for', async () => {
+  it('responds, and the others are neither counted nor awaited', async () => {
     const { host } = await serve((_request, response) => response.end());
     const silent = await raw.answering(() => {});
-    expect(await overForEver(await nobody(), silent, `http://${host}/`).probe(never())).toBe('ok');
+    expect(await overForever(await deadUrl(), silent, `http://${host}/`).probe(never())).toBe('ok');
   });
 });
 
-describe('the network is broken where', () => {
-  it('no canary answers in time, which holds for a while', async () => {
+describe('the network is broken if', () => {
+  it('no canary responds in time, and is not probed again for a while', async () => {
     let silent = true;
-    let asks = 0;
+    let requests = 0;
     const origin = await raw.answering((socket) => {
-      asks += 1;
+      requests += 1;
       if (!silent) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     });
-    const asked = over(origin, await nobody(), 'http://nowhere.test/');
+    const network = over(origin, await deadUrl(), 'http://nowhere.test/');
     const startedAt = performance.now();
-    expect(await asked.probe(never())).toBe('broken');
+    expect(await network.probe(never())).toBe('broken');
     expect(performance.now() - startedAt).toBeGreaterThan(280);
     silent = false;
-    const before = asks;
-    expect(await asked.probe(never())).toBe('broken');
-    expect(asks).toBe(before);
+    const before = requests;
+    expect(await network.probe(never())).toBe('broken');
+    expect(requests).toBe(before);
     await sleep(420);
-    expect(await asked.probe(never())).toBe('ok');
+    expect(await network.probe(never())).toBe('ok');
   });
 
-  it('a canary speaks, but nothing that is an answer', async () => {
+  it('the canary sends something that is not a response', async () => {
     const origin = await raw.answering((socket) => socket.end('nonsense\r\n\r\n'));
     expect(await over(origin).probe(never())).toBe('broken');
   });
 });
 
-describe('a round', () => {
-  it('is shared by all failures that were there before it', async () => {
+describe('a round of probes', () => {
+  it('is shared by all failures before it', async () => {
     const site = await serve((_request, response) => response.end());
-    const asked = over(`http://${site.host}/`);
-    await asked.probe(never());
-    const all = await Promise.all(Array.from({ length: 200 }, () => asked.probe(never())));
+    const network = over(`http://${site.host}/`);
+    await network.probe(never());
+    const all = await Promise.all(Array.from({ length: 200 }, () => network.probe(never())));
     expect(new Set(all)).toEqual(new Set(['ok']));
-    expect(site.asked).toHaveLength(2);
+    expect(site.requests).toHaveLength(2);
   });
 
-  it('that began before a failure does not answer for it, but one that began after it answers for those before', async () => {
-    let times = 0;
+  it('that began before a failure does not count for it, and one that began after it counts for all failures before', async () => {
+    let requests = 0;
     const origin = await raw.answering((socket) => {
-      times += 1;
-      // Only the second is answered.
-      if (times === 2) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      requests += 1;
+      // Only the second request gets a response.
+      if (requests === 2) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     });
-    const asked = overForEver(origin);
-    const first = asked.probe(never());
+    const network = overForever(origin);
+    const first = network.probe(never());
     await sleep(20);
-    const second = asked.probe(never());
+    const second = network.probe(never());
     expect(await Promise.all([first, second])).toEqual(['ok', 'ok']);
-    expect(times).toBe(2);
-    // Nobody ever answers the first round, which says nothing any more.
-    expect(await asked.probe(AbortSignal.timeout(50))).toBeNull();
+    expect(requests).toBe(2);
+    // The first round never gets a response and no longer counts.
+    expect(await network.probe(AbortSignal.timeout(50))).toBeNull();
   });
 
-  it('is not waited for beyond the signal', async () => {
+  it('is not awaited beyond the signal', async () => {
     const origin = await raw.answering(() => {});
-    expect(await overForEver(origin).probe(AbortSignal.timeout(50))).toBeNull();
-    expect(await overForEver(origin).probe(AbortSignal.abort())).toBeNull();
+    expect(await overForever(origin).probe(AbortSignal.timeout(50))).toBeNull();
+    expect(await overForever(origin).probe(AbortSignal.abort())).toBeNull();
   });
 });

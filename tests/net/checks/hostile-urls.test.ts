@@ -35,9 +35,9 @@ beforeAll(async () => {
     'instance-data.ec2.internal': ['169.254.169.254'],
     '127.0.0.1.nip.test': ['127.0.0.1'],
     'xn--mnchen-3ya.test': ['192.168.1.1'],
-    // Public where it is taken in, and private for every look-up after that.
+    // Public at the first lookup, and private at every later one.
     'rebound.test': { inTurn: [PUBLIC, ['127.0.0.1']] },
-    // May be connected to the first time, and not after that.
+    // Allowed at the first lookup, and refused at every later one.
     'once.test': { inTurn: [['127.0.0.1'], ['127.0.0.2']] },
     'silent.test': 'silence',
     'broken.test': 'fails',
@@ -62,9 +62,9 @@ function check(url: string, guard: AddressGuard): Promise<CheckResult> {
   return httpCheck({ ...limits, ...http, keywordPresent: null, keywordAbsent: null }, { guard }, never);
 }
 
-/** Each means a place that is no part of the public internet, in one way or another. */
+/** URLs of places outside the public internet. */
 const hostile = [
-  // Addresses, as they are written and as they are hidden.
+  // Addresses, plain and disguised.
   'http://127.0.0.1/',
   'http://127.0.0.1:8080/admin',
   'http://127.1/',
@@ -91,7 +91,7 @@ const hostile = [
   'http://255.255.255.255/',
   'http://224.0.0.1/',
   'https://192.0.0.192/',
-  // IPv6, and IPv4 within it.
+  // IPv6, and IPv4 inside it.
   'http://[::1]/',
   'http://[::]/',
   'http://[0000:0000:0000:0000:0000:0000:0000:0001]/',
@@ -115,7 +115,7 @@ const hostile = [
   'http://LOCALHOST./',
   'http://app.localhost/',
   'http://%6c%6fcalhost/',
-  // Names that lead there.
+  // Names that resolve to such addresses.
   'http://loopback.test/',
   'http://LoopBack.Test./',
   'http://loopback6.test/',
@@ -135,7 +135,7 @@ const hostile = [
   'http://instance-data.ec2.internal/',
   'http://127.0.0.1.nip.test/',
   'http://münchen.test/',
-  // Who the host is not.
+  // Texts that look like the host and are not.
   'http://public.test@127.0.0.1/',
   'http://127.0.0.1@public.test/',
   'http://public.test:80@127.0.0.1:80/',
@@ -148,7 +148,7 @@ const hostile = [
   'http://\t127.0.0.1/',
 ];
 
-/** Schemes whose hosts `URL` leaves as they are written. */
+/** The same for schemes whose hosts `URL` does not normalise. */
 const hostileSockets = [
   'tcp://127.0.0.1:22',
   'tcp://0x7f000001:22',
@@ -171,7 +171,7 @@ const hostileSockets = [
   'tls://mixed.test:443',
 ];
 
-const noUrls = [
+const invalidUrls = [
   '',
   'nonsense',
   '//public.test/',
@@ -183,7 +183,7 @@ const noUrls = [
   'http://[::1',
 ];
 
-const otherwiseNot: [url: string, why: RegExp][] = [
+const otherRefusals: [url: string, reason: RegExp][] = [
   ['ftp://public.test/', /neither http nor https nor tcp nor tls/],
   ['file:///etc/passwd', /neither/],
   ['gopher://127.0.0.1:6379/_x', /neither/],
@@ -203,19 +203,19 @@ const otherwiseNot: [url: string, why: RegExp][] = [
   ['https://:password@public.test/', /credentials/],
 ];
 
-describe('a monitor is not made of', () => {
+describe('a monitor is refused for', () => {
   it.each([...hostile, ...hostileSockets])('%s', async (url) => {
     expect(await refusal(url)).toMatch(/not a public address|credentials|valid/);
   });
-  it.each(noUrls)('%j', async (url) => {
+  it.each(invalidUrls)('%j', async (url) => {
     expect(await refusal(url)).toBe('it is not a valid URL');
   });
-  it.each(otherwiseNot)('%s', async (url, why) => {
-    expect(await refusal(url)).toMatch(why);
+  it.each(otherRefusals)('%s', async (url, reason) => {
+    expect(await refusal(url)).toMatch(reason);
   });
 });
 
-describe('a check connects to nobody for', () => {
+describe('a check opens no connection for', () => {
   it.each([...hostile, ...hostileSockets].filter((url) => URL.canParse(url)))('%s', async (url) => {
     expect(await check(url, guardWith())).toMatchObject({
       verdict: 'down',
@@ -225,10 +225,10 @@ describe('a check connects to nobody for', () => {
     });
   });
 
-  const elsewhere = (url: string) =>
+  const ignoresBase = (url: string) =>
     URL.canParse(url) && new URL(url, 'http://public.test/').href === new URL(url).href;
-  it.each(hostile.filter(elsewhere))('a redirect to %s', async (url) => {
-    // The bytes of UTF-8, as they would be sent.
+  it.each(hostile.filter(ignoresBase))('a redirect to %s', async (url) => {
+    // The bytes of UTF-8, as they go over the wire.
     const location = Buffer.from(url).toString('latin1');
     const site = await serve((_request, response) => response.writeHead(302, { location }).end());
     const found = await check(`http://loopback.test:${site.port}/`, guardWith(`loopback.test:${site.port}`));
@@ -241,7 +241,7 @@ describe('a check connects to nobody for', () => {
   });
 });
 
-describe('a monitor is made of', () => {
+describe('a monitor is accepted for', () => {
   it.each([
     'https://public.test/',
     'http://public.test:8080/path?query=1#part',
@@ -255,14 +255,14 @@ describe('a monitor is made of', () => {
     'http://172.15.255.255/',
     'http://172.32.0.1/',
     'http://[2606:4700::1111]/',
-    // A translator's, for an address that is public.
+    // NAT64 of a public address.
     'http://[64:ff9b::8.8.8.8]/',
   ])('%s', async (url) => {
     expect(await refusal(url)).toBeNull();
   });
 
   it.each(['https://nowhere.test/', 'https://silent.test/', 'https://broken.test/', 'tcp://nowhere.test:1'])(
-    '%s, which does not resolve now: it is looked at again at each check',
+    '%s, which does not resolve now, because each check resolves it again',
     async (url) => {
       expect(await refusal(url)).toBeNull();
     },
@@ -286,7 +286,7 @@ describe('a monitor is made of', () => {
     ['intranet.test:443', 'tls://intranet.test'],
     ['intranet.test', 'https://INTRANET.test./'],
     ['münchen.test', 'http://münchen.test/'],
-  ])('with the exception %s: %s', async (exception, url) => {
+  ])('a URL that the exception %s allows: %s', async (exception, url) => {
     expect(await refusal(url, exception)).toBeNull();
   });
 
@@ -300,20 +300,20 @@ describe('a monitor is made of', () => {
     ['intranet.test', 'http://alias.test/'],
     ['localhost', 'http://127.0.0.1/'],
     ['0.0.0.0/0', 'http://[::1]/'],
-  ])('with the exception %s no more than it says: not %s', async (exception, url) => {
+  ])('no URL beyond the exception %s: not %s', async (exception, url) => {
     expect(await refusal(url, exception)).toMatch(/not a public address/);
   });
 
   it.each(['10.0.0.0/33', '10.0.0.0/x', '10.0.0.0/', '10.0.0.0/8/9', 'intranet.test/8', '', ':80', 'a b'])(
-    'nothing under the exception %j, which is none',
+    'nothing under the invalid exception %j',
     (exception) => {
       expect(() => guardWith(exception)).toThrow();
     },
   );
 });
 
-describe('a name that changes what it leads to', () => {
-  it('after it was taken in is looked at again by the check', async () => {
+describe('a name whose addresses change', () => {
+  it('after the monitor was accepted is resolved again by the check', async () => {
     const site = await serve((_request, response) => response.end());
     const url = `http://rebound.test:${site.port}/`;
     expect(await refusal(url)).toBeNull();
@@ -321,18 +321,18 @@ describe('a name that changes what it leads to', () => {
       verdict: 'down',
       error: 'rebound.test resolves to 127.0.0.1, which is not a public address',
     });
-    expect(site.asked).toEqual([]);
+    expect(site.requests).toEqual([]);
   });
 
-  it('between the look and the connection is connected to where it was looked at, and asked for once', async () => {
+  it('is resolved once in a check, and the check connects to that address', async () => {
     const site = await serve((_request, response) => response.end());
     const guard = guardWith('127.0.0.1/32');
     expect(await check(`http://once.test:${site.port}/`, guard)).toMatchObject({
       verdict: 'up',
       address: '127.0.0.1',
     });
-    expect(dns.asked.filter((question) => question === 'A once.test')).toHaveLength(1);
-    // Any further look-up would have been refused.
+    expect(dns.questions.filter((question) => question === 'A once.test')).toHaveLength(1);
+    // Any further lookup is refused.
     expect(await check(`http://once.test:${site.port}/`, guard)).toMatchObject({
       verdict: 'down',
       error: 'once.test resolves to 127.0.0.2, which is not a public address',
@@ -340,10 +340,10 @@ describe('a name that changes what it leads to', () => {
   });
 
   it.each(['http', 'https', 'tcp', 'tls'])(
-    'is found out by the connection itself, whatever the look said: %s',
+    'is caught by the connection itself, even if the lookup passed: %s',
     async (scheme) => {
       const site = await serve((_request, response) => response.end());
-      // One that believes a name too early.
+      // A guard that trusts a name too early.
       const addressesOf = async () => [{ address: '127.0.0.1', family: 4 }];
       const guard = { ...guardWith(), addressesOf };
       expect(await check(`${scheme}://public.test:${site.port}`, guard)).toMatchObject({
@@ -352,18 +352,18 @@ describe('a name that changes what it leads to', () => {
         address: '127.0.0.1',
         tlsMs: null,
       });
-      expect(site.asked).toEqual([]);
+      expect(site.requests).toEqual([]);
       expect(await site.openConnections()).toBe(0);
     },
   );
 });
 
-it('localhost, where it is allowed, is this machine, and no server is asked for it', async () => {
+it('an allowed localhost is this machine, and no DNS server is queried for it', async () => {
   const site = await serve((_request, response) => response.end());
-  const before = dns.asked.length;
+  const before = dns.questions.length;
   expect(await check(`http://localhost:${site.port}/`, guardWith('localhost'))).toMatchObject({
     verdict: 'up',
     address: '127.0.0.1',
   });
-  expect(dns.asked.length).toBe(before);
+  expect(dns.questions.length).toBe(before);
 });

@@ -17,10 +17,10 @@ afterEach(async () => {
 });
 
 const warnings: Error[] = [];
-const hear = (warning: Error) => void warnings.push(warning);
+const collectWarning = (warning: Error) => void warnings.push(warning);
 let dns: DnsServer;
 beforeAll(async () => {
-  process.on('warning', hear);
+  process.on('warning', collectWarning);
   dns = await startDnsServer({
     'site.test': ['127.0.0.1'],
     'other.test': ['127.0.0.1'],
@@ -30,7 +30,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  process.off('warning', hear);
+  process.off('warning', collectWarning);
   await dns.close();
   expect(warnings).toEqual([]);
 });
@@ -57,14 +57,14 @@ function check(url: string, changes: Partial<HttpCheck> = {}, signal = never) {
   );
 }
 
-/** Answers with a status, headers and a body, whatever is asked. */
-const says =
+/** Responds to any request with a status, headers and a body. */
+const respond =
   (status: number, headers: Record<string, string> = {}, body: string | Buffer = ''): RequestListener =>
   (_request, response) =>
     void response.writeHead(status, headers).end(body);
 
 describe('a site', () => {
-  it('that answers as expected is up, with its phases, and its connection is closed', async () => {
+  it('that responds as expected is up, with its timings, and its connection is closed', async () => {
     const site = await serve((_request, response) => {
       setTimeout(() => response.end('fine'), 60);
     });
@@ -82,7 +82,7 @@ describe('a site', () => {
     expect(result.connectMs).toBeGreaterThanOrEqual(0);
     expect(result.firstByteMs).toBeGreaterThanOrEqual(55);
     expect(result.totalMs).toBeGreaterThanOrEqual(result.firstByteMs ?? 0);
-    expect(site.asked).toMatchObject([
+    expect(site.requests).toMatchObject([
       {
         method: 'GET',
         url: '/path?query=1',
@@ -92,15 +92,15 @@ describe('a site', () => {
     expect(await site.openConnections()).toBe(0);
   });
 
-  it('that is named by its address has no look-up', async () => {
-    const { host } = await serve(says(200));
+  it('that is named by its IP address needs no lookup', async () => {
+    const { host } = await serve(respond(200));
     expect(await check(`http://${host}/`)).toMatchObject({ verdict: 'up', dnsMs: null });
   });
 
   it.each(['refused.test', 'lost.test'])(
-    'that is at one of the addresses of %s is found, whatever becomes of the others',
+    'at one of the addresses of %s is found, even if the others fail',
     async (name) => {
-      const { port } = await serve(says(200));
+      const { port } = await serve(respond(200));
       expect(await check(`http://${name}:${port}/`)).toMatchObject({ verdict: 'up', address: '127.0.0.1' });
     },
   );
@@ -112,8 +112,8 @@ describe('a site', () => {
     [404, '200-299', 'down'],
     [204, '200,201', 'down'],
     [500, '200-299, 301', 'down'],
-  ])('that answers %d where %s is expected is %s', async (status, expectedStatus, verdict) => {
-    const { host } = await serve(says(status));
+  ])('that responds with %d if %s is expected is %s', async (status, expectedStatus, verdict) => {
+    const { host } = await serve(respond(status));
     expect(await check(`http://${host}/`, { expectedStatus })).toMatchObject({
       verdict,
       statusCode: status,
@@ -121,7 +121,7 @@ describe('a site', () => {
     });
   });
 
-  it('slower than it may be is degraded', async () => {
+  it('slower than degradedMs is degraded', async () => {
     const { host } = await serve((_request, response) => void setTimeout(() => response.end(), 50));
     expect(await check(`http://${host}/`, { degradedMs: 20 })).toMatchObject({
       verdict: 'degraded',
@@ -131,17 +131,17 @@ describe('a site', () => {
   });
 
   it.each(['HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
-    'is asked by %s, without a body',
+    'gets a %s request without a body',
     async (method) => {
-      const site = await serve(says(200));
+      const site = await serve(respond(200));
       expect(await check(`http://${site.host}/`, { method })).toMatchObject({ verdict: 'up' });
-      expect(site.asked).toMatchObject([{ method }]);
-      expect(Number(site.asked[0]?.headers['content-length'] ?? 0)).toBe(0);
+      expect(site.requests).toMatchObject([{ method }]);
+      expect(Number(site.requests[0]?.headers['content-length'] ?? 0)).toBe(0);
     },
   );
 
-  it("gets the user's headers, in the place of ours, but none that are the connection's", async () => {
-    const site = await serve(says(200));
+  it("gets the user's headers in place of ours, except those of the connection", async () => {
+    const site = await serve(respond(200));
     const headers = {
       'X-Key': 'k',
       'User-Agent': 'mine',
@@ -150,36 +150,44 @@ describe('a site', () => {
       Upgrade: 'x',
     };
     expect(await check(`http://${site.host}/`, { headers })).toMatchObject({ verdict: 'up' });
-    expect(site.asked[0]?.headers).toMatchObject({ 'x-key': 'k', 'user-agent': 'mine', connection: 'close' });
-    expect(site.asked[0]?.headers).not.toHaveProperty('upgrade');
-    expect(site.asked[0]?.headers['content-length']).toBeUndefined();
+    expect(site.requests[0]?.headers).toMatchObject({
+      'x-key': 'k',
+      'user-agent': 'mine',
+      connection: 'close',
+    });
+    expect(site.requests[0]?.headers).not.toHaveProperty('upgrade');
+    expect(site.requests[0]?.headers['content-length']).toBeUndefined();
   });
 
-  it('is not asked with a header that is none, and its value is told to nobody', async () => {
-    const site = await serve(says(200));
+  it('gets no request if a header is invalid, and the error hides the value of the header', async () => {
+    const site = await serve(respond(200));
     const result = await check(`http://${site.host}/`, { headers: { 'x-key': 'secret\r\nx: y' } });
     expect(result).toMatchObject({
       verdict: 'down',
       error: expect.stringMatching(/header x-key .* not valid/),
     });
     expect(result.error).not.toMatch(/secret/);
-    expect(site.asked).toEqual([]);
+    expect(site.requests).toEqual([]);
   });
 });
 
 describe('a keyword', () => {
   const text = 'All systems größer als je zuvor';
-  it.each<[what: string, headers: Record<string, string>, body: Buffer]>([
-    ['plain', {}, Buffer.from(text)],
+  it.each<[label: string, headers: Record<string, string>, body: Buffer]>([
+    ['in plain text', {}, Buffer.from(text)],
     ['in gzip', { 'content-encoding': 'gzip' }, gzipSync(text)],
     ['in deflate', { 'content-encoding': 'deflate' }, deflateSync(text)],
-    ['in deflate without its frame', { 'content-encoding': 'deflate' }, deflateRawSync(text)],
+    ['in deflate without its header', { 'content-encoding': 'deflate' }, deflateRawSync(text)],
     ['in brotli', { 'content-encoding': 'br' }, brotliCompressSync(text)],
-    ['packed twice', { 'content-encoding': 'br, gzip' }, gzipSync(brotliCompressSync(text))],
+    [
+      'in a body that is compressed twice',
+      { 'content-encoding': 'br, gzip' },
+      gzipSync(brotliCompressSync(text)),
+    ],
     ['in Latin-1', { 'content-type': 'text/html; charset=ISO-8859-1' }, Buffer.from(text, 'latin1')],
-    ['in a charset of nobody', { 'content-type': 'text/html; charset=nonsense' }, Buffer.from(text)],
-  ])('is found, %s', async (_what, headers, body) => {
-    const { host } = await serve(says(200, headers, body));
+    ['in an unknown charset', { 'content-type': 'text/html; charset=nonsense' }, Buffer.from(text)],
+  ])('is found %s', async (_label, headers, body) => {
+    const { host } = await serve(respond(200, headers, body));
     expect(await check(`http://${host}/`, { keywordPresent: 'größer' })).toMatchObject({ verdict: 'up' });
     expect(await check(`http://${host}/`, { keywordPresent: 'kleiner' })).toMatchObject({
       verdict: 'down',
@@ -193,7 +201,7 @@ describe('a keyword', () => {
     expect(await check(`http://${host}/`, { keywordAbsent: 'kleiner' })).toMatchObject({ verdict: 'up' });
   });
 
-  it('is looked for in the first 1 MB, and no more is read', async () => {
+  it('is searched for in the first 1 MB, and no more is read', async () => {
     const { host } = await serve((_request, response) => {
       const more = () => {
         while (!response.destroyed && response.write(Buffer.alloc(64 * 1024, 'x')));
@@ -209,24 +217,27 @@ describe('a keyword', () => {
     });
   });
 
-  it.each(['gzip', 'br'])('in a bomb of %s takes no memory for what it would come to', async (coding) => {
-    const size = 96 * 1024 * 1024;
-    const bomb = coding === 'gzip' ? gzipSync(Buffer.alloc(size)) : brotliBomb(size);
-    const { host } = await serve(says(200, { 'content-encoding': coding }, bomb));
-    const before = process.memoryUsage().rss;
-    const results = await Promise.all(
-      Array.from({ length: 8 }, () => check(`http://${host}/`, { keywordPresent: 'x', timeoutMs: 5_000 })),
-    );
-    for (const result of results) expect(result).toMatchObject({ verdict: 'down', statusCode: 200 });
-    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
-  });
+  it.each(['gzip', 'br'])(
+    'in a %s bomb does not cost the memory of the uncompressed body',
+    async (coding) => {
+      const size = 96 * 1024 * 1024;
+      const bomb = coding === 'gzip' ? gzipSync(Buffer.alloc(size)) : brotliBomb(size);
+      const { host } = await serve(respond(200, { 'content-encoding': coding }, bomb));
+      const before = process.memoryUsage().rss;
+      const results = await Promise.all(
+        Array.from({ length: 8 }, () => check(`http://${host}/`, { keywordPresent: 'x', timeoutMs: 5_000 })),
+      );
+      for (const result of results) expect(result).toMatchObject({ verdict: 'down', statusCode: 200 });
+      expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+    },
+  );
 
   it.each([
-    ['that is not what it says', { 'content-encoding': 'gzip' }, /cannot be decompressed \(gzip\)/],
-    ['in a way that nobody knows', { 'content-encoding': 'zstd' }, /unsupported compression \(zstd\)/],
-    ['again and again', { 'content-encoding': 'gzip, gzip, gzip' }, /compressed more than twice/],
-  ])('in a body packed %s is not found', async (_what, headers, error) => {
-    const { host } = await serve(says(200, headers, 'x'.repeat(40)));
+    ['in a way other than declared', { 'content-encoding': 'gzip' }, /cannot be decompressed \(gzip\)/],
+    ['in an unknown way', { 'content-encoding': 'zstd' }, /unsupported compression \(zstd\)/],
+    ['three times', { 'content-encoding': 'gzip, gzip, gzip' }, /compressed more than twice/],
+  ])('in a body compressed %s is not found', async (_label, headers, error) => {
+    const { host } = await serve(respond(200, headers, 'x'.repeat(40)));
     expect(await check(`http://${host}/`, { keywordPresent: 'x' })).toMatchObject({
       verdict: 'down',
       error: expect.stringMatching(error),
@@ -234,20 +245,20 @@ describe('a keyword', () => {
     expect(await check(`http://${host}/`)).toMatchObject({ verdict: 'up' });
   });
 
-  it('is not in an answer without a body', async () => {
-    const { host } = await serve(says(204, { 'content-encoding': 'gzip' }));
+  it('is absent from a response without a body', async () => {
+    const { host } = await serve(respond(204, { 'content-encoding': 'gzip' }));
     expect(await check(`http://${host}/`, { keywordPresent: 'x' })).toMatchObject({ verdict: 'down' });
     expect(await check(`http://${host}/`, { keywordAbsent: 'x' })).toMatchObject({ verdict: 'up' });
   });
 });
 
-/** Zeros, which pack to almost nothing, without a minute of the best compression. */
+/** Compresses zeros to almost nothing. The best compression would take a minute. */
 function brotliBomb(size: number): Buffer {
   return brotliCompressSync(Buffer.alloc(size), { params: { 1: 1 } });
 }
 
 describe('a redirect', () => {
-  it('is followed, its phases are summed, and what was connected to last is told', async () => {
+  it('is followed, its timings are summed, and the last address is reported', async () => {
     const site = await serve((request, response) => {
       const step = Number(request.url?.slice(1));
       setTimeout(() => {
@@ -258,28 +269,28 @@ describe('a redirect', () => {
     const result = await check(`http://site.test:${site.port}/0`);
     expect(result).toMatchObject({ verdict: 'up', redirects: 3, statusCode: 200, address: '127.0.0.1' });
     expect(result.firstByteMs).toBeGreaterThanOrEqual(4 * 18);
-    expect(site.asked.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3']);
+    expect(site.requests.map(({ url }) => url)).toEqual(['/0', '/1', '/2', '/3']);
     expect(await site.openConnections()).toBe(0);
   });
 
-  it('once more than it may is down', async () => {
-    const site = await serve(says(302, { location: '/again' }));
+  it('beyond maxRedirects makes the site down', async () => {
+    const site = await serve(respond(302, { location: '/again' }));
     expect(await check(`http://${site.host}/`, { maxRedirects: 2 })).toMatchObject({
       verdict: 'down',
       error: 'it redirects more often than allowed (after 2 redirects)',
       redirects: 2,
       statusCode: 302,
     });
-    expect(site.asked).toHaveLength(3);
+    expect(site.requests).toHaveLength(3);
   });
 
-  it('is an answer like any other where none are followed, or it leads nowhere', async () => {
-    const site = await serve(says(302, { location: '/again' }));
+  it('counts as the response if none are followed or it leads nowhere', async () => {
+    const site = await serve(respond(302, { location: '/again' }));
     expect(await check(`http://${site.host}/`, { maxRedirects: 0, expectedStatus: '302' })).toMatchObject({
       verdict: 'up',
       redirects: 0,
     });
-    const nowhere = await serve(says(302));
+    const nowhere = await serve(respond(302));
     expect(await check(`http://${nowhere.host}/`)).toMatchObject({
       verdict: 'down',
       error: 'it answered 302, not 200-299',
@@ -293,15 +304,15 @@ describe('a redirect', () => {
     ['tcp://127.0.0.1:22', /redirects to tcp:/],
     ['http://[::1', /invalid URL/],
     ['http://u:p@site.test/', /contains credentials/],
-  ])('to %s is down', async (location, error) => {
-    const { host } = await serve(says(302, { location }));
+  ])('to %s makes the site down', async (location, error) => {
+    const { host } = await serve(respond(302, { location }));
     expect(await check(`http://${host}/`)).toMatchObject({
       verdict: 'down',
       error: expect.stringMatching(error),
     });
   });
 
-  it.each<[status: number, method: string, then: string]>([
+  it.each<[status: number, method: string, nextMethod: string]>([
     [301, 'POST', 'GET'],
     [302, 'POST', 'GET'],
     [301, 'PUT', 'PUT'],
@@ -310,15 +321,15 @@ describe('a redirect', () => {
     [303, 'HEAD', 'HEAD'],
     [307, 'POST', 'POST'],
     [308, 'DELETE', 'DELETE'],
-  ])('%d of %s is followed by %s', async (status, method, then) => {
+  ])('with %d of a %s is followed with %s', async (status, method, nextMethod) => {
     const site = await serve((request, response) =>
       request.url === '/' ? response.writeHead(status, { location: '/next' }).end() : response.end(),
     );
     expect(await check(`http://${site.host}/`, { method })).toMatchObject({ verdict: 'up' });
-    expect(site.asked.map((one) => one.method)).toEqual([method, then]);
+    expect(site.requests.map((one) => one.method)).toEqual([method, nextMethod]);
   });
 
-  it("keeps the user's headers within the origin, and takes none of them to another, or back from it", async () => {
+  it("sends the user's headers within the origin, and none to another origin or back from it", async () => {
     const site = await serve((request, response) => {
       const to = {
         '/a': '/b',
@@ -333,54 +344,54 @@ describe('a redirect', () => {
       verdict: 'up',
       redirects: 3,
     });
-    const seen = site.asked.map(({ headers: got }) => [got.authorization, got.cookie, got['x-api-key']]);
+    const seen = site.requests.map(({ headers: got }) => [got.authorization, got.cookie, got['x-api-key']]);
     const none = [undefined, undefined, undefined];
     expect(seen).toEqual([['Bearer k', 'c=1', 'k'], ['Bearer k', 'c=1', 'k'], none, none]);
-    expect(site.asked[2]?.headers).toMatchObject({
+    expect(site.requests[2]?.headers).toMatchObject({
       host: `other.test:${site.port}`,
       'user-agent': 'Punctual',
     });
   });
 });
 
-describe('a server that does what it should not', () => {
+describe('a faulty server', () => {
   const sendsAndEnds = (bytes: string) => (socket: Socket) => socket.end(bytes);
-  it.each<[what: string, answer: (socket: Socket) => void, error: RegExp]>([
-    ['closes at once', (socket) => socket.end(), /was interrupted|without a response/],
-    ['resets', (socket) => socket.resetAndDestroy(), /was interrupted \(ECONNRESET\)/],
+  it.each<[label: string, answer: (socket: Socket) => void, error: RegExp]>([
+    ['closes the connection at once', (socket) => socket.end(), /was interrupted|without a response/],
+    ['resets the connection', (socket) => socket.resetAndDestroy(), /was interrupted \(ECONNRESET\)/],
     ['speaks no HTTP', sendsAndEnds('220 mail.test ESMTP\r\n'), /not HTTP \(HPE_/],
-    ['answers in bytes of all kinds', sendsAndEnds('\x00\xff\x16\x03\x01'), /not HTTP \(HPE_/],
+    ['responds with arbitrary bytes', sendsAndEnds('\x00\xff\x16\x03\x01'), /not HTTP \(HPE_/],
     [
-      'answers with headers without end',
+      'responds with endless headers',
       sendsAndEnds(`HTTP/1.1 200 OK\r\n${`x-a: ${'y'.repeat(1_000)}\r\n`.repeat(20)}\r\n`),
       /headers of its response are longer than 16 KB/,
     ],
     [
-      'cuts its body',
+      'cuts its body off',
       sendsAndEnds('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
       /was interrupted \(ECONNRESET\)/,
     ],
     [
-      'cuts a body in chunks',
+      'cuts a chunked body off',
       sendsAndEnds('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhal'),
       /was interrupted \(ECONNRESET\)/,
     ],
     [
-      'has chunks that are none',
+      'sends invalid chunks',
       sendsAndEnds('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzzz\r\n'),
       /not HTTP \(HPE_INVALID_CHUNK_SIZE\)/,
     ],
     [
-      'has two lengths',
+      'sends two lengths',
       sendsAndEnds('HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab'),
       /not HTTP \(HPE_/,
     ],
     [
-      'changes to another protocol',
+      'switches to another protocol',
       sendsAndEnds('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nx'),
       /another protocol/,
     ],
-  ])('%s: down, in words', async (_what, answer, error) => {
+  ])('that %s is down, with the reason', async (_label, answer, error) => {
     const origin = await raw.answering(answer);
     expect(await check(`${origin}/`, { keywordPresent: 'x' })).toMatchObject({
       verdict: 'down',
@@ -388,7 +399,7 @@ describe('a server that does what it should not', () => {
     });
   });
 
-  it('says that it goes on until it is asked too long', async () => {
+  it('that sends only early hints is down at the timeout', async () => {
     const origin = await raw.answering((socket) => {
       const timer = setInterval(() => socket.write('HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'), 5);
       socket.on('close', () => clearInterval(timer));
@@ -399,14 +410,14 @@ describe('a server that does what it should not', () => {
     });
   });
 
-  it('answers before it is asked', async () => {
+  it('that responds before the request is judged at once', async () => {
     const origin = await raw.serve((socket) => socket.end(httpAnswer(200, 'eager')));
     const { verdict, error } = await check(`${origin}/`, { timeoutMs: 50_000 });
     expect(['up', 'down']).toContain(verdict);
     expect(error ?? '').not.toMatch(/timed out/);
   });
 
-  it('answers twice, or more than it said: the first answer counts', async () => {
+  it('that responds twice is judged by the first response', async () => {
     const origin = await raw.answering((socket) =>
       socket.end(httpAnswer(200, 'one') + httpAnswer(500, 'two')),
     );
@@ -416,8 +427,8 @@ describe('a server that does what it should not', () => {
     });
   });
 
-  it('is not there', async () => {
-    const { host } = await serve(says(200));
+  it('that does not listen is down', async () => {
+    const { host } = await serve(respond(200));
     await closeAll();
     expect(await check(`http://${host}/`)).toMatchObject({
       verdict: 'down',
@@ -427,7 +438,7 @@ describe('a server that does what it should not', () => {
     });
   });
 
-  it('has a name that does not exist', async () => {
+  it('whose name does not exist is down', async () => {
     expect(await check('http://nowhere.test/')).toMatchObject({
       verdict: 'down',
       error: 'its name does not exist (ENOTFOUND)',
@@ -436,8 +447,8 @@ describe('a server that does what it should not', () => {
 });
 
 describe('a check', () => {
-  it.each<[what: string, answer: (socket: Socket) => void, during: RegExp]>([
-    ['accepts and never answers', () => {}, /while waiting for its response/],
+  it.each<[label: string, answer: (socket: Socket) => void, during: RegExp]>([
+    ['accepts and never responds', () => {}, /while waiting for its response/],
     [
       'sends a byte now and then',
       (socket) => {
@@ -457,11 +468,11 @@ describe('a check', () => {
       /while reading its response/,
     ],
     [
-      'redirects for ever, and slowly',
+      'redirects forever, and slowly',
       (socket) => void setTimeout(() => socket.end(httpAnswer(302, '', { location: '/' })), 70),
       /while (connecting|waiting for its response) \(after \d redirects?\)/,
     ],
-  ])('of a server that %s ends at its timeout, its connection too', async (_what, answer, during) => {
+  ])('of a server that %s ends at its timeout, and closes its connection', async (_label, answer, during) => {
     const ended: Promise<void>[] = [];
     const origin = await raw.answering((socket) => {
       ended.push(new Promise((resolve) => socket.on('close', () => resolve())));
@@ -485,29 +496,26 @@ describe('a check', () => {
     });
   });
 
-  it.each(['before it begins', 'while it goes on'])(
-    'ends with the signal of its caller, %s',
-    async (when) => {
-      const origin = await raw.answering(() => {});
-      const signal = when === 'before it begins' ? AbortSignal.abort() : AbortSignal.timeout(60);
-      const result = await check(`${origin}/`, { timeoutMs: 600_000 }, signal);
-      expect(result).toMatchObject({
-        verdict: 'down',
-        error: expect.stringMatching(/^stopped after \d+ ms/),
-      });
-    },
-  );
+  it.each(['before it begins', 'while it runs'])('ends with the signal of its caller, %s', async (when) => {
+    const origin = await raw.answering(() => {});
+    const signal = when === 'before it begins' ? AbortSignal.abort() : AbortSignal.timeout(60);
+    const result = await check(`${origin}/`, { timeoutMs: 600_000 }, signal);
+    expect(result).toMatchObject({
+      verdict: 'down',
+      error: expect.stringMatching(/^stopped after \d+ ms/),
+    });
+  });
 });
 
-describe('an answer that is sloppy, and that browsers take', () => {
+describe('a sloppy response that browsers accept', () => {
   it.each([
-    ['lines that end in LF alone', 'HTTP/1.1 200 OK\ncontent-length: 2\n\nok'],
+    ['lines that end in only LF', 'HTTP/1.1 200 OK\ncontent-length: 2\n\nok'],
     ['a control character in a header', 'HTTP/1.1 200 OK\r\nx: a\u0001b\r\ncontent-length: 2\r\n\r\nok'],
     [
-      'a length and chunks',
+      'both a length and chunks',
       'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
     ],
-  ])('is taken: %s', async (_what, answer) => {
+  ])('is accepted with %s', async (_label, answer) => {
     const origin = await raw.answering((socket) => socket.end(answer));
     expect(await check(origin, { keywordPresent: 'ok' })).toMatchObject({ verdict: 'up' });
   });
@@ -516,7 +524,7 @@ describe('an answer that is sloppy, and that browsers take', () => {
     ["text/html; charset='iso-8859-1'", ''],
     ['text/html', '<html><head><meta charset="iso-8859-1">'],
     ['text/html', '<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">'],
-  ])('is read in the letters that it names: %s %s', async (type, head) => {
+  ])('is decoded in the charset that it names: %s %s', async (type, head) => {
     const { host } = await serve((_request, response) => {
       response.writeHead(200, { 'content-type': type }).end(Buffer.from(`${head}größe`, 'latin1'));
     });
@@ -524,7 +532,7 @@ describe('an answer that is sloppy, and that browsers take', () => {
   });
 });
 
-it('what is out in the open leads to nothing that only the operator may have checked', () => {
+it('a public address cannot lead a check to a private one that only the operator may check', () => {
   const guard = addressGuard(['intranet.test', '10.0.0.0/8']);
   const intranet = new URL('http://intranet.test/');
   expect(guard.faultOfAddress(intranet, '10.0.0.1')).toBeNull();

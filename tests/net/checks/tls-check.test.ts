@@ -12,7 +12,7 @@ import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
 import { sites, testAuthority } from '../../support/sites.ts';
 import { loopback } from '../loopback.ts';
 
-/** A bound for what never comes, not for how fast it does. */
+/** The longest wait before a test fails. It is no measure of speed. */
 const waiting = { timeout: 30_000 };
 
 const { serve, closeAll } = sites();
@@ -57,14 +57,14 @@ function check(
   return httpCheck({ ...all, ...http, keywordPresent: null, keywordAbsent: null }, options(ca), never);
 }
 
-describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
+describe.each(['https', 'tls'])('a certificate over %s', (scheme) => {
   const serveWith = async (certificate: string) => {
     const site = await serve((_request, response) => response.end('fine'), certificate);
     return { ...site, url: `${scheme}://site.test:${site.port}` };
   };
 
   it.each(['site.test', 'www.site.test', 'site.test.', '127.0.0.1'])(
-    'that is valid for %s is up, with its end',
+    'that is valid for %s makes the site up, and its expiry is reported',
     async (name) => {
       const site = await serveWith('valid');
       const result = await check(`${scheme}://${name}:${site.port}`);
@@ -81,7 +81,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     },
   );
 
-  it('is asked for by the name, and by none for an address', async () => {
+  it('is requested by the host name, and without a name for an IP address', async () => {
     const names: unknown[] = [];
     const site = await serve(
       (_request, response) => response.end(),
@@ -93,7 +93,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     await vi.waitFor(() => expect(names).toEqual(['site.test', false]), waiting);
   });
 
-  it('that expires within the days that count is degraded', async () => {
+  it('that expires within certificateDays makes the site degraded', async () => {
     const { url } = await serveWith('valid');
     expect(await check(url, { certificateDays: 40_000 })).toMatchObject({
       verdict: 'degraded',
@@ -111,37 +111,40 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     ['future', 'its certificate is not valid yet', '2125-01-01T00:00:00.000Z'],
     ['other-name', 'its certificate is for another name', '2125-01-01T00:00:00.000Z'],
     ['self-signed', 'its certificate is self-signed', '2125-01-01T00:00:00.000Z'],
-  ])('that is %s is down, and nothing is asked', async (certificate, error, certificateExpiresAt) => {
-    const site = await serveWith(certificate);
-    expect(await check(site.url)).toMatchObject({
-      verdict: 'down',
-      error,
-      certificateExpiresAt,
-      statusCode: null,
-    });
-    expect(site.asked).toEqual([]);
-    expect(await site.openConnections()).toBe(0);
-  });
+  ])(
+    'that is %s makes the site down, and no request is sent',
+    async (certificate, error, certificateExpiresAt) => {
+      const site = await serveWith(certificate);
+      expect(await check(site.url)).toMatchObject({
+        verdict: 'down',
+        error,
+        certificateExpiresAt,
+        statusCode: null,
+      });
+      expect(site.requests).toEqual([]);
+      expect(await site.openConnections()).toBe(0);
+    },
+  );
 
-  it('of an authority that nobody trusts is down', async () => {
+  it('of an untrusted authority makes the site down', async () => {
     const site = await serveWith('valid');
-    // Another authority in the place of the tests' own.
+    // Without the tests' own authority.
     expect(await check(site.url, {}, '')).toMatchObject({
       verdict: 'down',
       error: 'its certificate comes from an untrusted issuer, or its chain is incomplete',
     });
-    expect(site.asked).toEqual([]);
+    expect(site.requests).toEqual([]);
   });
 
-  it.each<[what: string, answer: (socket: Socket) => void, error: RegExp]>([
+  it.each<[label: string, answer: (socket: Socket) => void, error: RegExp]>([
     [
       'speaks no TLS',
       (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
       /does not speak TLS|TLS handshake failed/,
     ],
-    ['closes', (socket) => socket.end(), /closed the connection during|was interrupted/],
-    ['resets', (socket) => socket.resetAndDestroy(), /was interrupted/],
-  ])('of a server that %s is none: down', async (_what, answer, error) => {
+    ['closes the connection', (socket) => socket.end(), /closed the connection during|was interrupted/],
+    ['resets the connection', (socket) => socket.resetAndDestroy(), /was interrupted/],
+  ])('from a server that %s makes the site down', async (_label, answer, error) => {
     const origin = await raw.serve((socket) => void socket.once('data', () => answer(socket)));
     expect(await check(origin.replace('http', scheme))).toMatchObject({
       verdict: 'down',
@@ -149,7 +152,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
     });
   });
 
-  it('of a server that never says a word ends at the timeout, the connection too', async () => {
+  it('from a silent server is awaited until the timeout, when the connection closes too', async () => {
     let ended: Promise<void> | undefined;
     const origin = await raw.serve((socket) => {
       socket.resume();
@@ -163,7 +166,7 @@ describe.each(['https', 'tls'])('a certificate, by %s', (scheme) => {
   });
 });
 
-it('of several hops the certificate that expires first counts', async () => {
+it('a check with redirects reports the certificate that expires first', async () => {
   const last = await serve((_request, response) => response.end(), 'valid');
   const first = await serve(
     (_request, response) => response.writeHead(302, { location: `https://site.test:${last.port}/` }).end(),
@@ -177,7 +180,7 @@ it('of several hops the certificate that expires first counts', async () => {
 });
 
 describe('a TCP check', () => {
-  it('of a port that takes connections is up, and closes its own', async () => {
+  it('of an open port is up, and closes its connection', async () => {
     let ended: Promise<void> | undefined;
     const origin = await raw.serve((socket) => {
       socket.resume();
@@ -201,7 +204,7 @@ describe('a TCP check', () => {
     });
   });
 
-  it('of a port that takes none is down', async () => {
+  it('of a closed port is down', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
@@ -212,12 +215,12 @@ describe('a TCP check', () => {
     });
   });
 
-  it('without a port is down, and not a failure of its row', async () => {
+  it('without a port is down, and does not throw', async () => {
     expect(await check('tcp://127.0.0.1')).toMatchObject({ verdict: 'down' });
   });
 });
 
-it('a server that speaks something other than HTTP/1.1 is asked for its certificate all the same', async () => {
+it('a TLS check also accepts a server that does not speak HTTP/1.1', async () => {
   const server = createTlsServer({
     key: certificateFile('server.key'),
     cert: certificateFile('valid.crt'),

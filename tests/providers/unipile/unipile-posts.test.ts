@@ -16,23 +16,23 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
   afterAll(() => sandbox.close());
 
   const client = () => unipilePosts({ version, dsn: sandbox.url, apiKey: SANDBOX_API_KEY });
-  /** What is said in one way by v1, in another by v2. */
+  /** Returns the value for this version. */
   const as = <T>(v1: T, v2: T): T => (version === 'v1' ? v1 : v2);
-  const told = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
+  const deliveriesOf = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
   const picture = (number: number, bytes = Buffer.from([0, 13, 10, 45, 45, 255])): Media => ({
     contentType: 'image/png',
     fileName: `media-${number}.png`,
     bytes,
   });
 
-  /** A client of a provider that gives one answer to everything, and what it was asked. */
-  async function answeredBy(status: number, body: unknown) {
-    const asked: string[] = [];
+  /** A client of a provider that gives one response to every request, and those requests. */
+  async function respondingWith(status: number, body: unknown) {
+    const requests: string[] = [];
     const dsn = await net.answering((socket, raw) => {
-      asked.push(raw);
+      requests.push(raw);
       socket.end(httpAnswer(status, JSON.stringify(body)));
     });
-    return { asked, client: unipilePosts({ version, dsn, apiKey: 'k' }) };
+    return { requests, client: unipilePosts({ version, dsn, apiKey: 'k' }) };
   }
 
   describe('a post', () => {
@@ -43,14 +43,14 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         media: [picture(1), picture(2, Buffer.alloc(2 * 1024 * 1024, 7))],
       });
       expect(postId).toMatch(as(/^\d{19}$/, /^urn:li:activity:\d{19}$/));
-      expect(told('two\r\nlines\n👋')).toMatchObject([
+      expect(deliveriesOf('two\r\nlines\n👋')).toMatchObject([
         { kind: 'post', account: 'ann', recipient: 'profile', media: 2 },
       ]);
     });
 
-    it('is read back by the id that it was given, with the id of the list and its address', async () => {
+    it('is read back by its id, with its id in the feed and its address', async () => {
       const { postId } = await client().createPost({ accountId: 'ann', text: 'read me', media: [] });
-      const [delivery] = told('read me');
+      const [delivery] = deliveriesOf('read me');
       const read = await client().readPost({ accountId: 'ann', postId: postId ?? '' });
       expect(read).toEqual({ id: delivery?.id, permalink: expect.stringContaining(delivery?.id ?? 'x') });
       expect(await (await fetch(read.permalink ?? '')).text()).toContain('read me');
@@ -58,37 +58,37 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     });
 
     if (version === 'v1')
-      it('goes to the address that Unipile v1 has: a form with the files as they are', async () => {
-        const { asked, client } = await answeredBy(201, {
+      it('goes to v1’s address as a form with the files unchanged', async () => {
+        const { requests, client } = await respondingWith(201, {
           object: 'PostCreated',
           post_id: '7332661864792854528',
         });
         const post = { accountId: 'a1', text: 'hello', media: [picture(1)] };
         expect(await client.createPost(post)).toEqual({ postId: '7332661864792854528' });
-        expect(asked[0]).toMatch(/^POST \/api\/v1\/posts HTTP/);
-        expect(asked[0]).toMatch(/^x-api-key: k\r$/im);
-        expect(asked[0]).toContain('name="account_id"\r\n\r\na1\r\n');
-        expect(asked[0]).toContain('name="text"\r\n\r\nhello\r\n');
-        expect(asked[0]).toContain(
+        expect(requests[0]).toMatch(/^POST \/api\/v1\/posts HTTP/);
+        expect(requests[0]).toMatch(/^x-api-key: k\r$/im);
+        expect(requests[0]).toContain('name="account_id"\r\n\r\na1\r\n');
+        expect(requests[0]).toContain('name="text"\r\n\r\nhello\r\n');
+        expect(requests[0]).toContain(
           'content-disposition: form-data; name="attachments"; filename="media-1.png"\r\ncontent-type: image/png\r\n\r\n',
         );
       });
 
     if (version === 'v2')
-      it('goes to the address that Unipile v2 has: JSON with the files in base64', async () => {
-        const { asked, client } = await answeredBy(201, { object: 'Post', id: 'urn:li:activity:1' });
+      it('goes to v2’s address as JSON with the files in base64', async () => {
+        const { requests, client } = await respondingWith(201, { object: 'Post', id: 'urn:li:activity:1' });
         const post = { accountId: 'a1', text: 'hello', media: [picture(1)] };
         expect(await client.createPost(post)).toEqual({ postId: 'urn:li:activity:1' });
-        expect(asked[0]).toMatch(/^POST \/v2\/a1\/posts HTTP/);
-        expect(JSON.parse(asked[0]?.split('\r\n\r\n')[1] ?? '')).toEqual({
+        expect(requests[0]).toMatch(/^POST \/v2\/a1\/posts HTTP/);
+        expect(JSON.parse(requests[0]?.split('\r\n\r\n')[1] ?? '')).toEqual({
           text: 'hello',
           attachments: [{ filename: 'media-1.png', content_type: 'image/png', content: 'AA0KLS3/' }],
         });
       });
 
     if (version === 'v1')
-      it('counts as published where the network gave no id', async () => {
-        const { client } = await answeredBy(201, { object: 'PostCreated', post_id: null });
+      it('counts as published if the network returns no id', async () => {
+        const { client } = await respondingWith(201, { object: 'PostCreated', post_id: null });
         expect(await client.createPost({ accountId: 'a', text: 'x', media: [] })).toEqual({ postId: null });
       });
 
@@ -103,13 +103,13 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     ])('%s is %s, published %d times', async (text, kind, times) => {
       const publishing = client().createPost({ accountId: 'ann', text, media: [picture(1)] });
       await expect(publishing).rejects.toMatchObject({ kind, provider: 'unipile' });
-      expect(told(text)).toHaveLength(times);
+      expect(deliveriesOf(text)).toHaveLength(times);
     });
 
-    it('of an account that is gone is rejected, and one answered in another shape is uncertain', async () => {
+    it('of an account that is gone is rejected, and a response in another shape is uncertain', async () => {
       const gone = client().createPost({ accountId: 'acc_gone-x', text: 'x', media: [] });
       await expect(gone).rejects.toMatchObject({ kind: 'rejected' });
-      const { client: odd } = await answeredBy(201, { object: 'MessageSent' });
+      const { client: odd } = await respondingWith(201, { object: 'MessageSent' });
       const publishing = odd.createPost({ accountId: 'a', text: 'x', media: [] });
       await expect(publishing).rejects.toMatchObject({ kind: 'uncertain', code: 'unexpected_answer' });
     });
@@ -136,26 +136,26 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     ...more,
   });
 
-  /** A client of an account whose pages are given, by cursor (the first by ''), and the paths it was asked. */
+  /** A client of an account with these pages by cursor (the first by ''), and the URLs that it requested. */
   async function paged(pages: Record<string, { items: unknown[]; cursor?: string | null }>) {
-    const asked: URL[] = [];
+    const requests: URL[] = [];
     const dsn = await net.answering((socket, raw) => {
       const url = new URL(/^GET (\S+) /.exec(raw)?.[1] ?? '/not-a-get', 'http://unipile');
-      asked.push(url);
+      requests.push(url);
       const page = pages[url.searchParams.get('cursor') ?? ''];
       const me = { object: 'AccountOwnerProfile', provider_id: 'ACo/1' };
-      const said = page && as<object>(page, { data: page.items, next_cursor: page.cursor });
-      const body = url.pathname.endsWith('/users/me') ? me : { object: 'PostList', ...said };
+      const fields = page && as<object>(page, { data: page.items, next_cursor: page.cursor });
+      const body = url.pathname.endsWith('/users/me') ? me : { object: 'PostList', ...fields };
       socket.end(httpAnswer(page ? 200 : 500, JSON.stringify(body)));
     });
     const list = (from = since) =>
       unipilePosts({ version, dsn, apiKey: 'k' }).listOwnPosts({ accountId: 'a1', since: from });
-    return { asked, list };
+    return { requests, list };
   }
   const texts = ({ posts }: { posts: { text: string }[] }) => posts.map(({ text }) => text);
 
   describe('the account’s own posts', () => {
-    it('are found as they were published, newest first, each account’s its own', async () => {
+    it('are listed as they were published, newest first, each account’s own', async () => {
       const from = new Date().toISOString();
       for (const text of ['one', 'two 👋', 'one'])
         await client().createPost({ accountId: 'lister', text, media: [] });
@@ -168,7 +168,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       );
     });
 
-    it('are more than a page, and read until they are older than what is asked for', async () => {
+    it('are read page by page until they are older than requested', async () => {
       for (let number = 0; number < 25; number += 1)
         await client().createPost({ accountId: 'writer', text: `post ${number}`, media: [] });
       const listed = await client().listOwnPosts({ accountId: 'writer', since });
@@ -178,10 +178,10 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       });
     });
 
-    it('are asked for at the addresses that the version has', async () => {
-      const { asked, list } = await paged({ '': { items: [item(1)] } });
+    it('are requested at the version’s addresses', async () => {
+      const { requests, list } = await paged({ '': { items: [item(1)] } });
       const { posts } = await list();
-      expect(asked.map(({ pathname, search }) => pathname + search)).toEqual(
+      expect(requests.map(({ pathname, search }) => pathname + search)).toEqual(
         as(
           ['/api/v1/users/me?account_id=a1', '/api/v1/users/ACo%2F1/posts?account_id=a1&limit=20'],
           ['/v2/a1/users/me/posts?limit=20'],
@@ -199,7 +199,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       ]);
     });
 
-    it('bear every name that their ids and their address give them', async () => {
+    it('have every name that their ids and their address contain', async () => {
       const share_url = 'https://www.linkedin.com/posts/ann-share-7000000000000099-x';
       const { list } = await paged({ '': { items: [item(1, { id: 7_000_000_000_000_001, share_url })] } });
       expect((await list()).posts[0]?.names).toEqual([
@@ -209,61 +209,64 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       ]);
     });
 
-    it('are complete as soon as pages that come newest first are past the instant', async () => {
-      const { asked, list } = await paged({
+    it('are complete as soon as pages that come newest first pass the instant', async () => {
+      const { requests, list } = await paged({
         '': { items: [item(3), item(2)], cursor: 'x' },
         x: { items: [item(1), item(-1)], cursor: 'y' },
         y: { items: [item(-2)], cursor: 'z' },
       });
       const listed = await list();
       expect(texts(listed)).toEqual(['text 3', 'text 2', 'text 1']);
-      expect({ complete: listed.complete, asked: asked.length }).toEqual({ complete: true, asked: as(3, 2) });
+      expect({ complete: listed.complete, requests: requests.length }).toEqual({
+        complete: true,
+        requests: as(3, 2),
+      });
     });
 
-    it('are not complete where there are more pages than are read, or one is in no order', async () => {
+    it('are incomplete if there are more pages than are read, or one is not in order', async () => {
       const pages = Object.fromEntries(
         Array.from({ length: 9 }, (_, page) => [
           page === 0 ? '' : `${page}`,
           { items: [item(-1), item(5)], cursor: `${page + 1}` },
         ]),
       );
-      const { asked, list } = await paged(pages);
+      const { requests, list } = await paged(pages);
       expect((await list()).complete).toBe(false);
-      expect(asked).toHaveLength(as(6, 5));
+      expect(requests).toHaveLength(as(6, 5));
     });
 
     it.each([
-      ['a time of another form', { parsed_datetime: '15h', date: '15h' }],
+      ['a time in another form', { parsed_datetime: '15h', date: '15h' }],
       ['no time', { parsed_datetime: null, date: null }],
-    ])('with %s are kept, and have none', async (_what, odd) => {
+    ])('with %s are kept, without a time', async (_name, odd) => {
       const { list } = await paged({ '': { items: [item(2, odd), item(-5)] } });
       const listed = await list();
       expect(listed).toMatchObject({ complete: true, posts: [{ text: 'text 2', at: null }] });
     });
 
-    it('take their time from `date` where that is one', async () => {
+    it('take their time from `date` if that is an instant', async () => {
       const { list } = await paged({ '': { items: [item(2, { parsed_datetime: null, date: second(2) })] } });
       expect((await list()).posts[0]?.at).toBe(second(2));
     });
 
     it.each([
       ['no id', { id: null, social_id: null }],
-      ['no object', null],
-    ])('are not complete with one that has %s', async (_what, odd) => {
+      ['no content', null],
+    ])('are incomplete with one that has %s', async (_name, odd) => {
       const { list } = await paged({ '': { items: [item(1), odd && item(2, odd)] } });
       expect(await list()).toMatchObject({ complete: false, posts: [{ text: 'text 1' }] });
     });
 
     it.each(['javascript:alert(1)', 'nonsense', '', null])(
-      'have no permalink where it is %j',
+      'have no permalink if it is %j',
       async (share_url) => {
         const { list } = await paged({ '': { items: [item(1, { share_url })] } });
         expect((await list()).posts[0]?.permalink).toBeNull();
       },
     );
 
-    it('are unknown where nobody says who the account is, or a page fails', async () => {
-      const { client: odd } = await answeredBy(200, { object: 'AccountOwnerProfile' });
+    it('are unknown if the response does not name the account, or a page fails', async () => {
+      const { client: odd } = await respondingWith(200, { object: 'AccountOwnerProfile' });
       await expect(odd.listOwnPosts({ accountId: 'a', since })).rejects.toMatchObject({
         code: 'unexpected_answer',
       });

@@ -18,7 +18,7 @@ const message = (more: object = {}) => ({
 });
 
 describe('a webhook of Unipile', () => {
-  it('tells of a message that the account itself sent', () => {
+  it('reports a message that the account sent', () => {
     expect(readUnipileWebhook(message())).toEqual({
       ignored: 0,
       receipts: [
@@ -36,62 +36,62 @@ describe('a webhook of Unipile', () => {
     });
   });
 
-  it('tells of a message that the other side sent', () => {
+  it('reports a message that the other person sent', () => {
     const { receipts } = readUnipileWebhook(message({ sender: bob, attendees: [bob] }));
     expect(receipts).toMatchObject([{ kind: 'message', status: 'received', recipient: 'ACoBob' }]);
   });
 
   it.each([
-    ['as the attendees name both sides', { attendees: [ada, bob] }, 'sent', 'ACoBob'],
+    ['of a message whose attendees are both people', { attendees: [ada, bob] }, 'sent', 'ACoBob'],
     [
-      'as one of a group, to nobody alone',
+      'of our message to a group, which has no recipient',
       { attendees: [bob, { attendee_provider_id: 'ACoCarl' }] },
       'sent',
       undefined,
     ],
     [
-      'as a group’s from nobody alone',
+      'of a message in a group, which has no recipient',
       { sender: bob, attendees: [ada, bob, { attendee_provider_id: 'C' }] },
       'received',
       undefined,
     ],
-    ['as a group’s, as it says itself', { sender: bob, is_group: true }, 'received', undefined],
-    ['as ours to a group, as it says itself', { is_group: 1 }, 'sent', undefined],
+    ['of a message in a group by `is_group`', { sender: bob, is_group: true }, 'received', undefined],
+    ['of our message to a group by `is_group`', { is_group: 1 }, 'sent', undefined],
     [
-      'as no group’s, as it says itself, over what is counted',
+      'by `is_group` before the number of attendees',
       { sender: bob, attendees: [bob, { attendee_provider_id: 'Bob’s other id' }], is_group: false },
       'received',
       'ACoBob',
     ],
     [
-      'as an organisation’s by its mailbox',
+      'of an organisation’s message by its mailbox',
       { sender: { attendee_provider_id: 'box' }, account_info: { user_id: 'ACoAda', mailbox_id: 'box' } },
       'sent',
       'ACoBob',
     ],
-    ['as it says itself', { is_sender: true, account_info: undefined }, 'sent', 'ACoBob'],
-    ['as it says itself, over what is compared', { is_sender: 0 }, 'received', 'ACoAda'],
-  ])('is read %s', (_, more, status, recipient) => {
+    ['by `is_sender`', { is_sender: true, account_info: undefined }, 'sent', 'ACoBob'],
+    ['by `is_sender` before the sender’s id', { is_sender: 0 }, 'received', 'ACoAda'],
+  ])('reads the direction and the recipient %s', (_, more, status, recipient) => {
     expect(readUnipileWebhook(message(more)).receipts).toMatchObject([{ status, recipient }]);
   });
 
   it.each([
     ['another event', message({ event: 'message_read' })],
-    ['an event yet unknown', { event: 'message_teleported' }],
-    ['what is no message but an event in the chat', message({ is_event: 1 })],
+    ['an unknown event', { event: 'message_teleported' }],
+    ['an event in the chat that is not a message', message({ is_event: 1 })],
     ['a message without an id', message({ message_id: null })],
-    ['a message with an id that no index holds', message({ message_id: 'm'.repeat(300) })],
+    ['a message with an id too long for an index', message({ message_id: 'm'.repeat(300) })],
     ['a message without an account', message({ account_id: '' })],
-    ['a message that does not say who the account is', message({ account_info: undefined })],
-    ['a message that does not say who sent it', message({ sender: null })],
-    ['a list', [message()]],
-    ['nothing', null],
-    ['a text', 'message_received'],
+    ['a message without the account’s user id', message({ account_info: undefined })],
+    ['a message without a sender', message({ sender: null })],
+    ['an array', [message()]],
+    ['null', null],
+    ['a string', 'message_received'],
   ])('ignores %s', (_, body) => {
     expect(readUnipileWebhook(body)).toEqual({ receipts: [], ignored: 1 });
   });
 
-  it('is taken without what is not needed', () => {
+  it('omits optional fields that are not valid', () => {
     const bare = message({ chat_id: 7, message: null, timestamp: 'soon', attendees: 'none', is_group: 'x' });
     expect(readUnipileWebhook(bare).receipts).toEqual([
       { kind: 'message', status: 'sent', message_id: 'm1', provider_account_id: 'acc1' },
@@ -111,19 +111,22 @@ const event = (type: string, payload: unknown = {}) => ({
 });
 
 describe('an account’s status', () => {
-  it.each(['OK', 'RECONNECTED'])('%s of v1 says that it works, and what that mends', (status) => {
-    expect(readUnipileWebhook(account(status))).toMatchObject({
-      receipts: [],
-      connections: [{ provider_account_id: 'acc1', connected: true, said_at: undefined }],
-      ignored: 0,
-    });
-    const [notice] = readUnipileWebhook(account(status)).connections ?? [];
-    expect(notice?.mends).toContain('errors/disconnected_account');
-    expect(notice?.mends).not.toContain('errors/account_restricted');
-  });
+  it.each(['OK', 'RECONNECTED'])(
+    '%s in v1 connects the account, and names the refusals that it ends',
+    (status) => {
+      expect(readUnipileWebhook(account(status))).toMatchObject({
+        receipts: [],
+        connections: [{ provider_account_id: 'acc1', connected: true, said_at: undefined }],
+        ignored: 0,
+      });
+      const [notice] = readUnipileWebhook(account(status)).connections ?? [];
+      expect(notice?.mends).toContain('errors/disconnected_account');
+      expect(notice?.mends).not.toContain('errors/account_restricted');
+    },
+  );
 
   it.each(['CREDENTIALS', 'ERROR', 'STOPPED', 'DELETED'])(
-    '%s of v1 says that it does not, and why',
+    '%s in v1 disconnects the account, with the reason',
     (status) => {
       expect(readUnipileWebhook(account(status)).connections).toMatchObject([
         { provider_account_id: 'acc1', connected: false, said: expect.stringContaining(`(${status})`) },
@@ -132,13 +135,13 @@ describe('an account’s status', () => {
   );
 
   it.each(['CONNECTING', 'CREATION_SUCCESS', 'SYNC_SUCCESS', 'TELEPORTED', ''])(
-    '%j of v1 says nothing',
+    '%j in v1 is ignored',
     (status) => {
       expect(readUnipileWebhook(account(status))).toEqual({ receipts: [], ignored: 1 });
     },
   );
 
-  it('running of v2 says that it works, and since when', () => {
+  it('running in v2 connects the account, with its time', () => {
     const timestamp = '2026-11-22T10:00:00.000Z';
     expect(readUnipileWebhook(event('account.status.running', { timestamp })).connections).toMatchObject([
       { provider_account_id: 'acc_1', connected: true, said_at: timestamp },
@@ -150,21 +153,21 @@ describe('an account’s status', () => {
     ['account.status.errored', { reason: 'proxy' }, '(errored): proxy'],
     ['account.status.paused', null, '(paused)'],
     ['account.remove', {}, '(removed)'],
-  ])('%s of v2 says that it does not, and why', (type, payload, said) => {
+  ])('%s in v2 disconnects the account, with the reason', (type, payload, reason) => {
     expect(readUnipileWebhook(event(type, payload)).connections).toMatchObject([
-      { connected: false, said: expect.stringContaining(said), said_at: '2026-11-22T10:00:05.000Z' },
+      { connected: false, said: expect.stringContaining(reason), said_at: '2026-11-22T10:00:05.000Z' },
     ]);
   });
 
   it.each(['account.add', 'account.reconnect', 'account.status.degraded', 'email.new'])(
-    '%s of v2 says nothing',
+    '%s in v2 is ignored',
     (type) => {
       expect(readUnipileWebhook(event(type))).toEqual({ receipts: [], ignored: 1 });
     },
   );
 });
 
-describe('a new message by v2', () => {
+describe('a new message in v2', () => {
   const payload = {
     object: 'Message',
     id: 'm1',
@@ -175,7 +178,7 @@ describe('a new message by v2', () => {
     sender_id: 'ACoBob',
   };
 
-  it('is from who wrote it, and of our own nobody is the recipient', () => {
+  it('names the other person if they wrote it, and nobody if we sent it', () => {
     const receipt = {
       kind: 'message',
       message_id: 'm1',

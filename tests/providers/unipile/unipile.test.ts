@@ -15,66 +15,66 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
   afterAll(() => sandbox.close());
 
   const client = () => unipile({ version, dsn: sandbox.url, apiKey: SANDBOX_API_KEY });
-  /** What is said in one way by v1, in another by v2. */
+  /** Returns the value for this version. */
   const as = <T>(v1: T, v2: T): T => (version === 'v1' ? v1 : v2);
-  const told = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
+  const deliveriesOf = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
 
-  /** A client of a provider that gives one answer to everything, and what it was asked. */
-  async function answeredBy(status: number, body: unknown, headers?: Record<string, string>) {
-    const asked: string[] = [];
+  /** A client of a provider that gives one response to every request, and those requests. */
+  async function respondingWith(status: number, body: unknown, headers?: Record<string, string>) {
+    const requests: string[] = [];
     const dsn = await net.answering((socket, raw) => {
-      asked.push(raw);
+      requests.push(raw);
       socket.end(httpAnswer(status, typeof body === 'string' ? body : JSON.stringify(body), headers));
     });
-    return { asked, client: unipile({ version, dsn, apiKey: 'k' }) };
+    return { requests, client: unipile({ version, dsn, apiKey: 'k' }) };
   }
 
   const toAda = { accountId: 'acc_1', chatId: 'acc_1__ada', text: 'hi' };
 
   describe('a message in a chat', () => {
-    it('is delivered once, and its ids are given back', async () => {
+    it('is delivered once, and its ids are returned', async () => {
       const sent = await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text: 'first' });
-      expect(sent).toEqual({ messageId: told('first')[0]?.id, chatId: 'acc_1__ada' });
-      expect(told('first')).toMatchObject([{ account: 'acc_1', recipient: 'ada' }]);
+      expect(sent).toEqual({ messageId: deliveriesOf('first')[0]?.id, chatId: 'acc_1__ada' });
+      expect(deliveriesOf('first')).toMatchObject([{ account: 'acc_1', recipient: 'ada' }]);
     });
 
     it.each([
       'two\nlines\r\nof\rthree kinds',
       'emoji 👩‍👩‍👧 and ümlaut',
       'a "quoted" --boundary--\r\n\r\nname',
-    ])('arrives to the letter: %j', async (text) => {
+    ])('arrives unchanged: %j', async (text) => {
       await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__letter', text });
-      expect(told(text)).toHaveLength(1);
+      expect(deliveriesOf(text)).toHaveLength(1);
     });
 
-    it('finds a chat whose id needs encoding', async () => {
+    it('reaches a chat whose id needs encoding', async () => {
       await client().sendMessage({ accountId: 'acc_/1', chatId: 'acc_/1__ada?x=#ö', text: 'odd id' });
-      expect(told('odd id')).toMatchObject([{ account: 'acc_/1', recipient: 'ada?x=#ö' }]);
+      expect(deliveriesOf('odd id')).toMatchObject([{ account: 'acc_/1', recipient: 'ada?x=#ö' }]);
     });
 
-    it('is refused in a chat of another account than the one named', async () => {
+    it('is refused in a chat of another account', async () => {
       const sending = client().sendMessage({ ...toAda, accountId: 'acc_2', text: 'mixed up' });
       await expect(sending).rejects.toMatchObject({
         kind: 'rejected',
         code: as('errors/invalid_account', 'provider/unprocessable_entity'),
       });
-      expect(told('mixed up')).toHaveLength(0);
+      expect(deliveriesOf('mixed up')).toHaveLength(0);
     });
 
-    it('asks the address that the version has, with the key', async () => {
-      const { asked, client } = await answeredBy(201, { object: 'MessageSent', message_id: 'm1' });
+    it('goes to the version’s address, with the key', async () => {
+      const { requests, client } = await respondingWith(201, { object: 'MessageSent', message_id: 'm1' });
       expect(await client.sendMessage(toAda)).toEqual({ messageId: 'm1', chatId: 'acc_1__ada' });
-      expect(asked[0]).toMatch(
+      expect(requests[0]).toMatch(
         as(
           /^POST \/api\/v1\/chats\/acc_1__ada\/messages HTTP[\s\S]*name="account_id"\r\n\r\nacc_1\r\n/,
           /^POST \/v2\/acc_1\/chats\/acc_1__ada\/messages\/send HTTP[\s\S]*\r\n\r\n\{"text":"hi"\}$/,
         ),
       );
-      expect(asked[0]).toMatch(/^x-api-key: k\r$/im);
+      expect(requests[0]).toMatch(/^x-api-key: k\r$/im);
     });
 
-    it('counts as sent where the network gave no id', async () => {
-      const { client } = await answeredBy(201, { object: 'MessageSent', message_id: null });
+    it('counts as sent if the network returns no id', async () => {
+      const { client } = await respondingWith(201, { object: 'MessageSent', message_id: null });
       expect(await client.sendMessage(toAda)).toEqual({ messageId: null, chatId: 'acc_1__ada' });
     });
   });
@@ -82,10 +82,10 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
   describe('a new chat', () => {
     it('is started with its first message', async () => {
       const started = await client().startChat({ accountId: 'acc_1', recipient: 'bob', text: 'hello bob' });
-      expect(started).toEqual({ messageId: told('hello bob')[0]?.id, chatId: 'acc_1__bob' });
+      expect(started).toEqual({ messageId: deliveriesOf('hello bob')[0]?.id, chatId: 'acc_1__bob' });
     });
 
-    it('with a recipient who is gone is rejected', async () => {
+    it('with a recipient that no longer exists is rejected', async () => {
       const starting = client().startChat({ accountId: 'acc_1', recipient: 'gone-1', text: 'x' });
       await expect(starting).rejects.toMatchObject({
         kind: 'rejected',
@@ -106,7 +106,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     ])('%s is %s, delivered %d times', async (text, kind, times) => {
       const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
       await expect(sending).rejects.toMatchObject({ kind, provider: 'unipile' });
-      expect(told(text)).toHaveLength(times);
+      expect(deliveriesOf(text)).toHaveLength(times);
     });
 
     it.each(['[[hang]]', '[[trickle]]'])('%s is uncertain when the signal fires', async (text) => {
@@ -115,7 +115,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       await expect(sending).rejects.toMatchObject({ kind: 'uncertain', code: 'aborted' });
     });
 
-    it('of the rate says how long to wait', async () => {
+    it('by a rate limit says how long to wait', async () => {
       const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text: '[[429:17]]' });
       await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', retryAfterSeconds: 17 });
     });
@@ -126,7 +126,12 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
         ['errors/cannot_resend_yet', 'pair', 3_600],
         ['errors/cannot_resend_within_24hrs', 'pair', 86_400],
       ])('%s at 422 is a rate limit for the %s, for %d s', async (type, scope, seconds) => {
-        const { client } = await answeredBy(422, { status: 422, type, title: 'Limit', detail: 'Too many' });
+        const { client } = await respondingWith(422, {
+          status: 422,
+          type,
+          title: 'Limit',
+          detail: 'Too many',
+        });
         await expect(client.sendMessage(toAda)).rejects.toMatchObject({
           kind: 'rate_limited',
           scope,
@@ -141,15 +146,15 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       async (text, scope) => {
         const sending = client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
         await expect(sending).rejects.toMatchObject({ kind: 'rate_limited', scope });
-        expect(told(text)).toHaveLength(0);
+        expect(deliveriesOf(text)).toHaveLength(0);
         await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__ada', text });
-        expect(told(text)).toHaveLength(1);
+        expect(deliveriesOf(text)).toHaveLength(1);
       },
     );
 
-    it('of a disconnected account refuses the account, of our key everything', async () => {
+    it('of a disconnected account refuses that account, and of our key all accounts', async () => {
       const type = as('errors/disconnected_account', 'provider/invalid_authorization');
-      const { client } = await answeredBy(401, { status: 401, type });
+      const { client } = await respondingWith(401, { status: 401, type });
       const refused = { kind: 'account_refused', code: type, scope: 'account' };
       await expect(client.sendMessage(toAda)).rejects.toMatchObject(refused);
       const stranger = unipile({ version, dsn: sandbox.url, apiKey: 'wrong' });
@@ -158,8 +163,8 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       await expect(stranger.sendMessage(toAda)).rejects.toMatchObject(wrongKey);
     });
 
-    it('to answer in the agreed shape leaves it uncertain', async () => {
-      const { client } = await answeredBy(200, { ok: true });
+    it('to respond in the agreed shape is uncertain', async () => {
+      const { client } = await respondingWith(200, { ok: true });
       await expect(client.sendMessage(toAda)).rejects.toMatchObject({
         kind: 'uncertain',
         status: 200,
@@ -167,7 +172,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       });
     });
 
-    it('to be reached by https, which a DSN without a scheme means, sends nothing', async () => {
+    it('to connect by https, which a DSN without a scheme means, sends nothing', async () => {
       const { host } = new URL(await net.serve(() => {}));
       await net.closeAll();
       const sending = unipile({ version, dsn: host, apiKey: 'k' }).sendMessage(toAda);
@@ -175,17 +180,17 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     });
   });
 
-  /** A client of a provider whose pages are given, by cursor (the first by ''), and the paths it was asked. */
+  /** A client of a provider with these pages by cursor (the first by ''), and the URLs that it requested. */
   async function paged(pages: Record<string, { items: unknown[]; cursor?: string | null }>) {
-    const asked: URL[] = [];
+    const requests: URL[] = [];
     const dsn = await net.answering((socket, raw) => {
       const url = new URL(/^GET (\S+) /.exec(raw)?.[1] ?? '/not-a-get', 'http://unipile');
-      asked.push(url);
+      requests.push(url);
       const page = pages[url.searchParams.get('cursor') ?? ''];
-      const said = page && as<object>(page, { data: page.items, next_cursor: page.cursor });
-      socket.end(httpAnswer(page ? 200 : 500, JSON.stringify({ object: 'MessageList', ...said })));
+      const fields = page && as<object>(page, { data: page.items, next_cursor: page.cursor });
+      socket.end(httpAnswer(page ? 200 : 500, JSON.stringify({ object: 'MessageList', ...fields })));
     });
-    return { asked, client: unipile({ version, dsn, apiKey: 'k' }) };
+    return { requests, client: unipile({ version, dsn, apiKey: 'k' }) };
   }
 
   const since = '2026-11-22T10:00:00.000Z';
@@ -198,7 +203,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     is_sender: 1,
     ...more,
   });
-  /** Pages of two that go on as long as anybody asks, newest first. */
+  /** Twenty pages of two messages each, newest first. */
   const endless = Object.fromEntries(
     Array.from({ length: 20 }, (_, page) => [
       page === 0 ? '' : String(page),
@@ -207,7 +212,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
   );
 
   describe('the messages of a chat', () => {
-    it('are found as they were sent, oldest first', async () => {
+    it('are listed as they were sent, oldest first', async () => {
       const from = new Date().toISOString();
       for (const text of ['one', 'two\r\nlines 👋', 'one'])
         await client().sendMessage({ accountId: 'acc_1', chatId: 'acc_1__list', text });
@@ -219,7 +224,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       });
     });
 
-    it('are none in a chat that nobody has written in, and a refusal in one that is not there', async () => {
+    it('are empty in a chat without messages, and refused in one that does not exist', async () => {
       expect(await client().listMessages({ accountId: 'acc_1', chatId: 'acc_1__nobody', since })).toEqual({
         messages: [],
         complete: true,
@@ -228,53 +233,55 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       await expect(listing).rejects.toMatchObject({ kind: 'rejected', status: 404 });
     });
 
-    it('are asked for from the instant on, that instant included, with the key', async () => {
-      const { asked, client } = await paged({ '': { items: [item(0)] } });
+    it('are requested from the instant on, that instant included', async () => {
+      const { requests, client } = await paged({ '': { items: [item(0)] } });
       const listed = await client.listMessages({
         accountId: 'acc_1',
         chatId: 'c/1',
         since: '2026-11-22 11:00:00.000999+01:00',
       });
       expect(listed.messages).toHaveLength(1);
-      expect(asked[0]?.pathname).toBe(as('/api/v1/chats/c%2F1/messages', '/v2/acc_1/chats/c%2F1/messages'));
-      expect(Object.fromEntries(asked[0]?.searchParams ?? [])).toEqual({
+      expect(requests[0]?.pathname).toBe(
+        as('/api/v1/chats/c%2F1/messages', '/v2/acc_1/chats/c%2F1/messages'),
+      );
+      expect(Object.fromEntries(requests[0]?.searchParams ?? [])).toEqual({
         limit: '100',
         after: '2026-11-22T09:59:59.999Z',
       });
     });
 
-    it('from before the instant are left out even where Unipile gives them', async () => {
+    it('from before the instant are left out even if Unipile returns them', async () => {
       const { client } = await paged({ '': { items: [item(-1), item(1), item(-2)] } });
       const { messages } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1']);
     });
 
-    it('come from page after page, each once, whatever their order', async () => {
-      const { asked, client } = await paged({
+    it('come from all pages, each once, whatever their order', async () => {
+      const { requests, client } = await paged({
         '': { items: [item(1), item(2)], cursor: 'x' },
         x: { items: [item(2), item(3)], cursor: 'y' },
         y: { items: [], cursor: null },
       });
       const { messages, complete } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages.map(({ id }) => id)).toEqual(['m1', 'm2', 'm3']);
-      expect({ complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
+      expect({ complete, pages: requests.length }).toEqual({ complete: true, pages: 3 });
     });
 
-    it('are not complete where there are more pages than are read', async () => {
-      const { asked, client } = await paged(endless);
+    it('are incomplete if there are more pages than are read', async () => {
+      const { requests, client } = await paged(endless);
       const { messages, complete } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
-      expect({ complete, pages: asked.length, count: messages.length }).toEqual({
+      expect({ complete, pages: requests.length, count: messages.length }).toEqual({
         complete: false,
         pages: 5,
         count: 10,
       });
     });
 
-    it('are complete as soon as pages that come newest first are past the instant', async () => {
-      const { asked, client } = await paged(endless);
+    it('are complete as soon as pages that come newest first pass the instant', async () => {
+      const { requests, client } = await paged(endless);
       const listed = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since: second(96) });
       expect(listed.messages.map(({ id }) => id)).toEqual(['m96', 'm97', 'm98', 'm99', 'm100']);
-      expect({ complete: listed.complete, pages: asked.length }).toEqual({ complete: true, pages: 3 });
+      expect({ complete: listed.complete, pages: requests.length }).toEqual({ complete: true, pages: 3 });
     });
 
     it('that come oldest first are read to the end', async () => {
@@ -287,7 +294,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       expect(complete).toBe(true);
     });
 
-    it('on pages of one, whose order nobody can tell, are read to the end', async () => {
+    it('on pages of one, whose order is unknown, are read to the end', async () => {
       const { client } = await paged({
         '': { items: [item(-1)], cursor: 'x' },
         x: { items: [item(1)], cursor: null },
@@ -299,15 +306,15 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
     it.each([
       ['without an instant', { timestamp: null }],
       ['without an id', { id: null }],
-      ['that does not say whose it is', { is_sender: null }],
-    ])('are not complete with one %s', async (_, broken) => {
+      ['that does not say who sent it', { is_sender: null }],
+    ])('are incomplete with one %s', async (_, broken) => {
       const { client } = await paged({ '': { items: [item(1), item(2, broken)] } });
       const listed = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(listed.messages.map(({ id }) => id)).toEqual(['m1']);
       expect(listed.complete).toBe(false);
     });
 
-    it('say whose they are, and have an empty text where there is none', async () => {
+    it('say who sent them, and have an empty text if there is none', async () => {
       const { client } = await paged({ '': { items: [item(1, { is_sender: 0, text: null }), item(2)] } });
       const { messages } = await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       expect(messages).toMatchObject([
@@ -316,8 +323,8 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       ]);
     });
 
-    it('are unknown where the answer is no list, or one page of it fails', async () => {
-      const { client: odd } = await answeredBy(200, { object: 'MessageList' });
+    it('are unknown if the response is not a list, or one page fails', async () => {
+      const { client: odd } = await respondingWith(200, { object: 'MessageList' });
       const listing = odd.listMessages({ accountId: 'acc_1', chatId: 'c', since });
       await expect(listing).rejects.toMatchObject({ code: 'unexpected_answer' });
       const { client: failing } = await paged({ '': { items: [item(1)], cursor: 'gone' } });
@@ -326,7 +333,7 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       });
     });
 
-    it('are given up when the signal fires', async () => {
+    it('are abandoned when the signal fires', async () => {
       const dsn = await net.answering(() => {});
       const signal = AbortSignal.timeout(50);
       const listing = unipile({ version, dsn, apiKey: 'k' }).listMessages({
@@ -340,23 +347,25 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
   });
 
   describe('the chats with a person', () => {
-    it('are there once a message was delivered, each account’s its own', async () => {
+    it('are listed once a message was delivered, each account’s own', async () => {
       expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_1' })).toEqual([]);
       const { chatId } = await client().startChat({ accountId: 'acc_1', recipient: 'dora', text: 'hi dora' });
       expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_1' })).toEqual([{ id: chatId }]);
       expect(await client().listChats({ attendeeId: 'dora', accountId: 'acc_2' })).toEqual([]);
     });
 
-    it('are asked for at the address that the version has', async () => {
-      const { asked, client } = await paged({ '': { items: [as<object>({ id: 'c1' }, { chat_id: 'c1' })] } });
+    it('are requested at the version’s address', async () => {
+      const { requests, client } = await paged({
+        '': { items: [as<object>({ id: 'c1' }, { chat_id: 'c1' })] },
+      });
       expect(await client.listChats({ attendeeId: 'ACo/1', accountId: 'a1' })).toEqual([{ id: 'c1' }]);
-      expect(asked[0]?.pathname).toBe(
+      expect(requests[0]?.pathname).toBe(
         as('/api/v1/chat_attendees/ACo%2F1/chats', '/v2/a1/users/ACo%2F1/chat'),
       );
-      expect(asked[0]?.search).toBe(as('?account_id=a1&limit=100', ''));
+      expect(requests[0]?.search).toBe(as('?account_id=a1&limit=100', ''));
     });
 
-    it('of another account are left out even where Unipile gives them', async () => {
+    it('of another account are left out even if Unipile returns them', async () => {
       const { client } = await paged({
         '': { items: [{ id: 'c1', account_id: 'a1' }], cursor: 'x' },
         x: { items: [{ id: 'c2', account_id: 'a2' }, { id: 'c3' }] },
@@ -374,12 +383,12 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       [429, { type: as('errors/too_many_requests', 'api/too_many_requests') }, 'rate_limited'],
       [503, { type: as('errors/service_unavailable', 'provider/server_error') }, 'uncertain'],
       [200, { object: 'ChatList', items: [{ id: null }], data: [{ chat_id: null }] }, 'uncertain'],
-    ])('are unknown, not none, at %d with %j', async (status, body, kind) => {
-      const { client } = await answeredBy(status, body);
+    ])('are unknown, not empty, at %d with %j', async (status, body, kind) => {
+      const { client } = await respondingWith(status, body);
       await expect(client.listChats({ attendeeId: 'p', accountId: 'a1' })).rejects.toMatchObject({ kind });
     });
 
-    it('are unknown where there are more than are read', async () => {
+    it('are unknown if there are more than are read', async () => {
       const { client } = await paged(endless);
       const listing = client.listChats({ attendeeId: 'p', accountId: 'a1' });
       await expect(listing).rejects.toMatchObject({ kind: 'uncertain', code: 'too_many_chats' });
@@ -388,14 +397,14 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
 
   if (version === 'v2')
     describe('a read of v2', () => {
-      it('asks not to be answered from the cache', async () => {
-        const { asked, client } = await answeredBy(200, { data: [] });
+      it('asks for a response that is not cached', async () => {
+        const { requests, client } = await respondingWith(200, { data: [] });
         await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
-        expect(asked[0]).toMatch(/^cache-control: no-cache\r$/im);
+        expect(requests[0]).toMatch(/^cache-control: no-cache\r$/im);
       });
 
-      it('that is answered from the cache all the same tells nothing', async () => {
-        const { client } = await answeredBy(200, { data: [] }, { 'x-cache': 'HIT' });
+      it('that gets a cached response all the same is uncertain', async () => {
+        const { client } = await respondingWith(200, { data: [] }, { 'x-cache': 'HIT' });
         const listing = client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
         await expect(listing).rejects.toMatchObject({ kind: 'uncertain', code: 'cached_answer' });
       });
@@ -403,15 +412,15 @@ describe.each(['v1', 'v2'] as const)('Unipile %s', (version) => {
       it.each([
         ['that is full', { data: Array.from({ length: 100 }, (_, number) => item(number)) }],
         ['that is short of the count', { data: [item(1)], total_count: 2 }],
-      ])('gives no whole list by a page %s and has no cursor', async (_, body) => {
-        const { client } = await answeredBy(200, body);
+      ])('gives an incomplete list for a page %s and has no cursor', async (_, body) => {
+        const { client } = await respondingWith(200, body);
         expect((await client.listMessages({ accountId: 'acc_1', chatId: 'c', since })).complete).toBe(false);
       });
 
-      it('takes nothing along to the next page but its cursor', async () => {
-        const { asked, client } = await paged({ '': { items: [item(1)], cursor: 'x' }, x: { items: [] } });
+      it('sends only the cursor for the next page', async () => {
+        const { requests, client } = await paged({ '': { items: [item(1)], cursor: 'x' }, x: { items: [] } });
         await client.listMessages({ accountId: 'acc_1', chatId: 'c', since });
-        expect(asked[1]?.search).toBe('?cursor=x');
+        expect(requests[1]?.search).toBe('?cursor=x');
       });
     });
 });

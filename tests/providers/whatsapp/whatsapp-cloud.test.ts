@@ -15,7 +15,7 @@ afterEach(() => net.closeAll());
 const apiVersion = 'v23.0';
 const client = (accessToken = SANDBOX_ACCESS_TOKEN) =>
   whatsappCloud({ accessToken, apiVersion, baseUrl: sandbox.url });
-const told = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
+const deliveriesOf = (text: string) => sandbox.deliveries().filter((delivery) => delivery.text === text);
 const message = (text: string, to = '+4915100000001') => ({
   phoneNumberId: '1001',
   to,
@@ -23,8 +23,8 @@ const message = (text: string, to = '+4915100000001') => ({
   reference: 'row-7',
 });
 
-/** The answer `status` with `body` to a text, and the request as it was sent. */
-async function answeredBy(status: number, body: unknown) {
+/** Sends a text to a server that responds with `status` and `body`. Returns the call and the raw request. */
+async function respondingWith(status: number, body: unknown) {
   let raw = '';
   const baseUrl = await net.answering((socket, sent) => {
     raw = sent;
@@ -35,20 +35,20 @@ async function answeredBy(status: number, body: unknown) {
 }
 
 describe('a text', () => {
-  it('is delivered once, with its reference, and its id is given back', async () => {
+  it('is delivered once, with its reference, and its id is returned', async () => {
     const { messageId } = await client().sendText(message('two\nlines 👋'));
-    expect(told('two\nlines 👋')).toMatchObject([
+    expect(deliveriesOf('two\nlines 👋')).toMatchObject([
       { id: messageId, account: '1001', recipient: '+4915100000001', reference: 'row-7' },
     ]);
   });
 
   it('goes to a business-scoped user id by `recipient`, not by `to`', async () => {
     const { messageId } = await client().sendText(message('to a user name', 'US.91000000015194'));
-    expect(told('to a user name')).toMatchObject([{ id: messageId, recipient: 'US.91000000015194' }]);
+    expect(deliveriesOf('to a user name')).toMatchObject([{ id: messageId, recipient: 'US.91000000015194' }]);
   });
 
   it('is sent in the shape of the Cloud API', async () => {
-    const { sending, raw } = await answeredBy(200, { messages: [{ id: 'wamid.1' }] });
+    const { sending, raw } = await respondingWith(200, { messages: [{ id: 'wamid.1' }] });
     expect(await sending).toEqual({ messageId: 'wamid.1' });
     const [head, body] = raw().split('\r\n\r\n');
     expect(head).toMatch(/^POST \/v23\.0\/1001\/messages HTTP/);
@@ -73,9 +73,9 @@ describe('a template', () => {
       template: template(name, parameters),
     });
 
-  it('is delivered once, with its reference, and its id is given back', async () => {
+  it('is delivered once, with its reference, and its id is returned', async () => {
     const { messageId } = await sendTemplate(sandbox.url, 'day_1', ['Ada', 'how was it? 👋']);
-    expect(told('day_1 (pt_BR): Ada | how was it? 👋')).toMatchObject([
+    expect(deliveriesOf('day_1 (pt_BR): Ada | how was it? 👋')).toMatchObject([
       { id: messageId, reference: 'row-7', template: template('day_1', ['Ada', 'how was it? 👋']) },
     ]);
   });
@@ -89,8 +89,8 @@ describe('a template', () => {
         { type: 'text', text: '7' },
       ],
     ],
-    ['without components where it has no parameters', [], null],
-  ])('is sent in the shape of the Cloud API, %s', async (_what, parameters, sent) => {
+    ['without components if it has no parameters', [], null],
+  ])('is sent in the shape of the Cloud API, %s', async (_name, parameters, sent) => {
     let raw = '';
     const baseUrl = await net.answering((socket, request) => {
       raw = request;
@@ -132,7 +132,7 @@ describe('a failure', () => {
     [500, 131000, 'uncertain'],
     [503, 131016, 'uncertain'],
   ])('of status %d with code %d is %s', async (status, code, kind) => {
-    const { sending } = await answeredBy(status, { error: { code, message: 'No' } });
+    const { sending } = await respondingWith(status, { error: { code, message: 'No' } });
     await expect(sending).rejects.toMatchObject({ kind, code, status, provider: 'whatsapp-cloud' });
   });
 
@@ -142,11 +142,14 @@ describe('a failure', () => {
     [429, 130429, 'account', null],
     [400, 131056, 'pair', null],
     [400, 131048, 'account', 86_400],
-  ])('of status %d with code %d is a limit for the %s, for %s s', async (status, code, scope, seconds) => {
-    const { sending } = await answeredBy(status, { error: { code, message: 'Slow down' } });
-    const limit = { kind: 'rate_limited', scope, retryAfterSeconds: seconds };
-    await expect(sending).rejects.toMatchObject({ ...limit, code, status });
-  });
+  ])(
+    'of status %d with code %d is a rate limit for the %s, for %s s',
+    async (status, code, scope, seconds) => {
+      const { sending } = await respondingWith(status, { error: { code, message: 'Slow down' } });
+      const limit = { kind: 'rate_limited', scope, retryAfterSeconds: seconds };
+      await expect(sending).rejects.toMatchObject({ ...limit, code, status });
+    },
+  );
 
   it.each([
     ['[[131056]]', 'rate_limited', 'pair'],
@@ -156,18 +159,18 @@ describe('a failure', () => {
     ['[[131051]]', 'rejected', 'account'],
   ])('%s of the sandbox is %s for the %s, and only the first time', async (text, kind, scope) => {
     await expect(client().sendText(message(text))).rejects.toMatchObject({ kind, scope });
-    expect(told(text)).toHaveLength(0);
+    expect(deliveriesOf(text)).toHaveLength(0);
     await client().sendText(message(text));
-    expect(told(text)).toHaveLength(1);
+    expect(deliveriesOf(text)).toHaveLength(1);
   });
 
   it('never shows the token that the provider quotes', async () => {
-    const { sending } = await answeredBy(400, { error: { code: 190, message: 'Malformed token-1' } });
+    const { sending } = await respondingWith(400, { error: { code: 190, message: 'Malformed token-1' } });
     await expect(sending).rejects.toThrow('whatsapp-cloud answered 400 (190): Malformed ***');
   });
 
-  it('to answer in the agreed shape leaves it uncertain', async () => {
-    const { sending } = await answeredBy(200, { messages: [] });
+  it('to respond in the agreed shape is uncertain', async () => {
+    const { sending } = await respondingWith(200, { messages: [] });
     await expect(sending).rejects.toMatchObject({ kind: 'uncertain', code: 'unexpected_answer' });
   });
 
@@ -179,10 +182,10 @@ describe('a failure', () => {
     ['[[429:3]]', 'rate_limited', 0],
   ])('%s is %s, delivered %d times', async (text, kind, times) => {
     await expect(client().sendText(message(text))).rejects.toMatchObject({ kind });
-    expect(told(text)).toHaveLength(times);
+    expect(deliveriesOf(text)).toHaveLength(times);
   });
 
-  it('of a number that no one has is rejected, of a wrong token refuses everything', async () => {
+  it('of a number that nobody has is rejected, and of a wrong token refuses all accounts', async () => {
     const unreachable = client().sendText(message('x', '+000123'));
     await expect(unreachable).rejects.toMatchObject({ kind: 'rejected', code: 131026 });
     const refused = { kind: 'account_refused', code: 190, scope: 'provider' };

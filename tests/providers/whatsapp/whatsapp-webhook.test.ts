@@ -25,7 +25,7 @@ describe('the signature', () => {
   const sign = (bytes: Buffer, key = secret) =>
     `sha256=${createHmac('sha256', key).update(bytes).digest('hex')}`;
 
-  it('is that of the bytes as they came', () => {
+  it('covers the raw bytes', () => {
     expect(isSignedByMeta(body, sign(body), secret)).toBe(true);
     expect(isSignedByMeta(body, sign(body).toUpperCase().replace('SHA', 'sha'), secret)).toBe(true);
     const sameJson = Buffer.from(JSON.stringify(JSON.parse(body.toString())));
@@ -38,16 +38,16 @@ describe('the signature', () => {
     ['that is empty', ''],
     ['without its scheme', sign(body).slice('sha256='.length)],
     ['of the older scheme', sign(body).replace('sha256', 'sha1')],
-    ['that is cut', sign(body).slice(0, -1)],
-    ['with more behind it', `${sign(body)}00`],
-    ['that is no hexadecimal', `sha256=${'z'.repeat(64)}`],
+    ['that is truncated', sign(body).slice(0, -1)],
+    ['with more digits at its end', `${sign(body)}00`],
+    ['that is not hexadecimal', `sha256=${'z'.repeat(64)}`],
   ])('%s is refused', (_, signature) => {
     expect(isSignedByMeta(body, signature, secret)).toBe(false);
   });
 });
 
 describe('a webhook of WhatsApp', () => {
-  it('tells how messages of ours fared', () => {
+  it('reports the status of our messages', () => {
     const statuses = ['sent', 'delivered', 'read'].map((word) => status({ status: word }));
     const { receipts, ignored } = readWhatsappWebhook(webhook(change({ statuses })));
     expect(ignored).toBe(0);
@@ -64,7 +64,7 @@ describe('a webhook of WhatsApp', () => {
     });
   });
 
-  it('tells why one failed', () => {
+  it('reports why a message failed', () => {
     const errors = [
       { code: 131026, title: 'Message undeliverable', error_data: { details: 'No WhatsApp there.' } },
       { code: 131049 },
@@ -77,7 +77,7 @@ describe('a webhook of WhatsApp', () => {
     ]);
   });
 
-  it('tells of messages that were received', () => {
+  it('reports received messages', () => {
     const messages = [
       {
         id: 'wamid.2',
@@ -103,7 +103,7 @@ describe('a webhook of WhatsApp', () => {
     });
   });
 
-  it('takes neither a system message nor one in a group for a reply', () => {
+  it('reports neither system messages nor messages in a group', () => {
     const messages = [
       {
         id: 'wamid.2',
@@ -125,7 +125,7 @@ describe('a webhook of WhatsApp', () => {
     });
   });
 
-  it('tells number and user id together where both are there, and the one that is there else', () => {
+  it('reports the number and the user id if both are present, and otherwise the one that is', () => {
     const user_id = 'DE.123';
     const number = '4915100000001';
     const statuses = [
@@ -147,7 +147,7 @@ describe('a webhook of WhatsApp', () => {
     ]);
   });
 
-  it('loses none of its good entries to the junk among them', () => {
+  it('keeps its valid entries among invalid ones', () => {
     const statuses = [
       status(),
       null,
@@ -183,7 +183,7 @@ describe('a webhook of WhatsApp', () => {
     },
   );
 
-  it('is taken without what is not needed', () => {
+  it('omits optional fields that are not valid', () => {
     const bare = { id: 'wamid.5', status: 'delivered', timestamp: 'soon', recipient_id: 7, errors: 'none' };
     const odd = { field: 'messages', value: { metadata: 'none', statuses: [bare] } };
     expect(readWhatsappWebhook(webhook(odd)).receipts).toEqual([
@@ -192,7 +192,7 @@ describe('a webhook of WhatsApp', () => {
   });
 
   it.each(['-1', '0', '', '99999999999999999', 'Infinity', null])(
-    'has no instant where the timestamp is %j',
+    'has no instant if the timestamp is %j',
     (timestamp) => {
       const { receipts } = readWhatsappWebhook(webhook(change({ statuses: [status({ timestamp })] })));
       expect(receipts).toHaveLength(1);

@@ -12,7 +12,7 @@ const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
 let database: TestDatabase;
-let by: ReturnType<typeof exchanges>;
+let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
@@ -37,10 +37,10 @@ beforeEach(async () => {
   vi.stubEnv('API_KEY', API_KEY);
   vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
   await database.reset();
-  by = exchanges(database);
-  // The route asks what the time is; the ticks spoken by hand have to mean the same.
-  by.setNow(new Date().toISOString());
-  account = await by.addAccount({ name: 'Ann' });
+  sql = exchanges(database);
+  // The route reads the real time, so the test's own exchanges have to use it too.
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount({ name: 'Ann' });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -48,25 +48,25 @@ afterEach(() => {
 
 const withKey: Record<string, string> = { authorization: `Bearer ${API_KEY}` };
 
-function ask(id: string, headers: Record<string, string> = withKey): Promise<Response> {
+function get(id: string, headers: Record<string, string> = withKey): Promise<Response> {
   const request = new Request(`http://app.test/api/dms/${encodeURIComponent(id)}/why`, { headers });
   return GET(request, { params: Promise.resolve({ id }) });
 }
 
 async function why(id: string): Promise<Explanation> {
-  const response = await ask(id);
-  const answer = await response.json();
-  expect(answer.error).toBeUndefined();
+  const response = await get(id);
+  const body = await response.json();
+  expect(body.error).toBeUndefined();
   expect(response.status).toBe(200);
-  return explanationSchema.parse(answer);
+  return explanationSchema.parse(body);
 }
 
 const kinds = ({ waits }: Explanation) => waits.map(({ kind }) => kind);
 const setAccount = (change: string) => database.sql(`update punctual.accounts set ${change}`);
 
 describe('GET /api/dms/:id/why', () => {
-  it('says of a due message that the next tick takes it', async () => {
-    const explanation = await why(await by.addDm(account));
+  it('says that the next tick claims a due message', async () => {
+    const explanation = await why(await sql.addDm(account));
     expect(explanation).toMatchObject({
       queue: 'dm_queue',
       status: 'pending',
@@ -81,27 +81,27 @@ describe('GET /api/dms/:id/why', () => {
     expect(Math.abs(Date.parse(explanation.expected_at ?? '') - Date.now())).toBeLessThan(10_000);
   });
 
-  it('says when a message falls due', async () => {
-    const sendAt = by.at(3_600);
-    const explanation = await why(await by.addDm(account, { send_at: sendAt }));
+  it('says when a message is due', async () => {
+    const sendAt = sql.at(3_600);
+    const explanation = await why(await sql.addDm(account, { send_at: sendAt }));
     expect(kinds(explanation)).toEqual(['due']);
     for (const at of [explanation.due_at, explanation.waits[0]?.until, explanation.expected_at])
       expect(Date.parse(at ?? '')).toBe(Date.parse(sendAt));
   });
 
-  it.each<[what: string, change: string, kind: string, forEver: boolean]>([
+  it.each<[name: string, change: string, kind: string, forEver: boolean]>([
     [
       'the account is paused',
       `paused_until = now() + interval '1 hour', paused_reason = 'asked to'`,
       'paused',
       false,
     ],
-    ['the account is paused without end', `paused_until = 'infinity'`, 'paused', true],
-    ['nothing may be sent at all', 'daily_limit = 0', 'daily_limit', true],
-    ['the account is closed all week', `hours = '{}'`, 'hours', true],
+    ['the account is paused for ever', `paused_until = 'infinity'`, 'paused', true],
+    ['the account’s daily limit is 0', 'daily_limit = 0', 'daily_limit', true],
+    ['the account has no sending hours', `hours = '{}'`, 'hours', true],
     ['the provider is not configured', `provider = 'whatsapp_cloud'`, 'provider_not_configured', true],
-  ])('says that %s', async (_what, change, kind, forEver) => {
-    const id = await by.addDm(account);
+  ])('says that %s', async (_name, change, kind, forEver) => {
+    const id = await sql.addDm(account);
     await setAccount(change);
     const explanation = await why(id);
     expect(kinds(explanation)).toEqual([kind]);
@@ -110,7 +110,7 @@ describe('GET /api/dms/:id/why', () => {
   });
 
   it('says that the queue is paused', async () => {
-    const id = await by.addDm(account);
+    const id = await sql.addDm(account);
     await database.sql(`update punctual.queues set paused_at = now(), paused_reason = 'holiday'`);
     const explanation = await why(id);
     expect(explanation.waits).toEqual([
@@ -118,24 +118,24 @@ describe('GET /api/dms/:id/why', () => {
     ]);
   });
 
-  it('says that a message never falls due', async () => {
-    const explanation = await why(await by.addDm(account, { send_at: 'infinity' }));
+  it('says that a message is never due', async () => {
+    const explanation = await why(await sql.addDm(account, { send_at: 'infinity' }));
     expect(kinds(explanation)).toEqual(['never_due']);
     expect([explanation.due_at, explanation.expected_at]).toEqual([null, null]);
   });
 
-  it('names those that go first', async () => {
+  it('names the messages that go first', async () => {
     const before = [];
-    for (let n = 12; n > 0; n--) before.push(await by.addDm(account, { send_at: by.at(-n) }));
-    const explanation = await why(await by.addDm(account));
+    for (let n = 12; n > 0; n--) before.push(await sql.addDm(account, { send_at: sql.at(-n) }));
+    const explanation = await why(await sql.addDm(account));
     expect(explanation.ahead).toEqual({ count: 12, ids: before.slice(0, 10) });
     expect(kinds(explanation)).toContain('behind');
   });
 
-  it('says how much the gap and the hourly limit hold back, after a message was taken', async () => {
-    const [first, second] = [await by.addDm(account), await by.addDm(account)];
+  it('says that the gap and the hourly limit hold a message after another was sent', async () => {
+    const [first, second] = [await sql.addDm(account), await sql.addDm(account)];
     await setAccount('gap_seconds = 600, hourly_limit = 1');
-    const tick = by.tick();
+    const tick = sql.tick();
     const { rows, claimId } = await tick.claim(1);
     expect(rows.map(({ id }) => id)).toEqual([first]);
     await tick.settle([{ id: first, claim_id: claimId, outcome: 'done' }]);
@@ -145,9 +145,9 @@ describe('GET /api/dms/:id/why', () => {
     expect(await why(first)).toMatchObject({ state: 'done', status: 'sent', waits: [], expected_at: null });
   });
 
-  it('says which tick is at it', async () => {
-    const id = await by.addDm(account);
-    const tick = by.tick();
+  it('names the tick that runs a message', async () => {
+    const id = await sql.addDm(account);
+    const tick = sql.tick();
     await tick.claim();
     expect(await why(id)).toMatchObject({
       state: 'running',
@@ -158,10 +158,10 @@ describe('GET /api/dms/:id/why', () => {
     });
   });
 
-  it('tells what a message has been through, oldest first', async () => {
-    const id = await by.addDm(account);
-    const behind = await by.addDm(account);
-    const tick = by.tick();
+  it('lists the history of a message, oldest first', async () => {
+    const id = await sql.addDm(account);
+    const behind = await sql.addDm(account);
+    const tick = sql.tick();
     const first = await tick.claim();
     await tick.settle([
       { id, claim_id: first.claimId, outcome: 'retry', error: 'try later', delay_seconds: 30 },
@@ -175,7 +175,7 @@ describe('GET /api/dms/:id/why', () => {
       until,
       text: 'its next row failed and is tried again',
     });
-    by.pass(31);
+    sql.pass(31);
     const second = await tick.claim();
     await tick.settle([{ id, claim_id: second.claimId, outcome: 'dead', error: 'no such person' }]);
     const dead = await why(id);
@@ -186,16 +186,16 @@ describe('GET /api/dms/:id/why', () => {
     ]);
   });
 
-  it('says of an unknown message when the provider is asked, and then that a person has to decide', async () => {
-    const id = await by.addDm(account);
-    const tick = by.tick();
+  it('says when an unknown message is checked, and later that an operator has to decide', async () => {
+    const id = await sql.addDm(account);
+    const tick = sql.tick();
     const { claimId } = await tick.claim();
     await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'no answer in time' }]);
-    const asked = await why(id);
-    expect(kinds(asked)).toEqual(['reconcile']);
-    expect(asked.reconcile).toMatchObject({
+    const checked = await why(id);
+    expect(kinds(checked)).toEqual(['reconcile']);
+    expect(checked.reconcile).toMatchObject({
       checks: 0,
-      next_check_at: asked.waits[0]?.until,
+      next_check_at: checked.waits[0]?.until,
       waits_for_operator: false,
     });
     await database.sql('update punctual.dm_queue set reconcile_at = null');
@@ -204,13 +204,13 @@ describe('GET /api/dms/:id/why', () => {
     expect(waiting.reconcile).toMatchObject({ next_check_at: null, waits_for_operator: true });
   });
 
-  it('says of a message that was cancelled that it was', async () => {
-    const id = await by.addDm(account, { status: 'cancelled' });
+  it('says that a message is cancelled', async () => {
+    const id = await sql.addDm(account, { status: 'cancelled' });
     expect(await why(id)).toMatchObject({ state: 'cancelled', status: 'cancelled', waits: [] });
   });
 
-  it('answers 404 where there is none', async () => {
-    const response = await ask('999');
+  it('returns 404 if the message does not exist', async () => {
+    const response = await get('999');
     expect(response.status).toBe(404);
     const { error } = await response.json();
     expect(error.kind).toBe('not_found');
@@ -229,13 +229,13 @@ describe('GET /api/dms/:id/why', () => {
     '9223372036854775808',
     '1'.repeat(20),
     '1; drop table x',
-  ])('answers 404 to what is no id as well: %j', async (id) => {
-    const response = await ask(id);
+  ])('returns 404 for the invalid id %j', async (id) => {
+    const response = await get(id);
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { kind: 'not_found' } });
   });
 
-  it('takes the greatest id there can be for one', async () => {
-    expect((await ask('9223372036854775807')).status).toBe(404);
+  it('returns 404 for the largest possible id', async () => {
+    expect((await get('9223372036854775807')).status).toBe(404);
   });
 });

@@ -12,7 +12,7 @@ const hourMs = 3_600_000;
 let database: TestDatabase;
 let sandbox: Sandbox;
 let account: string;
-/** How often WhatsApp was asked to send. */
+/** How often WhatsApp was called. */
 let calls: number;
 
 beforeAll(async () => {
@@ -35,7 +35,7 @@ beforeEach(async () => {
   return () => sandbox.close();
 });
 
-/** Somebody wrote so many hours ago: WhatsApp knows that, and we by its webhook. */
+/** Records that a person wrote `hoursAgo` hours ago, at WhatsApp and, as by its webhook, here. */
 async function write(recipient: string, hoursAgo: number) {
   if (hoursAgo < 24) sandbox.write({ provider: 'whatsapp-cloud', account: phone, recipient }, 'hello?');
   const receipt = {
@@ -73,7 +73,7 @@ async function send(messages: { recipient: string; template?: object }[], knowsR
   ]);
 }
 
-it('WhatsApp’s 24-hour window: inside of it the text goes out, outside of it the template, and without one nothing is called', async () => {
+it('sends the text inside WhatsApp’s 24-hour window and the template outside it, where a message without one makes no call', async () => {
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
   await write('+491511', 1);
   await write('+491512', 25);
@@ -97,7 +97,7 @@ it('WhatsApp’s 24-hour window: inside of it the text goes out, outside of it t
   expect(calls).toBe(3);
 });
 
-it('where no webhook is heard only WhatsApp knows who has written: it is asked, and what it refuses fails', async () => {
+it('sends the text if no webhook is set up, and rows that WhatsApp refuses fail', async () => {
   sandbox.write({ provider: 'whatsapp-cloud', account: phone, recipient: '+491511' }, 'hello?');
   expect(await send([{ recipient: '+491511' }, { recipient: '+491512' }], false)).toEqual([
     ['sent', 'hi', null],
@@ -106,11 +106,11 @@ it('where no webhook is heard only WhatsApp knows who has written: it is asked, 
   expect(calls).toBe(2);
 });
 
-it('where our own webhooks were down a text is tried, and what WhatsApp refuses stops nobody else', async () => {
+it('tries the text if our webhooks were down, and a refusal by WhatsApp stops no other row', async () => {
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
   await send([{ recipient: '+491510', template }]);
   await database.sql(`update punctual.dm_queue set finished_at = now() - interval '2 minutes'`);
-  // WhatsApp has heard the last of them, and we have not.
+  // WhatsApp received a message from the last of them, and we did not.
   const recipients = [1, 2, 3, 4, 5, 6].map((n) => `+49151${n}`);
   sandbox.write({ provider: 'whatsapp-cloud', account: phone, recipient: '+491516' }, 'hello?');
   const refused = ['failed', null, expect.stringContaining('131047')];

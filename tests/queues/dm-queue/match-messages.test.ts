@@ -9,7 +9,7 @@ const seen = (text: string, secondsAfter: number, id = 'm1', fromUs = true): See
   text,
   at: new Date(Date.parse(attemptedAt) + secondsAfter * 1_000).toISOString(),
 });
-/** What one message counts as. */
+/** Returns how one message counts. */
 function judge(text: string, message: SeenInChat): 'proof' | 'candidate' | 'nothing' {
   const { proof, candidates } = matchMessages(text, attemptedAt, [message]);
   expect(proof.length + candidates.length).toBeLessThanOrEqual(1);
@@ -19,52 +19,92 @@ function judge(text: string, message: SeenInChat): 'proof' | 'candidate' | 'noth
 const long = 'Dear Ann, I saw your talk about moss last week.';
 
 describe('a message in the chat', () => {
-  it.each<[what: string, text: string, message: SeenInChat, is: string]>([
-    ['the same text, after the attempt began', 'Hello Ann', seen('Hello Ann', 3), 'proof'],
-    ['the same text, an hour after', 'Hello Ann', seen('Hello Ann', 3_600), 'proof'],
-    ['the same text, by a clock that is 5 s behind', 'Hello Ann', seen('Hello Ann', -5), 'proof'],
+  it.each<[name: string, text: string, message: SeenInChat, verdict: string]>([
+    ['with the same text, after the attempt began, is proof', 'Hello Ann', seen('Hello Ann', 3), 'proof'],
+    ['with the same text, an hour after, is proof', 'Hello Ann', seen('Hello Ann', 3_600), 'proof'],
     [
-      'the same text, a little older than a clock explains',
+      'with the same text, by a clock that is 5 s behind, is proof',
+      'Hello Ann',
+      seen('Hello Ann', -5),
+      'proof',
+    ],
+    [
+      'with the same text, a little older than 5 s, is a candidate',
       'Hello Ann',
       seen('Hello Ann', -5.001),
       'candidate',
     ],
-    ['the same text, ten minutes older', 'Hello Ann', seen('Hello Ann', -600), 'candidate'],
-    ['the same text, a day older', 'Hello Ann', seen('Hello Ann', -86_400), 'candidate'],
-    ['the same text, older than any clock is wrong', 'Hello Ann', seen('Hello Ann', -86_400.001), 'nothing'],
-    ['with other white space', ' Hello\r\nAnn ', seen('Hello Ann', 1), 'proof'],
-    ['with accents written in another way', 'Caf\u00e9', seen('Cafe\u0301', 1), 'proof'],
-    ['with emoji taken out', `${long} 🌱`, seen(long, 1), 'candidate'],
-    ['with its link marked up', `${long} see x.test`, seen(`${long} <see> x.test!`, 1), 'candidate'],
-    ['in other case', 'Hello Ann', seen('HELLO ANN', 1), 'candidate'],
-    ['cut after twenty letters and more', long, seen('Dear Ann, I saw your talk about', 1), 'candidate'],
-    ['cut to less than that', long, seen('Dear Ann', 1), 'candidate'],
-    ['emptied', 'Hello Ann', seen('', 1), 'candidate'],
-    ['emptied long before', 'Hello Ann', seen('', -86_401), 'nothing'],
-    ['longer than what was sent', 'Hello Ann', seen('Hello Ann, how are you?', 1), 'candidate'],
-    ['another of ours', 'Hello Ann', seen('Hello Bob', 1), 'candidate'],
-    ['an answer', 'Hello Ann', seen('Hello! Who are you?', 1, 'm1', false), 'nothing'],
     [
-      'the same text as if the other person sent it',
+      'with the same text, ten minutes older, is a candidate',
+      'Hello Ann',
+      seen('Hello Ann', -600),
+      'candidate',
+    ],
+    ['with the same text, a day older, is a candidate', 'Hello Ann', seen('Hello Ann', -86_400), 'candidate'],
+    [
+      'with the same text, more than a day older, does not count',
+      'Hello Ann',
+      seen('Hello Ann', -86_400.001),
+      'nothing',
+    ],
+    ['with other white space is proof', ' Hello\r\nAnn ', seen('Hello Ann', 1), 'proof'],
+    ['with accents encoded in another way is proof', 'Caf\u00e9', seen('Cafe\u0301', 1), 'proof'],
+    ['without its emoji is a candidate', `${long} 🌱`, seen(long, 1), 'candidate'],
+    [
+      'with markup on its link is a candidate',
+      `${long} see x.test`,
+      seen(`${long} <see> x.test!`, 1),
+      'candidate',
+    ],
+    ['in another case is a candidate', 'Hello Ann', seen('HELLO ANN', 1), 'candidate'],
+    [
+      'cut after more than 20 letters is a candidate',
+      long,
+      seen('Dear Ann, I saw your talk about', 1),
+      'candidate',
+    ],
+    ['cut after fewer than 20 letters is a candidate', long, seen('Dear Ann', 1), 'candidate'],
+    ['emptied is a candidate', 'Hello Ann', seen('', 1), 'candidate'],
+    ['emptied, more than a day older, does not count', 'Hello Ann', seen('', -86_401), 'nothing'],
+    [
+      'longer than the text sent is a candidate',
+      'Hello Ann',
+      seen('Hello Ann, how are you?', 1),
+      'candidate',
+    ],
+    ['of ours with another text is a candidate', 'Hello Ann', seen('Hello Bob', 1), 'candidate'],
+    [
+      'of the other person with another text does not count',
+      'Hello Ann',
+      seen('Hello! Who are you?', 1, 'm1', false),
+      'nothing',
+    ],
+    [
+      'of the other person with the same text is a candidate',
       'Hello Ann',
       seen('Hello Ann', 1, 'm1', false),
       'candidate',
     ],
-    ['a similar text as if the other person sent it', long, seen(`${long} 🌱`, 1, 'm1', false), 'candidate'],
-    ['of emoji alone, the same', '👍', seen('👍', 1), 'proof'],
-    ['of emoji alone, another', '👍', seen('👎', 1), 'candidate'],
-  ])('%s', (_what, text, message, is) => {
-    expect(judge(text, message)).toBe(is);
+    [
+      'of the other person with a similar text is a candidate',
+      long,
+      seen(`${long} 🌱`, 1, 'm1', false),
+      'candidate',
+    ],
+    ['of the same emoji alone is proof', '👍', seen('👍', 1), 'proof'],
+    ['of another emoji alone is a candidate', '👍', seen('👎', 1), 'candidate'],
+  ])('%s', (_name, text, message, verdict) => {
+    expect(judge(text, message)).toBe(verdict);
   });
 
-  it('is never thought lost where its text is white space and emoji that a network has emptied', () => {
+  it('is a candidate if the text was white space and emoji, and a network has emptied it', () => {
     expect(judge('🎉 🎉', seen(' ', 1))).toBe('candidate');
   });
 });
 
 const sent = 'Hi Ann & Bob — see https://example.com/offer?id=7 “today” 🎉 Straße, eﬃcient!';
-/** What networks have been seen to make of a text, or may. */
-const changes: [what: string, shown: string][] = [
+/** How networks show a text, or might. */
+const changes: [name: string, shown: string][] = [
   ['& escaped', sent.replaceAll('&', '&amp;')],
   ['quotes escaped', sent.replaceAll(/[“”]/g, '&quot;')],
   ['escaped twice', sent.replaceAll('&', '&amp;amp;')],
@@ -75,7 +115,7 @@ const changes: [what: string, shown: string][] = [
   ['link without its scheme', sent.replace('https://', '')],
   ['link with www', sent.replace('https://', 'https://www.')],
   ['link encoded', sent.replace('?id=7', '%3Fid%3D7')],
-  ['link taken out', sent.replace('https://example.com/offer?id=7', '')],
+  ['link removed', sent.replace('https://example.com/offer?id=7', '')],
   ['link as a host', sent.replace('https://example.com/offer?id=7', 'example.com')],
   [
     'link in Markdown',
@@ -102,18 +142,18 @@ const changes: [what: string, shown: string][] = [
   ['name spelt out', sent.replace('Ann', 'Ann Smith')],
   ['emoji as its name', sent.replace('🎉', ':tada:')],
   ['emoji as an image', sent.replace('🎉', '<img alt="tada">')],
-  ['emoji taken out', sent.replace('🎉', '')],
+  ['emoji removed', sent.replace('🎉', '')],
   ['emoji as a question mark', sent.replace('🎉', '?')],
   ['emoji as a replacement character', sent.replace('🎉', '\ufffd')],
   ['emoji with a variation selector', sent.replace('🎉', '🎉\ufe0f')],
   ['NFKC', sent.normalize('NFKC')],
   ['a ligature cut to its first letters', sent.replace('ﬃ', 'ff')],
   ['ß as ss', sent.replace('ß', 'ss')],
-  ['accents taken out', sent.replace('ß', 'B')],
+  ['accents removed', sent.replace('ß', 'B')],
   ['dash as a hyphen', sent.replace('—', '-')],
   ['dash as two hyphens', sent.replace('—', '--')],
   ['straight quotes', sent.replaceAll(/[“”]/g, '"')],
-  ['ASCII alone', sent.replaceAll(/[^\x20-\x7e]/g, '')],
+  ['ASCII only', sent.replaceAll(/[^\x20-\x7e]/g, '')],
   ['Latin-1 read as UTF-8', sent.replace('ß', 'ÃŸ')],
   ['upper case', sent.toUpperCase()],
   ['lower case', sent.toLowerCase()],
@@ -126,14 +166,14 @@ const changes: [what: string, shown: string][] = [
   ['emptied', ''],
   ['white space', ' \n '],
   ['zero-width spaces added', [...sent].join('\u200b')],
-  ['a mark of direction added', `\u200e${sent}`],
+  ['a direction mark added', `\u200e${sent}`],
   ['a placeholder', 'This message is not supported. Open the app to see it.'],
   ['deleted', 'This message was deleted'],
   ['translated', 'Hallo Ann und Bob, seht euch heute das Angebot an'],
   ['edited by a person', 'Hi Ann and Bob, sorry, wrong link!'],
 ];
-/** How far the time that a provider shows is from the time at which the message was sent. */
-const clocks: [what: string, seconds: number][] = [
+/** The time that a provider shows, less the time at which the message was sent. */
+const clocks: [name: string, seconds: number][] = [
   ['exact', 0],
   ['6 s slow', -6],
   ['a minute slow', -60],
@@ -148,31 +188,34 @@ const clocks: [what: string, seconds: number][] = [
   ['local time of Kiritimati as UTC', 14 * 3_600],
 ];
 
-describe('a message that went out', () => {
-  it('is shown in sixty ways and at twelve times in these tests', () => {
+describe('a message that was sent', () => {
+  it('is shown in 60 ways and by 12 clocks in these tests', () => {
     expect([new Set(changes.map(([, shown]) => shown)).size, clocks.length]).toEqual([60, 12]);
     expect(changes.map(([, shown]) => shown)).not.toContain(sent);
   });
 
-  it.each(changes)('is never thought absent when it is shown with %s, by any clock', (_what, shown) => {
-    for (const [, seconds] of clocks)
-      expect(judge(sent, seen(shown, seconds)), `${seconds} s`).not.toBe('nothing');
-  });
+  it.each(changes)(
+    'is never taken for absent by any clock if it is shown with this change: %s',
+    (_name, shown) => {
+      for (const [, seconds] of clocks)
+        expect(judge(sent, seen(shown, seconds)), `${seconds} s`).not.toBe('nothing');
+    },
+  );
 
-  it.each(clocks)('is never thought absent when the clock is %s', (_what, seconds) => {
+  it.each(clocks)('is never taken for absent by this clock: %s', (_name, seconds) => {
     expect(judge(sent, seen(sent, seconds))).toBe(seconds < -5 ? 'candidate' : 'proof');
     expect(judge(sent, seen(sent, seconds, 'm1', false))).toBe('candidate');
   });
 });
 
-describe('several messages', () => {
-  it('prove in the order they were sent, whatever order they are shown in', () => {
+describe('the messages of a chat', () => {
+  it('are proof in the order of sending, whatever order they are shown in', () => {
     const shown = [seen('Hello', 60, 'third'), seen('Hello', -2, 'first'), seen('Hello', 10, 'second')];
     const { proof } = matchMessages('Hello', attemptedAt, shown);
     expect(proof.map(({ messageId }) => messageId)).toEqual(['first', 'second', 'third']);
   });
 
-  it('are proof and candidates side by side, each with its chat', () => {
+  it('yield proof, with its chat, and candidates side by side', () => {
     const shown = [seen('Hello', -60, 'old'), { ...seen('Hello', 5, 'new'), chatId: 'other' }];
     expect(matchMessages('Hello', attemptedAt, shown)).toEqual({
       proof: [{ messageId: 'new', result: { chat_id: 'other' } }],
@@ -180,11 +223,11 @@ describe('several messages', () => {
     });
   });
 
-  it('that are none prove nothing', () => {
+  it('prove nothing if there are none', () => {
     expect(matchMessages('Hello', attemptedAt, [])).toEqual({ proof: [], candidates: [] });
   });
 
-  it('are left as they were given', () => {
+  it('are not changed', () => {
     const shown = [seen('b', 60), seen('a', 1)];
     matchMessages('a', attemptedAt, shown);
     expect(shown.map(({ text }) => text)).toEqual(['b', 'a']);

@@ -12,7 +12,7 @@ const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_0
 const maxLateMs = 600_000;
 
 interface Shown {
-  /** The chats with the person, and what each holds. */
+  /** The chats with the person, each with its messages. */
   chats: Record<string, ChatMessage[]>;
   complete?: boolean;
 }
@@ -26,28 +26,28 @@ const message = (id: string, text = 'hello', seconds = 5, fromUs = true): ChatMe
 
 function fakeUnipile({ chats, complete = true }: Shown): {
   unipile: Unipile;
-  asked: Record<string, unknown>[];
+  queries: Record<string, unknown>[];
 } {
-  const asked: Record<string, unknown>[] = [];
+  const queries: Record<string, unknown>[] = [];
   const unipile: Unipile = {
     sendMessage: async (query) => {
-      asked.push(query);
+      queries.push(query);
       return { messageId: 'sent', chatId: query.chatId };
     },
     startChat: async (query) => {
-      asked.push(query);
+      queries.push(query);
       return { messageId: 'sent', chatId: 'new-chat' };
     },
     listMessages: async ({ chatId, since, signal }) => {
-      asked.push({ chatId, since, signal });
+      queries.push({ chatId, since, signal });
       return { messages: (chats[chatId] ?? []).map((one) => ({ ...one, chatId })), complete };
     },
     listChats: async ({ attendeeId, accountId }) => {
-      asked.push({ attendeeId, accountId });
+      queries.push({ attendeeId, accountId });
       return Object.keys(chats).map((id) => ({ id }));
     },
   };
-  return { unipile, asked };
+  return { unipile, queries };
 }
 
 const dm = {
@@ -69,24 +69,24 @@ function reconcile(deps: Partial<DmProviders>, row = dm, more: object = {}): Pro
   return dmQueue.reconcile?.(row, context) ?? Promise.reject(new Error('it has no reconcile'));
 }
 
-const told = (changes: object) => ({
+const evidenceOf = (changes: object) => ({
   receipts: [{ message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2), ...changes }],
   others: [],
 });
 
-describe('what became of a message in a known chat', () => {
-  it('is proved by its text in the chat, asked from a day before the attempt on', async () => {
-    const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
+describe('a check of a message in a known chat', () => {
+  it('finds proof by the text, and reads the chat from a day before the attempt on', async () => {
+    const { unipile, queries } = fakeUnipile({ chats: { chat: [message('m1')] } });
     expect(await reconcile({ unipile })).toEqual({
       proof: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
       candidates: [],
       absentAfterMs: maxLateMs,
       text: 'the message is in the chat',
     });
-    expect(asked).toEqual([{ chatId: 'chat', since: at(-86_400), signal }]);
+    expect(queries).toEqual([{ chatId: 'chat', since: at(-86_400), signal }]);
   });
 
-  it('is proved absent after the time that a message may be late, where all of the chat was read', async () => {
+  it('proves absence after the longest delay of a message, if the whole chat was read', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'Who are you?', 5, false)] } });
     expect(await reconcile({ unipile })).toMatchObject({
       proof: [],
@@ -95,25 +95,25 @@ describe('what became of a message in a known chat', () => {
     });
   });
 
-  it('is not sent again while the chat holds any other message of ours', async () => {
+  it('finds a candidate in any other message of ours', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
     expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
-  it('is not proved absent where there may be more of the chat than was read', async () => {
+  it('does not prove absence if the chat may have more than was read', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [] }, complete: false });
     expect(await reconcile({ unipile })).toMatchObject({ proof: [], absentAfterMs: null });
   });
 
-  it('is not proved by what the other side wrote', async () => {
+  it('finds no proof in messages of the other person', async () => {
     const { unipile } = fakeUnipile({
       chats: { chat: [message('m1', 'hello', 5, false), message('m2', '', 5, false)] },
     });
-    // The same text may be ours, told with the wrong sender.
+    // The same text may be ours, listed with the wrong sender.
     expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
-  it('is proved by what a webhook told, too, and each message counts once', async () => {
+  it('finds proof in receipts too, and counts each message once', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
     const receipts = [
       { message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2) },
@@ -124,33 +124,33 @@ describe('what became of a message in a known chat', () => {
     expect(proof.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
   });
 
-  it('is proved where the provider calls it the other side’s, and a webhook told that it is ours, if not its text', async () => {
+  it('finds proof in a message that the provider attributes to the other person if a receipt says that it is ours, even without its text', async () => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'hello', 5, false)] } });
-    const { proof } = await reconcile({ unipile }, dm, { evidence: told({ body: null }) });
+    const { proof } = await reconcile({ unipile }, dm, { evidence: evidenceOf({ body: null }) });
     expect(proof.map(({ messageId }) => messageId)).toEqual(['m1']);
   });
 
   it.each([
     ['of another shape', { message_id: 'm1' }],
-    ['without a body', told({ body: null })],
-    ['without an instant', told({ said_at: null })],
-    ['nonsense', 'x'],
-  ])('is asked all the same where the evidence is %s', async (_what, evidence) => {
+    ['without a body', evidenceOf({ body: null })],
+    ['without an instant', evidenceOf({ said_at: null })],
+    ['a string', 'x'],
+  ])('still reads the chat if the evidence is %s', async (_name, evidence) => {
     const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
     const { proof } = await reconcile({ unipile }, dm, { evidence });
     expect(proof.map(({ messageId }) => messageId)).toEqual(['m2']);
   });
 });
 
-describe('what became of a message beside another to the same person that is uncertain as well', () => {
+describe('a check beside another unknown message to the same person', () => {
   const found = fakeUnipile({ chats: { chat: [message('m1')] } });
 
-  it('is not proved while that has the same text: a person decides', async () => {
+  it('finds only a candidate if both have the same text', async () => {
     const evidence = { receipts: [], others: [' hello\n'] };
     expect(await reconcile(found, dm, { evidence })).toMatchObject({ proof: [], candidates: ['m1'] });
   });
 
-  it('is proved by its own text', async () => {
+  it('finds proof by its own text', async () => {
     const evidence = { receipts: [], others: ['hello you'] };
     expect(await reconcile(found, dm, { evidence })).toMatchObject({
       proof: [{ messageId: 'm1' }],
@@ -159,24 +159,24 @@ describe('what became of a message beside another to the same person that is unc
   });
 });
 
-describe('what became of a message that was to open a chat', () => {
+describe('a check of a message that opens a chat', () => {
   const opening = { ...dm, chat_id: null };
 
-  it('is looked for in every chat with the person, and its chat is kept', async () => {
-    const { unipile, asked } = fakeUnipile({
+  it('searches every chat with the person, and returns the chat of the proof', async () => {
+    const { unipile, queries } = fakeUnipile({
       chats: { one: [message('m1', 'other')], two: [message('m2')] },
     });
     expect(await reconcile({ unipile }, opening)).toMatchObject({
       proof: [{ messageId: 'm2', result: { chat_id: 'two' } }],
     });
-    expect(asked[0]).toEqual({ attendeeId: 'bob', accountId: 'acc' });
-    expect(asked.slice(1).map((query) => query.chatId)).toEqual(['one', 'two']);
+    expect(queries[0]).toEqual({ attendeeId: 'bob', accountId: 'acc' });
+    expect(queries.slice(1).map((query) => query.chatId)).toEqual(['one', 'two']);
   });
 
   it.each<[string, Shown['chats']]>([
     ['there is no chat', {}],
-    ['it is in none of them', { one: [], two: [message('m1', 'other', 5, false)] }],
-  ])('is never proved absent: %s', async (_what, chats) => {
+    ['no chat has it', { one: [], two: [message('m1', 'other', 5, false)] }],
+  ])('never proves absence: %s', async (_name, chats) => {
     const { unipile } = fakeUnipile({ chats });
     const finding = await reconcile({ unipile }, opening);
     expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs: null });
@@ -184,19 +184,19 @@ describe('what became of a message that was to open a chat', () => {
   });
 });
 
-describe('what became of a message', () => {
-  it('over WhatsApp is never asked: only its webhooks tell', async () => {
-    const { unipile, asked } = fakeUnipile({ chats: { chat: [message('m1')] } });
+describe('a check', () => {
+  it('of a WhatsApp message makes no call: only webhooks report it', async () => {
+    const { unipile, queries } = fakeUnipile({ chats: { chat: [message('m1')] } });
     const whatsapp = { ...account, provider: 'whatsapp_cloud' };
     expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
       text: 'WhatsApp cannot be queried, and no webhook has reported the message yet',
       proof: [],
       absentAfterMs: null,
     });
-    expect(asked).toEqual([]);
+    expect(queries).toEqual([]);
   });
 
-  it('is not known where the provider is not configured, or cannot be asked', async () => {
+  it('fails if the provider is not configured, or does not respond', async () => {
     await expect(reconcile({})).rejects.toThrow(/messages cannot be read from the provider unipile/);
     const { unipile } = fakeUnipile({ chats: {} });
     const broken = { ...unipile, listMessages: () => Promise.reject(new Error('503')) };
@@ -219,15 +219,15 @@ describe('an attempt', () => {
   it.each([
     ['in its chat', dm, { chatId: 'chat', accountId: 'acc' }, 'chat'],
     [
-      'to a person, in a chat that is then known',
+      'to a person, and returns the new chat',
       { ...dm, chat_id: null },
       { recipient: 'bob', accountId: 'acc' },
       'new-chat',
     ],
-  ])('over LinkedIn goes out %s', async (_what, row, query, chatId) => {
-    const { unipile, asked } = fakeUnipile({ chats: {} });
+  ])('over LinkedIn sends its message %s', async (_name, row, query, chatId) => {
+    const { unipile, queries } = fakeUnipile({ chats: {} });
     const outcome = await dmQueue.perform(row, context({ unipile }, 'unipile'));
-    expect(asked).toEqual([{ ...query, text: 'hello', signal }]);
+    expect(queries).toEqual([{ ...query, text: 'hello', signal }]);
     expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: 'sent', chat_id: chatId } });
   });
 });
@@ -240,13 +240,13 @@ describe('over WhatsApp', () => {
   });
   afterAll(() => sandbox.close());
 
-  const heard = '2026-03-02T11:00:00+00:00';
-  const open = { heard_at: heard, in_window: true };
-  const closed = { heard_at: heard, in_window: false };
+  const lastWroteAt = '2026-03-02T11:00:00+00:00';
+  const open = { heard_at: lastWroteAt, in_window: true };
+  const closed = { heard_at: lastWroteAt, in_window: false };
   const unknowable = { heard_at: null, in_window: null };
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
 
-  /** What became of an attempt, and what was delivered by it. */
+  /** Runs an attempt, and returns its outcome and its deliveries. */
   async function attempt(row: object, facts: unknown, whatsappKnowsReplies = false) {
     const before = sandbox.deliveries().length;
     const message = dmQueue.row.parse({ ...dm, channel: 'whatsapp', recipient: '+491510', ...row });
@@ -271,7 +271,7 @@ describe('over WhatsApp', () => {
     return { outcome, delivered: sandbox.deliveries().slice(before) };
   }
 
-  it('an attempt gives its row and claim along, which the status webhooks echo', async () => {
+  it('an attempt sends a reference to its row and claim, which the status webhooks echo', async () => {
     const { outcome, delivered } = await attempt({}, open);
     expect(delivered).toMatchObject([
       { account: 'acc', recipient: '+491510', text: 'hello', reference: 'dm_queue/7/claim-1' },
@@ -279,26 +279,32 @@ describe('over WhatsApp', () => {
     expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: delivered[0]?.id } });
   });
 
-  it.each<[what: string, sent: string, row: object, facts: unknown, knowsReplies: boolean]>([
+  it.each<[name: string, sent: string, row: object, facts: unknown, knowsReplies: boolean]>([
     ['the text within the window', 'hello', { template, enrolment_id: 3 }, open, true],
-    ['the template outside of it', 'day_1 (en): Ada', { template }, closed, true],
-    ['the template to who never wrote', 'day_1 (en): Ada', { template, enrolment_id: 3 }, null, true],
-    ['the template where nobody knows', 'day_1 (en): Ada', { template }, null, false],
-    ['the text where nobody knows, and there is no template', 'hello', {}, closed, false],
-    ['the text of a sequence where nobody can know', 'hello', { enrolment_id: 3 }, unknowable, true],
-    ['the template where nobody can know', 'day_1 (en): Ada', { template }, unknowable, true],
-    ['the text of a row that tells of neither', 'hello', { template: undefined }, null, false],
-  ])('goes out %s', async (_what, text, row, facts, knowsReplies) => {
+    ['the template outside the window', 'day_1 (en): Ada', { template }, closed, true],
+    [
+      'the template to a person who never wrote',
+      'day_1 (en): Ada',
+      { template, enrolment_id: 3 },
+      null,
+      true,
+    ],
+    ['the template if replies are not known', 'day_1 (en): Ada', { template }, null, false],
+    ['the text if replies are not known and there is no template', 'hello', {}, closed, false],
+    ['the text of a sequence if the window cannot be known', 'hello', { enrolment_id: 3 }, unknowable, true],
+    ['the template if the window cannot be known', 'day_1 (en): Ada', { template }, unknowable, true],
+    ['the text of a row without a template and without facts', 'hello', { template: undefined }, null, false],
+  ])('an attempt sends %s', async (_name, text, row, facts, knowsReplies) => {
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);
     expect(outcome.kind).toBe('done');
     expect(delivered.map((one) => one.text)).toEqual([text]);
   });
 
-  it.each<[what: string, row: object, facts: unknown, knowsReplies: boolean, last: string]>([
-    ['one of a sequence', { enrolment_id: 3 }, closed, false, heard],
-    ['any, where webhooks are heard', {}, closed, true, heard],
-    ['any to who never wrote', {}, { heard_at: null, in_window: false }, true, 'never'],
-  ])('%s without a template is not sent outside the window: no call is made', async (...args) => {
+  it.each<[name: string, row: object, facts: unknown, knowsReplies: boolean, last: string]>([
+    ['of a sequence', { enrolment_id: 3 }, closed, false, lastWroteAt],
+    ['if webhooks are set up', {}, closed, true, lastWroteAt],
+    ['to a person who never wrote', {}, { heard_at: null, in_window: false }, true, 'never'],
+  ])('makes no call outside the window for a message without a template: %s', async (...args) => {
     const [, row, facts, knowsReplies, last] = args;
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);
     expect(outcome).toEqual({
@@ -308,7 +314,7 @@ describe('over WhatsApp', () => {
     expect(delivered).toEqual([]);
   });
 
-  it('a text that WhatsApp itself finds outside the window fails, and is no refusal of the account', async () => {
+  it('a text that WhatsApp finds outside the window fails, and is not a refusal of the account', async () => {
     const { outcome } = await attempt({ recipient: '+491511' }, null);
     expect(outcome).toEqual({ kind: 'dead', error: expect.stringContaining('131047') });
   });

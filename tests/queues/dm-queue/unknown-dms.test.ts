@@ -14,7 +14,7 @@ const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
 
 let database: TestDatabase;
-let by: ReturnType<typeof exchanges>;
+let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
@@ -34,9 +34,9 @@ beforeEach(async () => {
   vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
   await database.reset();
   await database.sql('delete from punctual.history');
-  by = exchanges(database);
-  by.setNow(new Date().toISOString());
-  account = await by.addAccount({ name: 'Ann' });
+  sql = exchanges(database);
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount({ name: 'Ann' });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -51,9 +51,9 @@ function list(query: string, headers: Record<string, string> = withKey): Promise
 
 async function rows(query: string): Promise<ListedRow[]> {
   const response = await list(query);
-  const answer = await response.json();
-  expect(answer.error).toBeUndefined();
-  return answer.rows.map((row: unknown) => listedRowSchema.parse(row));
+  const body = await response.json();
+  expect(body.error).toBeUndefined();
+  return body.rows.map((row: unknown) => listedRowSchema.parse(row));
 }
 
 function resolve(id: string, body: unknown, headers: Record<string, string> = withKey): Promise<Response> {
@@ -70,21 +70,21 @@ async function refusal(response: Promise<Response>): Promise<[status: number, ki
   return [status, rest.error?.kind];
 }
 
-/** A message whose attempt ended without anybody knowing how. */
+/** Adds a message whose attempt ended as unknown. */
 async function addUnknown(changes: object = {}): Promise<string> {
-  const id = await by.addDm(account, { ...changes });
-  const tick = by.tick();
+  const id = await sql.addDm(account, { ...changes });
+  const tick = sql.tick();
   const { claimId } = await tick.claim();
   await tick.settle([{ id, claim_id: claimId, outcome: 'unknown', error: 'no answer in time' }]);
   await tick.close();
-  by.pass(1);
+  sql.pass(1);
   return id;
 }
 
 const history = () => database.sql('select event, text from punctual.history order by id');
 
 describe('GET /api/dms', () => {
-  it('lists unknown messages with all there is to know, those first that wait for a person', async () => {
+  it('lists unknown messages with their details, first those that wait for an operator', async () => {
     const body = `${'long '.repeat(1_500)}👋\n`;
     const first = await addUnknown({ body, recipient: 'bob', chat_id: null });
     const second = await addUnknown();
@@ -94,7 +94,7 @@ describe('GET /api/dms', () => {
         where id = $1`,
       [second],
     );
-    const [waiting, asked] = await rows('?status=unknown');
+    const [waiting, scheduled] = await rows('?status=unknown');
     expect(waiting).toMatchObject({
       id: second,
       status: 'unknown',
@@ -103,7 +103,7 @@ describe('GET /api/dms', () => {
       account: { id: account, name: 'Ann' },
       reconcile: { checks: 3, next_check_at: null, found: 'nothing', waits_for_operator: true },
     });
-    expect(asked).toMatchObject({
+    expect(scheduled).toMatchObject({
       id: first,
       reconcile: {
         checks: 0,
@@ -115,16 +115,16 @@ describe('GET /api/dms', () => {
     });
   });
 
-  it('lists messages of every status, by the queue’s own words', async () => {
+  it('lists messages of every status, under the queue’s own words', async () => {
     await addUnknown();
-    for (const status of ['pending', 'sent', 'failed', 'cancelled']) await by.addDm(account, { status });
-    await by.addDm(account, { status: 'sending', lease_expires_at: by.at(60) });
+    for (const status of ['pending', 'sent', 'failed', 'cancelled']) await sql.addDm(account, { status });
+    await sql.addDm(account, { status: 'sending', lease_expires_at: sql.at(60) });
     for (const status of ['pending', 'sending', 'sent', 'failed', 'unknown', 'cancelled'])
       expect((await rows(`?status=${status}`)).map((row) => row.status)).toEqual([status]);
   });
 
-  it('lists 50, or as many as are asked for', async () => {
-    for (let n = 0; n < 52; n++) await by.addDm(account);
+  it('lists 50 messages, or up to the requested limit', async () => {
+    for (let n = 0; n < 52; n++) await sql.addDm(account);
     expect(await rows('?status=pending')).toHaveLength(50);
     expect(await rows('?status=pending&limit=2')).toHaveLength(2);
     expect(await rows('?status=pending&limit=200')).toHaveLength(52);
@@ -132,7 +132,7 @@ describe('GET /api/dms', () => {
   });
 
   it.each(['', '?status=', '?status=gone', '?status=Unknown', '?status=%00', '?limit=3'])(
-    'answers 400 to %j',
+    'returns 400 for the query %j',
     async (query) => {
       const response = await list(query);
       expect(response.status).toBe(400);
@@ -142,7 +142,7 @@ describe('GET /api/dms', () => {
     },
   );
 
-  it('names the words to who gives none, or one that there is not', async () => {
+  it('names the valid statuses if the query has none or an unknown one', async () => {
     for (const query of ['', '?status=gone']) {
       const { error } = await (await list(query)).json();
       expect(error.errors[0].message).toMatch(/pending, sending, sent, failed, unknown, cancelled/);
@@ -150,7 +150,7 @@ describe('GET /api/dms', () => {
   });
 
   it.each(['0', '201', '-1', '1.5', 'all', '', '1e1', '0x10'])(
-    'answers 400 to a limit of %j',
+    'returns 400 for a limit of %j',
     async (limit) => {
       const response = await list(`?status=unknown&limit=${limit}`);
       expect(response.status).toBe(400);
@@ -165,17 +165,17 @@ describe('POST /api/dms/:id/resolve', () => {
     const response = await resolve(id, { decision });
     expect(await response.json()).toEqual({ id, status: decision });
     expect(response.status).toBe(200);
-    expect(await by.dm(id)).toMatchObject({ status: decision });
+    expect(await sql.dm(id)).toMatchObject({ status: decision });
   });
 
-  it('sends a message again that was decided to be pending', async () => {
+  it('sends a message again after the decision “pending”', async () => {
     const id = await addUnknown();
     await resolve(id, { decision: 'pending' });
-    const { rows: claimed } = await by.tick().claim();
+    const { rows: claimed } = await sql.tick().claim();
     expect(claimed.map((row) => row.id)).toEqual([id]);
   });
 
-  it('keeps the note, and by which door the decision came', async () => {
+  it('records the note, and whether the API or the dashboard decided', async () => {
     const [one, two] = [await addUnknown(), await addUnknown()];
     await database.sql('delete from punctual.history');
     await resolve(one, { decision: 'failed', note: 'Bob “never” got it 🤷' });
@@ -183,31 +183,31 @@ describe('POST /api/dms/:id/resolve', () => {
     const [first, second] = await history();
     expect(first.text).toMatch(/api.*Bob “never” got it 🤷/);
     expect(second.text).toMatch(/dashboard/);
-    expect(await by.dm(one)).toMatchObject({ last_error: 'Bob “never” got it 🤷' });
+    expect(await sql.dm(one)).toMatchObject({ last_error: 'Bob “never” got it 🤷' });
   });
 
-  it('takes back a message that has not begun', async () => {
-    const id = await by.addDm(account);
+  it('cancels a message that was not started', async () => {
+    const id = await sql.addDm(account);
     expect((await resolve(id, { decision: 'cancelled' })).status).toBe(200);
-    expect(await by.dm(id)).toMatchObject({ status: 'cancelled' });
+    expect(await sql.dm(id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it('answers 409 with what the message is, where there is nothing to decide', async () => {
+  it('returns 409 with the message’s status if there is nothing to decide', async () => {
     for (const [status, state] of [
       ['pending', /pending/],
       ['sent', /sent|done/],
       ['failed', /failed|dead/],
     ] as const) {
-      const id = await by.addDm(account, { status });
+      const id = await sql.addDm(account, { status });
       const response = await resolve(id, { decision: 'sent' });
       expect(response.status).toBe(409);
       const { error } = await response.json();
       expect(error).toMatchObject({ kind: 'conflict', message: expect.stringMatching(state) });
-      expect(await by.dm(id)).toMatchObject({ status });
+      expect(await sql.dm(id)).toMatchObject({ status });
     }
   });
 
-  it('lets the first of two decisions at once prevail, and tells the second so', async () => {
+  it('accepts the first of two concurrent decisions, and returns 409 for the second', async () => {
     const id = await addUnknown();
     const [one, two] = await Promise.all([
       resolve(id, { decision: 'sent' }),
@@ -215,39 +215,39 @@ describe('POST /api/dms/:id/resolve', () => {
     ]);
     expect([one.status, two.status].sort()).toEqual([200, 409]);
     const { status } = await (one.status === 200 ? one : two).json();
-    expect(await by.dm(id)).toMatchObject({ status });
+    expect(await sql.dm(id)).toMatchObject({ status });
     expect(await refusal(resolve(id, { decision: 'failed' }))).toEqual([409, 'conflict']);
   });
 
-  it('answers 404 where there is no such message, and to what is no id', async () => {
+  it('returns 404 for a message that does not exist, and for an invalid id', async () => {
     expect(await refusal(resolve('999', { decision: 'sent' }))).toEqual([404, 'not_found']);
     for (const id of ['x', '-1', '1.5', '9223372036854775808', ''])
       expect(await refusal(resolve(id, { decision: 'sent' }))).toEqual([404, 'not_found']);
   });
 
-  it.each<[what: string, body: unknown, field: string]>([
+  it.each<[name: string, body: unknown, field: string]>([
     ['no decision', {}, 'decision'],
-    ['a word that the queue does not have', { decision: 'published' }, 'decision'],
+    ['a status that the queue does not have', { decision: 'published' }, 'decision'],
     ['NUL in the decision', { decision: 'sent\0' }, 'decision'],
-    ['a decision for what it is', { decision: 'unknown' }, 'decision'],
-    ['a decision that is null', { decision: null }, 'decision'],
-    ['a note that is no text', { decision: 'sent', note: 7 }, 'note'],
+    ['a decision for the status that it has', { decision: 'unknown' }, 'decision'],
+    ['a null decision', { decision: null }, 'decision'],
+    ['a note that is not a string', { decision: 'sent', note: 7 }, 'note'],
     ['a note of 1,001 characters', { decision: 'sent', note: 'x'.repeat(1_001) }, 'note'],
     ['NUL in the note', { decision: 'sent', note: '\0' }, 'note'],
     ['half an emoji in the note', { decision: 'sent', note: '\ud83d' }, 'note'],
     ['an unknown field', { decision: 'sent', by: 'eve' }, 'by'],
-    ['a text', '"sent"', ''],
-    ['a list', [], ''],
-  ])('refuses %s, by field', async (_what, body, field) => {
+    ['a string', '"sent"', ''],
+    ['an array', [], ''],
+  ])('refuses %s, and names the field', async (_name, body, field) => {
     const id = await addUnknown();
     const response = await resolve(id, body);
     expect(response.status).toBe(422);
     const { error } = await response.json();
     expect(error).toMatchObject({ kind: 'invalid', errors: [{ field }] });
-    expect(await by.dm(id)).toMatchObject({ status: 'unknown' });
+    expect(await sql.dm(id)).toMatchObject({ status: 'unknown' });
   });
 
-  it('answers 400 to what is no JSON', async () => {
+  it('returns 400 for a body that is not JSON', async () => {
     expect(await refusal(resolve(await addUnknown(), '{'))).toEqual([400, 'invalid_json']);
   });
 });

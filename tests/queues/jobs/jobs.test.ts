@@ -45,11 +45,11 @@ const cron = (query = '', headers = bearer(CRON_SECRET), route = tickByGet) =>
 
 const words = (changes: object = {}) => ({ name: 'count-words', payload: { text: 'a b' }, ...changes });
 
-async function create(...asked: object[]): Promise<string[]> {
-  const response = await post(asked);
-  const answer = await response.json();
-  expect(answer.error).toBeUndefined();
-  return answer.rows.map(({ id }: InsertedRow) => id);
+async function create(...jobs: object[]): Promise<string[]> {
+  const response = await post(jobs);
+  const body = await response.json();
+  expect(body.error).toBeUndefined();
+  return body.rows.map(({ id }: InsertedRow) => id);
 }
 async function statusOf(id: string | undefined): Promise<string | undefined> {
   return (await getJob(String(id)))?.status;
@@ -58,7 +58,7 @@ async function count(): Promise<number> {
   const [{ n }] = await database.sql('select count(*)::integer as n from punctual.jobs');
   return n;
 }
-/** [index, field] of what is wrong; nothing was created. */
+/** Returns the errors as [index, field, message], and expects that nothing was created. */
 async function refusal(body: unknown): Promise<[index: number | null, field: string, message: string][]> {
   const response = await post(body);
   const { error } = await response.json();
@@ -100,7 +100,7 @@ describe('POST /api/jobs', () => {
     expect(Math.abs(Date.parse(job.run_at) - Date.now())).toBeLessThan(10_000);
   });
 
-  it('keeps every field as it was sent', async () => {
+  it('stores every field as it was sent', async () => {
     const full = {
       name: 'nap',
       payload: { seconds: 2.5 },
@@ -122,7 +122,7 @@ describe('POST /api/jobs', () => {
     expect(Date.parse(row.unique_until) - Date.parse(row.created_at)).toBe(unique_seconds * 1_000);
   });
 
-  it('answers 200 with the job that has the key, where none is new', async () => {
+  it('returns 200 and the job that has the key if no job is new', async () => {
     const [id] = await create(words({ unique_key: 'k' }));
     const response = await post(words({ unique_key: 'k', payload: { text: 'other' } }));
     expect(response.status).toBe(200);
@@ -130,7 +130,7 @@ describe('POST /api/jobs', () => {
     expect((await post([words({ unique_key: 'k' }), words()])).status).toBe(201);
   });
 
-  it('refuses names that there are not, and lists those that there are', async () => {
+  it('refuses unknown names, and lists the known ones', async () => {
     const [[index, field, message] = []] = await refusal(words({ name: 'count-sheep' }));
     expect([index, field]).toEqual([0, 'name']);
     expect(message).toMatch(/^this deployment has no job "count-sheep"; it has .*count-words.*nap/);
@@ -139,27 +139,31 @@ describe('POST /api/jobs', () => {
     }
   });
 
-  it.each<[what: string, body: object, fault: [field: string, message: RegExp]]>([
-    ['a payload of another form', words({ payload: { text: 7 } }), ['payload.text', /string/]],
-    ['a payload with too much', words({ payload: { text: '', more: 1 } }), ['payload.more', /more/]],
-    ['no payload where one is needed', { name: 'count-words' }, ['payload.text', /./]],
-    ['a payload that is none', words({ payload: null }), ['payload', /./]],
-    ['a character that cannot be kept', words({ payload: { text: 'a\0' } }), ['payload', /cannot be stored/]],
-    ['half of a character', words({ payload: { text: '\ud800' } }), ['payload', /cannot be stored/]],
+  it.each<[name: string, body: object, fault: [field: string, message: RegExp]]>([
+    ['a payload of the wrong type', words({ payload: { text: 7 } }), ['payload.text', /string/]],
+    ['a payload with an extra field', words({ payload: { text: '', more: 1 } }), ['payload.more', /more/]],
+    ['a missing payload', { name: 'count-words' }, ['payload.text', /./]],
+    ['a null payload', words({ payload: null }), ['payload', /./]],
+    [
+      'a character that cannot be stored',
+      words({ payload: { text: 'a\0' } }),
+      ['payload', /cannot be stored/],
+    ],
+    ['half a surrogate pair', words({ payload: { text: '\ud800' } }), ['payload', /cannot be stored/]],
     [
       'more than 256 KB',
       words({ payload: { text: 'x'.repeat(300_000) } }),
       ['payload', /^is 300011 bytes of JSON; the limit is 262144 bytes$/],
     ],
     ['the queue failed', words({ queue: 'failed' }), ['queue', /stays in its own queue/]],
-    ['a queue with a name that is none', words({ queue: 'E-Mails' }), ['queue', /not a valid queue name/]],
-    ['a queue with a long name', words({ queue: 'q'.repeat(41) }), ['queue', /not a valid queue name/]],
-    ['a day without an hour', words({ run_at: '2030-01-01' }), ['run_at', /./]],
+    ['an invalid queue name', words({ queue: 'E-Mails' }), ['queue', /not a valid queue name/]],
+    ['a queue name of 41 characters', words({ queue: 'q'.repeat(41) }), ['queue', /not a valid queue name/]],
+    ['a date without a time', words({ run_at: '2030-01-01' }), ['run_at', /./]],
     ['a priority of 4', words({ priority: 4 }), ['priority', /./]],
     ['a window without a key', words({ unique_seconds: 5 }), ['unique_seconds', /needs a unique_key/]],
     ['an empty key', words({ unique_key: '' }), ['unique_key', /is empty/]],
-    ['no attempt', words({ max_attempts: 0 }), ['max_attempts', /./]],
-    ['a timeout of no second', words({ timeout_seconds: 0 }), ['timeout_seconds', /./]],
+    ['zero attempts', words({ max_attempts: 0 }), ['max_attempts', /./]],
+    ['a timeout of 0 s', words({ timeout_seconds: 0 }), ['timeout_seconds', /./]],
     [
       'a timeout longer than the code allows',
       words({ timeout_seconds: 31 }),
@@ -170,13 +174,13 @@ describe('POST /api/jobs', () => {
       words({ timeout_seconds: 16 }),
       ['timeout_seconds', /^is 16; the queue default gives a job 15 s at most$/],
     ],
-    ['a field that there is not', words({ delay: 5 }), ['delay', /./]],
+    ['an unknown field', words({ delay: 5 }), ['delay', /./]],
     ['no name', { payload: {} }, ['name', /./]],
-  ])('refuses %s', async (_what, body, [field, message]) => {
+  ])('refuses %s', async (_name, body, [field, message]) => {
     expect(await refusal(body)).toEqual([[0, field, expect.stringMatching(message)]]);
   });
 
-  it('takes in all or nothing, and names every fault of every job', async () => {
+  it('creates all or none, and names every fault of every job', async () => {
     const faults = await refusal([words(), words({ payload: {}, priority: 9 }), 'nap', words({ name: 'x' })]);
     expect(faults.map(([index, field]) => [index, field])).toEqual([
       [1, 'priority'],
@@ -186,7 +190,7 @@ describe('POST /api/jobs', () => {
     ]);
   });
 
-  it('survives a payload that is nested without end', async () => {
+  it('returns 422 for a payload nested 50,000 levels deep', async () => {
     const response = await post(`{"name":"nap","payload":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
     expect(response.status).toBe(422);
   });
@@ -202,10 +206,10 @@ describe('createJob and getJob', () => {
     expect(Date.parse(job?.run_at ?? '')).toBe(runAt.getTime());
   });
 
-  it('take only names and payloads that fit: the compiler says it, and the server', async () => {
+  it('accept only known names and valid payloads, at compile time and at run time', async () => {
     // @ts-expect-error: there is no such job
     await expect(createJob('count-sheep', { payload: {} })).rejects.toThrow(JobInputError);
-    // @ts-expect-error: text is no number
+    // @ts-expect-error: text is not a number
     await expect(createJob('count-words', { payload: { text: 7 } })).rejects.toThrow('payload.text: ');
     // @ts-expect-error: there is no payload
     await expect(createJob('count-words', {})).rejects.toThrow('payload.text: ');
@@ -217,40 +221,40 @@ describe('createJob and getJob', () => {
     ]);
   });
 
-  it('refuse a date that is none', async () => {
+  it('refuse an invalid date', async () => {
     const run_at = new Date(Number.NaN);
     await expect(createJob('nap', { payload: { seconds: 1 }, run_at })).rejects.toThrow('run_at: ');
   });
 
-  it('create many, all or none', async () => {
+  it('create many jobs, all or none', async () => {
     const two = await createJobs([
       { name: 'nap', payload: { seconds: 1 } },
       { name: 'count-words', payload: { text: '' }, unique_key: 'k' },
     ]);
     expect(two.map(({ created }) => created)).toEqual([true, true]);
-    const asked = createJobs([
+    const creation = createJobs([
       { name: 'nap', payload: { seconds: 1 } },
       { name: 'nap', payload: { seconds: 0 } },
     ]);
-    await expect(asked).rejects.toThrow('job 1: payload.seconds: ');
+    await expect(creation).rejects.toThrow('job 1: payload.seconds: ');
     expect(await count()).toBe(2);
   });
 
-  it('find no job where there is none', async () => {
+  it('return null for a job that does not exist', async () => {
     for (const id of ['1', '0', 'x', '', '9'.repeat(30), crypto.randomUUID()])
       expect(await getJob(id)).toBeNull();
   });
 });
 
 describe('GET and DELETE /api/jobs/:id', () => {
-  it('tell of no job that there is not', async () => {
+  it('return 404 for a job that does not exist', async () => {
     for (const id of ['77', 'x', '-1', '9'.repeat(19), crypto.randomUUID()]) {
       expect((await read(id)).status).toBe(404);
       expect((await cancel(id)).status).toBe(404);
     }
   });
 
-  it('cancel a job that is pending, once', async () => {
+  it('cancel a pending job, once', async () => {
     const [id = ''] = await create(words());
     const response = await cancel(id);
     expect(response.status).toBe(200);
@@ -260,7 +264,7 @@ describe('GET and DELETE /api/jobs/:id', () => {
     expect((await cancel(id)).status).toBe(409);
   });
 
-  it.each(['running', 'done', 'failed'])('do not cancel a job that is %s, and say so', async (status) => {
+  it.each(['running', 'done', 'failed'])('do not cancel a job that is %s, and return 409', async (status) => {
     const [id = ''] = await create(words());
     await database.sql('update punctual.jobs set status = $1, lease_expires_at = now()', [status]);
     const response = await cancel(id);
@@ -275,7 +279,7 @@ describe('GET and DELETE /api/jobs/:id', () => {
 });
 
 describe('/api/cron/jobs', () => {
-  it('ticks every queue that has something due', async () => {
+  it('ticks every queue that has due jobs', async () => {
     const ids = await create(words(), words({ queue: 'emails' }), words({ queue: 'blocking' }));
     const response = await cron();
     expect(response.status).toBe(200);
@@ -297,7 +301,7 @@ describe('/api/cron/jobs', () => {
     }
   });
 
-  it('leaves failed jobs alone, and with ?partition=failed runs each once more', async () => {
+  it('leaves failed jobs alone, and redrives each of them with ?partition=failed', async () => {
     const [id] = await create({ name: 'fail-first', payload: { times: 1 }, max_attempts: 1 });
     await cron('', bearer(CRON_SECRET), tickByPost);
     expect(await getJob(String(id))).toMatchObject({ status: 'failed', attempts: 1 });
@@ -309,7 +313,7 @@ describe('/api/cron/jobs', () => {
     expect(await getJob(String(id))).toMatchObject({ status: 'done', attempts: 2 });
   });
 
-  it('ticks one queue by its name, and knows none that there is not', async () => {
+  it('ticks one queue by its name, and returns 404 for an unknown one', async () => {
     const [one, other] = await create(words(), words({ queue: 'emails' }));
     await cron('?partition=emails');
     expect([await statusOf(one), await statusOf(other)]).toEqual(['pending', 'done']);
@@ -318,7 +322,7 @@ describe('/api/cron/jobs', () => {
 });
 
 describe('POST /api/jobs/run', () => {
-  it('runs one due job, of any queue', async () => {
+  it('runs one due job of any queue', async () => {
     const ids = await create(words(), words({ queue: 'emails' }));
     const response = await run();
     expect(response.status).toBe(200);
@@ -327,7 +331,7 @@ describe('POST /api/jobs/run', () => {
     expect((await Promise.all(ids.map(statusOf))).sort()).toEqual(['done', 'pending']);
   });
 
-  it('runs as many as it is asked to, of the queue that is named', async () => {
+  it('runs as many jobs as requested, of the named queue', async () => {
     const ids = await create(
       words(),
       words({ queue: 'emails' }),
@@ -340,14 +344,14 @@ describe('POST /api/jobs/run', () => {
     expect(await Promise.all(ids.map(statusOf))).toEqual(['done', 'done', 'done', 'done']);
   });
 
-  it('does not run what is not due', async () => {
+  it('does not run a job that is not due', async () => {
     const [id] = await create(words({ run_at: '2130-01-01T00:00:00Z' }));
     await run('?queue=default&limit=10');
     expect(await statusOf(id)).toBe('pending');
   });
 
   it.each(['?status=failed', '?queue=failed', '?queue=default&status=failed', '?queue=failed&status=failed'])(
-    '%s runs one failed job once more',
+    '%s retries one failed job',
     async (query) => {
       const twice = { name: 'fail-first', payload: { times: 1 }, max_attempts: 1 };
       const ids = await create(twice, twice);
@@ -359,11 +363,14 @@ describe('POST /api/jobs/run', () => {
     },
   );
 
-  it.each(['?queue=letters', '?queue=letters&status=failed'])('%s: there is no such queue', async (query) => {
-    const response = await run(query);
-    expect(response.status).toBe(404);
-    expect((await response.json()).error.message).toContain('letters');
-  });
+  it.each(['?queue=letters', '?queue=letters&status=failed'])(
+    '%s returns 404 for the unknown queue',
+    async (query) => {
+      const response = await run(query);
+      expect(response.status).toBe(404);
+      expect((await response.json()).error.message).toContain('letters');
+    },
+  );
 
   it.each<[query: string, field: string]>([
     ['?status=done', 'status'],
@@ -374,7 +381,7 @@ describe('POST /api/jobs/run', () => {
     ['?limit=many', 'limit'],
     ['?queue=', 'queue'],
     ['?name=nap', 'name'],
-  ])('%s is refused', async (query, field) => {
+  ])('%s returns 400', async (query, field) => {
     const response = await run(query);
     expect(response.status).toBe(400);
     const { error } = await response.json();
@@ -383,7 +390,7 @@ describe('POST /api/jobs/run', () => {
 });
 
 describe('the API of jobs', () => {
-  it('says what to do when the body is no JSON', async () => {
+  it('returns 400 for a body that is not JSON', async () => {
     expect((await post('{')).status).toBe(400);
   });
 });

@@ -3,8 +3,8 @@ import { checkWithin } from '../../../lib/queues/monitors/address-check.ts';
 
 const never = () => new Promise<null>(() => {});
 
-describe('the check of a call’s addresses', () => {
-  it('is done in time, however many names never resolve, and refuses what is known by then', async () => {
+describe('the address check of a call', () => {
+  it('ends in time, however many names never resolve, and refuses the addresses known by then', async () => {
     const check = checkWithin(150, (url) => (url.includes('private') ? Promise.resolve('private') : never()));
     const urls = Array.from(
       { length: 1_000 },
@@ -14,22 +14,22 @@ describe('the check of a call’s addresses', () => {
     expect(refusals.map((refusal, n) => refusal && n).filter(Boolean)).toEqual([7]);
   });
 
-  it('asks about each host and port once, side by side', async () => {
-    let [asked, most, now] = [0, 0, 0];
+  it('looks up each host and port once, 100 side by side', async () => {
+    let [lookups, highest, running] = [0, 0, 0];
     const check = checkWithin(5_000, async () => {
-      asked += 1;
-      now += 1;
-      most = Math.max(most, now);
+      lookups += 1;
+      running += 1;
+      highest = Math.max(highest, running);
       await new Promise((done) => setTimeout(done, 5));
-      now -= 1;
+      running -= 1;
       return null;
     });
     const urls = Array.from({ length: 600 }, (_, n) => `https://site-${n % 300}.test/${n}`);
     await Promise.all(urls.map(check));
-    expect([asked, most]).toEqual([300, 100]);
+    expect([lookups, highest]).toEqual([300, 100]);
   });
 
-  it('tells both of a name and of its address on another port', async () => {
+  it('judges each port of a name separately', async () => {
     const check = checkWithin(1_000, async (url) => (url.includes(':81') ? 'refused' : null));
     expect(await Promise.all(['http://a.test/x', 'http://a.test:81/x'].map(check))).toEqual([
       null,
@@ -37,7 +37,7 @@ describe('the check of a call’s addresses', () => {
     ]);
   });
 
-  it('is no answer where asking fails', async () => {
+  it('rejects if a lookup fails', async () => {
     const check = checkWithin(1_000, () => Promise.reject(new Error('a fault of ours')));
     await expect(check('http://a.test/')).rejects.toThrow('a fault of ours');
   });

@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 beforeEach(() => database.reset());
 
-/** Those that are well have time enough, however slow this machine is. */
+/** Adds a due monitor for each URL. Healthy sites get 10 s, since this machine may be slow, and the others 0.7 s. */
 async function watch(urls: string[]): Promise<void> {
   await database.sql(
     `insert into punctual.monitors (name, url, timeout_ms, interval_seconds, next_check_at)
@@ -44,7 +44,7 @@ const runTick = (canaries: string[]) =>
     scheduler: 'test',
   });
 
-it('thirty each of the worst sites and a hundred good ones: each check ends at its timeout, and all of them are settled', async () => {
+it('ends each check at its timeout and settles all of them, with 30 each of the worst sites and 90 good ones', async () => {
   const kinds = ['never', 'silent', 'drip', 'loop', 'ok', 'ok', 'ok'];
   const urls = Array.from({ length: 210 }, (_, n) => {
     const kind = kinds[n % kinds.length];
@@ -67,11 +67,11 @@ it('thirty each of the worst sites and a hundred good ones: each check ends at i
     { kind: 'ok', verdict: 'up', counted: true, checks: 90 },
     { kind: 'silent', verdict: 'down', counted: true, checks: 30 },
   ]);
-  // The machine may be slow; a check that is not ended would take for ever.
+  // The machine may be slow. A check without an end would take for ever.
   for (const { kind, most_ms } of found) if (kind !== 'ok') expect(most_ms).toBeLessThan(5_000);
 });
 
-it('where no canary answers, what fails says nothing of the sites, and what answers does', async () => {
+it('counts successful checks and no failed ones while no canary responds', async () => {
   await watch([`http://${site}/sites/down/a`, `http://${site}/sites/ok/b`]);
   await runTick([`http://never.example/canary`]);
   expect(
@@ -84,7 +84,7 @@ it('where no canary answers, what fails says nothing of the sites, and what answ
   expect(regions[0]).toMatchObject({ name: 'main', is_healthy: false });
 });
 
-it('without canaries a failure is believed, since nobody says otherwise', async () => {
+it('counts failed checks if there are no canaries', async () => {
   await watch([`http://${site}/sites/down/a`]);
   await runTick([]);
   await database.sql(`update punctual.monitors set next_check_at = now() - interval '1 second'`);

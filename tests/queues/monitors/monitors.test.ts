@@ -23,13 +23,13 @@ let database: TestDatabase;
 beforeAll(async () => {
   database = await openServedDatabase({
     MONITOR_ALLOW_PRIVATE: '127.0.0.1:4321, 10.1.0.0/16',
-    // Where nobody answers: a name that cannot be resolved is let in, and looked at when it is asked.
+    // No server listens here. A name that cannot be resolved is accepted, and is checked when the monitor runs.
     MONITOR_DNS_SERVERS: '127.0.0.1:9',
   });
 });
 afterAll(() => database.close());
 beforeEach(() => stubSecrets());
-/** What refuses leaves nothing behind, and does without. */
+/** Resets the database before each test. Tests of refusals store nothing and need no reset. */
 const startEmpty = () => beforeEach(() => database.reset());
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -84,9 +84,9 @@ const full = {
 
 describe('POST /api/monitors', () => {
   startEmpty();
-  it('creates one monitor, or many, and answers 200 where all were there already', async () => {
-    const asked = { ...full, idempotency_key: 'shop' };
-    const { status, body } = await create([asked, site]);
+  it('creates one monitor, or many, and returns 200 if all existed already', async () => {
+    const input = { ...full, idempotency_key: 'shop' };
+    const { status, body } = await create([input, site]);
     expect(status).toBe(201);
     expect(body.rows).toMatchObject([
       { status: 'scheduled', created: true },
@@ -112,7 +112,7 @@ describe('POST /api/monitors', () => {
       confirm_failures: 2,
       confirm_checks: 3,
     });
-    expect(await create(asked)).toMatchObject({
+    expect(await create(input)).toMatchObject({
       status: 200,
       body: { rows: [{ id: first.id, created: false }] },
     });
@@ -128,16 +128,16 @@ describe('POST /api/monitors', () => {
     ['http://127.0.0.1:4321/'],
     ['tcp://10.1.2.3:22'],
     ['https://nobody-resolves-this.test/'],
-  ])('takes %s', async (url) => {
+  ])('accepts %s', async (url) => {
     expect((await create({ name: 'x', url })).status).toBe(201);
   });
 });
 
-describe('POST /api/monitors, of two', () => {
+describe('POST /api/monitors with two monitors', () => {
   beforeAll(() => database.reset());
 
   const tooMany = Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`x-${n}`, '']));
-  it.each<[what: string, changes: object, field: string, says?: RegExp]>([
+  it.each<[name: string, changes: object, field: string, says?: RegExp]>([
     ['no name', { name: undefined }, 'name'],
     ['an empty name', { name: ' ' }, 'name'],
     ['a long name', { name: 'x'.repeat(201) }, 'name'],
@@ -145,8 +145,8 @@ describe('POST /api/monitors, of two', () => {
     ['another scheme', { url: 'ftp://192.0.43.8/' }, 'url', /https:\/\/, http:\/\/, tcp:\/\/ or tls:\/\//],
     ['a scheme in capitals', { url: 'HTTPS://192.0.43.8/' }, 'url'],
     ['no address', { url: 'https://' }, 'url'],
-    ['a blank before', { url: ' https://192.0.43.8/' }, 'url'],
-    ['a line break within', { url: 'https://192.0.43.8/\n' }, 'url'],
+    ['a space before', { url: ' https://192.0.43.8/' }, 'url'],
+    ['a line break', { url: 'https://192.0.43.8/\n' }, 'url'],
     ['a backslash', { url: 'https:\\\\192.0.43.8/' }, 'url'],
     ['credentials', { url: 'https://user:hush@192.0.43.8/' }, 'url', /in a header/],
     ['a long url', { url: `https://192.0.43.8/${'x'.repeat(2_000)}` }, 'url'],
@@ -154,7 +154,7 @@ describe('POST /api/monitors, of two', () => {
     ['tcp without a port', { url: 'tcp://192.0.43.8' }, 'url', /has no port/],
     ['tcp with a path', { url: 'tcp://192.0.43.8:80/x' }, 'url', /more than a host and a port/],
     ['tls without a host', { url: 'tls://' }, 'url'],
-    ['tls with other letters', { url: 'tls://münchen.test' }, 'url', /xn--/],
+    ['tls with non-ASCII letters', { url: 'tls://münchen.test' }, 'url', /xn--/],
     ['this machine', { url: 'http://127.0.0.1:4322/' }, 'url', /cannot be checked/],
     ['this machine in decimal', { url: 'http://2130706433/' }, 'url'],
     ['this machine in octal, over tcp', { url: 'tcp://0177.1:80' }, 'url'],
@@ -165,39 +165,43 @@ describe('POST /api/monitors, of two', () => {
     ['localhost', { url: 'http://localhost/' }, 'url'],
     ['an unknown method', { method: 'TRACE' }, 'method'],
     ['a header with a bad name', { headers: { 'a b': 'hush' } }, 'headers.a b'],
-    ['a header of the connection’s', { headers: { Host: 'hush' } }, 'headers.Host', /set by the check/],
+    ['a header of the connection', { headers: { Host: 'hush' } }, 'headers.Host', /set by the check/],
     ['a header for proxies', { headers: { 'Proxy-Foo': 'hush' } }, 'headers.Proxy-Foo'],
     ['a header of two lines', { headers: { a: 'hush\r\nb: c' } }, 'headers.a'],
-    ['a header beyond latin', { headers: { a: 'hush €' } }, 'headers.a'],
-    ['a header that is masked', { headers: { a: '***' } }, 'headers.a', /send its true value/],
-    ['a header that is no text', { headers: { a: 1 } }, 'headers.a'],
+    ['a header beyond Latin-1', { headers: { a: 'hush €' } }, 'headers.a'],
+    ['a masked header', { headers: { a: '***' } }, 'headers.a', /send its true value/],
+    ['a header that is not a string', { headers: { a: 1 } }, 'headers.a'],
     ['a header twice', { headers: { a: 'hush', A: 'hush' } }, 'headers'],
     ['too many headers', { headers: tooMany }, 'headers'],
-    ['a status that is none', { expected_status: '600' }, 'expected_status'],
-    ['a range the wrong way round', { expected_status: '299-200' }, 'expected_status'],
-    ['no status', { expected_status: '' }, 'expected_status'],
+    ['an invalid status', { expected_status: '600' }, 'expected_status'],
+    ['a reversed range', { expected_status: '299-200' }, 'expected_status'],
+    ['an empty status', { expected_status: '' }, 'expected_status'],
     ['an empty keyword', { keyword_present: '' }, 'keyword_present'],
     ['a long keyword', { keyword_absent: 'x'.repeat(501) }, 'keyword_absent'],
-    ['a keyword by HEAD', { method: 'HEAD', keyword_present: 'x' }, 'keyword_present', /use GET/],
+    ['a keyword with HEAD', { method: 'HEAD', keyword_present: 'x' }, 'keyword_present', /use GET/],
     ['a short timeout', { timeout_ms: 99 }, 'timeout_ms'],
-    ['a timeout beyond the queue’s', { timeout_ms: 20_000 }, 'timeout_ms', /timeout_seconds/],
+    ['a timeout longer than the queue’s', { timeout_ms: 20_000 }, 'timeout_ms', /timeout_seconds/],
     ['too many redirects', { max_redirects: 11 }, 'max_redirects'],
-    ['slowness that never is', { degraded_ms: 10_000 }, 'degraded_ms', /never reached/],
+    ['a degraded_ms that is never reached', { degraded_ms: 10_000 }, 'degraded_ms', /never reached/],
     ['a short interval', { interval_seconds: 9 }, 'interval_seconds'],
     ['an unknown criticality', { criticality: 'urgent' }, 'criticality'],
     ['more failures than checks', { confirm_failures: 4 }, 'confirm_failures', /must not be greater/],
     ['fewer checks than failures', { confirm_checks: 1 }, 'confirm_checks', /must not be greater/],
-    ['a region that is not there', { preferred_region: 'mars' }, 'preferred_region', /fra1/],
-    ['one of two regions not there', { only_regions: ['main', 'mars'] }, 'only_regions'],
+    ['an unknown region', { preferred_region: 'mars' }, 'preferred_region', /fra1/],
+    ['one unknown region of two', { only_regions: ['main', 'mars'] }, 'only_regions'],
     ['no regions', { only_regions: [] }, 'only_regions'],
-    ['a region apart', { preferred_region: 'sin1', only_regions: ['main'] }, 'preferred_region'],
-    ['a certificate of http', { url: 'http://192.0.43.8/', certificate_days: 5 }, 'certificate_days'],
-    ['a certificate of tcp', { url: 'tcp://192.0.43.8:80', certificate_days: 5 }, 'certificate_days'],
-    ['a method of tcp', { url: 'tcp://192.0.43.8:80', method: 'GET' }, 'method', /tcp:\/\/ only connects/],
-    ['a keyword of tls', { url: 'tls://192.0.43.8', keyword_absent: 'x' }, 'keyword_absent'],
-    ['redirects of tls', { url: 'tls://192.0.43.8', max_redirects: 1 }, 'max_redirects'],
-    ['a field that nobody knows', { state: 'up' }, 'state'],
-  ])('refuses %s, and creates none of the others', async (_what, changes, field, says = /\w/) => {
+    [
+      'a preferred region outside only_regions',
+      { preferred_region: 'sin1', only_regions: ['main'] },
+      'preferred_region',
+    ],
+    ['certificate days for http', { url: 'http://192.0.43.8/', certificate_days: 5 }, 'certificate_days'],
+    ['certificate days for tcp', { url: 'tcp://192.0.43.8:80', certificate_days: 5 }, 'certificate_days'],
+    ['a method for tcp', { url: 'tcp://192.0.43.8:80', method: 'GET' }, 'method', /tcp:\/\/ only connects/],
+    ['a keyword for tls', { url: 'tls://192.0.43.8', keyword_absent: 'x' }, 'keyword_absent'],
+    ['redirects for tls', { url: 'tls://192.0.43.8', max_redirects: 1 }, 'max_redirects'],
+    ['an unknown field', { state: 'up' }, 'state'],
+  ])('refuses %s, and creates neither', async (_name, changes, field, says = /\w/) => {
     const { status, body } = await create([site, { ...site, ...changes }]);
     expect({ status, kind: body.error?.kind }).toEqual({ status: 422, kind: 'invalid' });
     expect(body.error.errors).toMatchObject([{ index: 1, field, message: expect.stringMatching(says) }]);
@@ -208,7 +212,7 @@ describe('POST /api/monitors, of two', () => {
 
 describe('GET /api/monitors', () => {
   startEmpty();
-  it('pages through them, by state', async () => {
+  it('pages through monitors, by state', async () => {
     const ids = [await add(), await add({ is_active: false }), await add({ name: 'Blog' })];
     const first = (await list('?limit=2')).body;
     expect(first.monitors.map(({ id }: { id: string }) => id)).toEqual(ids.slice(0, 2));
@@ -244,7 +248,7 @@ describe('GET /api/monitors', () => {
 
 describe('PATCH and DELETE /api/monitors/:id', () => {
   startEmpty();
-  it('change what is named, and delete', async () => {
+  it('change the named fields, and delete the monitor', async () => {
     const id = await add({ headers: { a: 'hush' }, keyword_present: 'x' });
     const url = new URL('/other', site.url).href;
     const changes = { name: 'Renamed', url, keyword_present: null, degraded_ms: 500 };
@@ -261,24 +265,24 @@ describe('PATCH and DELETE /api/monitors/:id', () => {
     expect((await read(id)).status).toBe(404);
   });
 
-  it.each<[what: string, changes: unknown, field: string, says?: RegExp]>([
-    ['nothing', {}, '', /name at least one field to change: name, url/],
-    ['no object', [1], ''],
+  it.each<[name: string, changes: unknown, field: string, says?: RegExp]>([
+    ['an empty object', {}, '', /name at least one field to change: name, url/],
+    ['an array', [1], ''],
     [
-      'another origin for headers that it may not see',
+      'another origin for hidden headers',
       { url: 'http://192.0.43.9/' },
       'headers',
       /send url and headers together/,
     ],
     ['a private address', { url: 'https://192.168.0.1/', headers: {} }, 'url', /cannot be checked/],
-    ['another kind', { url: 'tcp://192.0.43.8:80' }, 'url', /create another monitor/],
+    ['another scheme', { url: 'tcp://192.0.43.8:80' }, 'url', /create another monitor/],
     ['a masked header', { headers: { a: '***' } }, 'headers.a'],
     ['a method without a body', { method: 'HEAD' }, 'method', /use GET/],
-    ['a timeout below what is slow', { timeout_ms: 500 }, 'timeout_ms', /never reached/],
+    ['a timeout below degraded_ms', { timeout_ms: 500 }, 'timeout_ms', /never reached/],
     ['fewer checks than failures', { confirm_checks: 1 }, 'confirm_checks'],
-    ['a region that is not there', { preferred_region: 'mars' }, 'preferred_region'],
-    ['a key', { idempotency_key: 'x' }, 'idempotency_key'],
-  ])('refuse %s, and change nothing', async (_what, changes, field, says = /\w/) => {
+    ['an unknown region', { preferred_region: 'mars' }, 'preferred_region'],
+    ['an idempotency key', { idempotency_key: 'x' }, 'idempotency_key'],
+  ])('refuse %s, and change nothing', async (_name, changes, field, says = /\w/) => {
     const id = await add({ keyword_present: 'x', degraded_ms: 500, headers: { a: 'hush' } });
     const before = (await read(id)).body;
     const { status, body } = await edit(id, changes);
@@ -288,10 +292,10 @@ describe('PATCH and DELETE /api/monitors/:id', () => {
   });
 
   it.each(['1', '9223372036854775808', 'x', '%00', '1e3'])(
-    'of no monitor, %s, are 404, as is a look at it',
+    'return 404 for the unknown monitor %s, as does a read',
     async (id) => {
-      for (const answer of [await edit(id, { name: 'x' }), await remove(id), await read(id)]) {
-        expect([answer.status, answer.body.error.kind]).toEqual([404, 'not_found']);
+      for (const response of [await edit(id, { name: 'x' }), await remove(id), await read(id)]) {
+        expect([response.status, response.body.error.kind]).toEqual([404, 'not_found']);
       }
     },
   );
@@ -301,7 +305,7 @@ describe('incidents', () => {
   startEmpty();
   const incidents = (query: string) => call(GET_INCIDENTS, { query });
 
-  it('are listed, the newest first, and stand on the dashboard’s page', async () => {
+  it('are listed, the newest first, and appear on the dashboard’s page', async () => {
     const id = await add();
     await database.sql(
       `insert into punctual.incidents (monitor_id, started_at, opened_at, ended_at, closed_at, cause, regions) values
@@ -341,7 +345,7 @@ describe('incidents', () => {
 
 describe('regions', () => {
   startEmpty();
-  it('are made, changed and removed; their monitors go on elsewhere', async () => {
+  it('are created, changed and removed, and the monitors of a removed one move to another', async () => {
     expect((await regions()).body.regions).toMatchObject([
       { name: 'main', is_default: true, is_healthy: false, reason: expect.stringMatching(/no tick/) },
       { name: 'fra1', is_default: false },
@@ -362,15 +366,15 @@ describe('regions', () => {
     );
   });
 
-  it('are refused where they cannot be', async () => {
+  it('refuse invalid fields, unknown names and the removal of the default region', async () => {
     for (const [body, field] of [
       [{ name: 'Main Office' }, 'name'],
       [{ name: 'x', unseen_seconds: 29 }, 'unseen_seconds'],
       [{ name: 'main', is_default: false }, 'is_default'],
       [{ name: 'x', weather: 1 }, 'weather'],
     ] as const) {
-      const answer = await saveRegion(body);
-      expect([answer.status, answer.body.error.errors[0].field]).toEqual([422, field]);
+      const response = await saveRegion(body);
+      expect([response.status, response.body.error.errors[0].field]).toEqual([422, field]);
     }
     expect((await removeRegion('main')).status).toBe(409);
     for (const name of ['mars', '%00', 'MAIN']) expect((await removeRegion(name)).status).toBe(404);
@@ -381,7 +385,7 @@ describe('a region’s cron endpoint', () => {
   startEmpty();
   const tick = (handler: unknown) => call(handler, { token: CRON_SECRET });
 
-  it('ticks its own part, and is seen', async () => {
+  it('ticks its own partition, and makes its region healthy', async () => {
     expect(await tick(tickMain)).toMatchObject({
       status: 200,
       body: { queue: 'monitors', partition: 'main' },

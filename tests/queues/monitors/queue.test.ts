@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 afterAll(() => dns.close());
 
-/** A monitor as the table has it, checked once. */
+/** Checks a monitor with these columns once. */
 async function perform(
   columns: Record<string, unknown>,
   over: Partial<MonitorDeps> = {},
@@ -59,12 +59,12 @@ async function perform(
     facts: null,
     progress() {},
   });
-  if (outcome.kind !== 'again') throw new Error(`it came to ${outcome.kind}`);
+  if (outcome.kind !== 'again') throw new Error(`unexpected outcome: ${outcome.kind}`);
   return { afterSeconds: outcome.afterSeconds, ...outcome.result };
 }
 
 describe('a monitor', () => {
-  it('is checked again after its interval, with all that was found', async () => {
+  it('is rescheduled after its interval, with all results of its check', async () => {
     const site = await serve((_request, response) => response.end('fine'), 'valid');
     const url = `https://site.test:${site.port}/`;
     expect(await perform({ url, interval_seconds: 30, keyword_present: 'fine' })).toEqual({
@@ -87,17 +87,17 @@ describe('a monitor', () => {
     expect(await perform({ url, keyword_absent: 'fine' })).toMatchObject({ verdict: 'down' });
   });
 
-  it.each(['tcp', 'tls'])('of a %s URL is checked as what it says', async (scheme) => {
+  it.each(['tcp', 'tls'])('of a %s URL is checked over that protocol', async (scheme) => {
     const site = await serve((_request, response) => response.end(), 'valid');
     expect(await perform({ url: `${scheme}://site.test:${site.port}` })).toMatchObject({
       verdict: 'up',
       status_code: null,
       certificate_expires_at: scheme === 'tls' ? '2125-01-01T00:00:00.000Z' : null,
     });
-    expect(site.asked).toEqual([]);
+    expect(site.requests).toEqual([]);
   });
 
-  it('of a place that it must not reach is down, with the reason', async () => {
+  it('of a private address is down, with the reason', async () => {
     expect(await perform({ url: 'http://10.0.0.1/' })).toMatchObject({
       verdict: 'down',
       error: '10.0.0.1 is not a public address: if it is yours, add it to MONITOR_ALLOW_PRIVATE and restart',
@@ -109,19 +109,22 @@ describe('a monitor', () => {
     ['method', 'TRACE'],
     ['expected_status', '2xx'],
     ['headers', { a: 1 }],
-  ])('whose %s was written as %j, past the API, stays due and says so', async (column, value) => {
-    expect(await perform({ url: 'http://site.test/', [column]: value })).toMatchObject({
-      afterSeconds: 60,
-      verdict: 'down',
-      error: expect.stringContaining(`its settings are invalid: ${column}`),
-    });
-  });
+  ])(
+    'whose %s was set to %j without the API is rescheduled, and says that the setting is invalid',
+    async (column, value) => {
+      expect(await perform({ url: 'http://site.test/', [column]: value })).toMatchObject({
+        afterSeconds: 60,
+        verdict: 'down',
+        error: expect.stringContaining(`its settings are invalid: ${column}`),
+      });
+    },
+  );
 
-  it('without an interval is none', () => {
+  it('without an interval does not fit the schema', () => {
     expect(monitors.row.safeParse({ interval_seconds: null }).success).toBe(false);
   });
 
-  it('of a name is not called down by a canary that is an address, since DNS may be what is broken', async () => {
+  it('of a name is judged by canaries that are names, since DNS itself may be broken', async () => {
     const address = await serve((_request, response) => response.end());
     const env = (names: string[]) =>
       monitors.connect({
@@ -143,7 +146,7 @@ describe('a monitor', () => {
 describe('a monitor that is down', () => {
   const withCanary = (url: string) => ({ canaries: canaries([url], dnsResolver([dns.address])) });
 
-  it('says whether a canary has answered since', async () => {
+  it('says whether a canary has responded since', async () => {
     const canary = await serve((_request, response) => response.end());
     const site = await serve((_request, response) => response.writeHead(500).end());
     const url = `http://${site.host}/`;
@@ -152,15 +155,15 @@ describe('a monitor that is down', () => {
     expect(await perform({ url }, withCanary('http://127.0.0.1:1/'))).toMatchObject({ network: 'broken' });
   });
 
-  it('is the only one that asks them', async () => {
+  it('is the only one that queries canaries', async () => {
     const canary = await serve((_request, response) => response.end());
     const site = await serve((_request, response) => response.end());
-    const asked = await perform({ url: `http://${site.host}/` }, withCanary(`http://${canary.host}/`));
-    expect(asked).toMatchObject({ verdict: 'up', network: null });
-    expect(canary.asked).toEqual([]);
+    const result = await perform({ url: `http://${site.host}/` }, withCanary(`http://${canary.host}/`));
+    expect(result).toMatchObject({ verdict: 'up', network: null });
+    expect(canary.requests).toEqual([]);
   });
 
-  it('because its attempt was ended early is so by its time, and asks no canary more', async () => {
+  it('because its attempt was stopped early says after how long, and queries no canary', async () => {
     const origin = await raw.answering(() => {});
     const signal = AbortSignal.timeout(80);
     const result = await perform({ url: `${origin}/` }, withCanary(`${origin}/`), signal);
@@ -173,8 +176,8 @@ describe('a monitor that is down', () => {
   });
 });
 
-describe('servers that never come to an end', () => {
-  it('end at their timeout, thirty of each at once, and hold no thread', async () => {
+describe('servers that never end a response', () => {
+  it('are stopped at their timeout, 30 of each at once, and hold no thread', async () => {
     const silent = await raw.answering(() => {});
     const drips = await raw.answering((socket) => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
@@ -193,10 +196,10 @@ describe('servers that never come to an end', () => {
         }),
       ),
     );
-    // Both wait for a thread of the pool, of which there are four.
+    // Both need a thread of the pool, which has four.
     await Promise.all([lookup('localhost'), readFile(import.meta.filename)]);
     expect(ended).toBe(0);
-    // One after the other, on four threads, they would outlast this test.
+    // On four threads, one after the other, the checks would outlast this test.
     for (const result of await Promise.all(running)) {
       expect(result).toMatchObject({
         verdict: 'down',

@@ -36,10 +36,10 @@ afterEach(() => {
   provideServices(null);
 });
 
-async function call(query = '', { by = tickByGet, token = SECRET } = {}) {
+async function call(query = '', { route = tickByGet, token = SECRET } = {}) {
   const headers = { authorization: `Bearer ${token}`, host: 'app.test' };
-  const answer = await by(new Request(`http://app.test/api/cron/pgmq${query}`, { headers }));
-  return { status: answer.status, body: await answer.json() };
+  const response = await route(new Request(`http://app.test/api/cron/pgmq${query}`, { headers }));
+  return { status: response.status, body: await response.json() };
 }
 
 async function add(name: string, more = '') {
@@ -50,7 +50,7 @@ async function add(name: string, more = '') {
 const send = (queue: string, message: object) =>
   database.sql('select pgmq.send($1, $2::jsonb)', [queue, JSON.stringify(message)]);
 
-it('ticks every message queue that has something due, in one call', async () => {
+it('ticks every message queue that has due messages, in one call', async () => {
   await add('mails', `, 'count-words'`);
   await add('orders');
   await add('empty');
@@ -65,10 +65,10 @@ it('ticks every message queue that has something due, in one call', async () => 
   expect(await database.sql('select message from pgmq.a_mails')).toEqual([
     { message: { text: 'so many words' } },
   ]);
-  expect(await call('', { by: tickByPost })).toMatchObject({ status: 200 });
+  expect(await call('', { route: tickByPost })).toMatchObject({ status: 200 });
 });
 
-it('ticks the one that is named', async () => {
+it('ticks the named queue alone', async () => {
   await add('mails', `, 'count-words'`);
   await add('orders', `, 'count-words'`);
   await send('mails', { text: 'a' });
@@ -82,18 +82,18 @@ it('ticks the one that is named', async () => {
   });
 });
 
-it('where no queue was added it is no fault, and the answer says how to add one', async () => {
+it('returns 200 if no queue was added, and says how to add one', async () => {
   expect(await call()).toEqual({
     status: 200,
     body: { reports: [], left: [], note: expect.stringContaining('select punctual.add_message_queue(') },
   });
 });
 
-it('where the extension was turned off it answers 503, with how to turn it on', async () => {
+it('returns 503 if the extension is turned off, and says how to turn it on', async () => {
   await add('orders');
   await database.sql('alter schema pgmq rename to pgmq_away');
-  const answer = await call().finally(() => database.sql('alter schema pgmq_away rename to pgmq'));
-  expect(answer).toMatchObject({
+  const response = await call().finally(() => database.sql('alter schema pgmq_away rename to pgmq'));
+  expect(response).toMatchObject({
     status: 503,
     body: {
       error: {
@@ -105,7 +105,7 @@ it('where the extension was turned off it answers 503, with how to turn it on', 
   });
 });
 
-it('a message that was set aside is explained and sent back over HTTP by its id', async () => {
+it('explains a set-aside message over HTTP by its id, and sends it back', async () => {
   await add('orders', `, 'count-words'`);
   await send('orders', { words: 1 });
   expect((await call()).body.reports).toMatchObject([{ counts: { dead: 1 } }]);

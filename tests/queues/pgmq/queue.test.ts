@@ -26,17 +26,17 @@ beforeEach(async () => {
   runs = [];
 });
 
-const noted = (payload: unknown, context: JobContext) => void runs.push({ payload, context });
+const record = (payload: unknown, context: JobContext) => void runs.push({ payload, context });
 const queue = messageQueue({
   note: defineJob({
     payload: z.object({ n: z.int() }),
     run(payload, context) {
-      noted(payload, context);
+      record(payload, context);
       context.progress({ half: true });
       return { seen: payload.n };
     },
   }),
-  anything: defineJob({ payload: z.unknown(), run: noted }),
+  anything: defineJob({ payload: z.unknown(), run: record }),
   fails: defineJob({
     payload: z.unknown(),
     run() {
@@ -72,11 +72,11 @@ const archived = async () =>
   (await database.sql('select message from pgmq.a_orders order by msg_id')).map((row) => row.message);
 const setAside = () =>
   database.sql('select message, attempts, last_error from punctual.set_aside_messages order by msg_id');
-/** What waits becomes visible. */
+/** Makes all messages visible. */
 const showAll = () => database.sql('update pgmq.q_orders set vt = clock_timestamp()');
 
 describe('a queue that was added with a job', () => {
-  it('gives each message to the job as its payload, and archives it', async () => {
+  it('runs the job with each message as its payload, and archives the message', async () => {
     await add(`, 'note'`);
     await send({ n: 1 });
     await send({ n: 2 });
@@ -86,17 +86,14 @@ describe('a queue that was added with a job', () => {
     expect(await archived()).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
-  it.each([7, 'text', null, [1], { name: 'note' }])(
-    'takes %j for the payload, whatever it is',
-    async (message) => {
-      await add(`, 'anything'`);
-      await send(message);
-      await runTick();
-      expect(runs.map((run) => run.payload)).toEqual([message]);
-    },
-  );
+  it.each([7, 'text', null, [1], { name: 'note' }])('accepts %j as the payload', async (message) => {
+    await add(`, 'anything'`);
+    await send(message);
+    await runTick();
+    expect(runs.map((run) => run.payload)).toEqual([message]);
+  });
 
-  it('sets aside at once a message that is no payload of the job, and goes on with the next', async () => {
+  it('sets aside at once a message that does not fit the job’s payload, and continues with the next', async () => {
     await add(`, 'note'`);
     await send({ n: 'one' });
     await send({ n: 2 });
@@ -111,10 +108,10 @@ describe('a queue that was added with a job', () => {
   });
 });
 
-describe('a queue that was added without one', () => {
+describe('a queue that was added without a job', () => {
   beforeEach(() => add());
 
-  it('gives each message to the job that it names', async () => {
+  it('runs the job that each message names', async () => {
     await send({ name: 'note', payload: { n: 1 } });
     await send({ name: 'anything' });
     expect((await runTick()).counts).toMatchObject({ done: 2 });
@@ -122,7 +119,7 @@ describe('a queue that was added without one', () => {
   });
 
   it.each([7, 'note', null, ['note'], { payload: {} }, { name: '' }, { name: 7 }])(
-    'sets aside %j at once, and says what a message has to be',
+    'sets aside %j at once, and says that it names no job',
     async (message) => {
       await send(message);
       await send({ name: 'note', payload: { n: 1 } });
@@ -137,7 +134,7 @@ describe('a queue that was added without one', () => {
     },
   );
 
-  it('tries a name without code again, since a deployment may be under way, and sets it aside in the end', async () => {
+  it('retries a job name without code, since a deployment may be running, and sets the message aside in the end', async () => {
     await database.sql(`update punctual.queues set max_attempts = 2 where name = 'pgmq'`);
     await send({ name: 'not-yet' });
     expect((await runTick()).counts).toMatchObject({ retried: 1 });
@@ -152,7 +149,7 @@ describe('a queue that was added without one', () => {
 describe('a job', () => {
   beforeEach(() => add());
 
-  it('that throws: its message is visible again after a backoff', async () => {
+  it('that throws makes its message visible again after a backoff', async () => {
     await send({ name: 'fails' });
     expect((await runTick()).counts).toMatchObject({ retried: 1 });
     const [message] = await database.sql(
@@ -167,13 +164,13 @@ describe('a job', () => {
     ]);
   });
 
-  it('that gives up: its message is set aside at once', async () => {
+  it('that gives up sets its message aside at once', async () => {
     await send({ name: 'gives-up' });
     expect((await runTick()).counts).toMatchObject({ dead: 1 });
     expect(await setAside()).toMatchObject([{ attempts: 1, last_error: 'no such order' }]);
   });
 
-  it('that hangs is left behind, and its message comes again', async () => {
+  it('that hangs is abandoned at its timeout, and its message is retried', async () => {
     await add(`, p_settings => '{"timeout_seconds": 1}'`);
     await send({ name: 'hangs' });
     await send({ name: 'note', payload: { n: 1 } });

@@ -23,15 +23,15 @@ const other = (body: string, postId: string | null, more: Partial<OtherRow> = {}
   ...more,
 });
 
-/** Which of the posts prove it and which may be it, by their numbers. */
+/** The numbers of the posts that are proof and of those that are candidates. */
 function judge(posts: OwnPost[], others: OtherRow[] = [], text = 'hello') {
   const { proof, candidates } = matchPosts(text, attemptedAt, posts, others);
   const short = (id: string) => Number(id.slice(-3));
   return { proof: proof.map(({ messageId }) => short(messageId)), candidates: candidates.map(short) };
 }
 
-describe('a post is proved', () => {
-  it('by its text in the account’s list since the attempt, with its permalink', () => {
+describe('a row is proved', () => {
+  it('by its text in the account’s feed since the attempt, with the post’s permalink', () => {
     const [own] = [post(1)];
     expect(matchPosts('hello', attemptedAt, [own], [])).toEqual({
       proof: [{ messageId: own.id, result: { permalink: own.permalink } }],
@@ -46,53 +46,53 @@ describe('a post is proved', () => {
     ['See https://example.com/one and http://two.example/', 'See lnkd.in/abc and https://lnkd.in/xyz'],
     ['See https://a.example/ and https://b.example/', 'See https://a.example/ and https://lnkd.in/xyz'],
     ['line one\r\n\r\nline two', 'line one\nline two'],
-  ])('where LinkedIn has shortened its links, or set its lines anew: %j', (wanted, seen) => {
+  ])('by its text, even if LinkedIn shortened its links or changed its line breaks: %j', (wanted, seen) => {
     expect(judge([post(1, seen)], [], wanted)).toEqual({ proof: [1], candidates: [] });
   });
 
-  it('by the oldest of several first, and by each once', () => {
+  it('by each of several posts, the oldest first', () => {
     expect(judge([post(2, 'hello', 9), post(1)])).toEqual({ proof: [1, 2], candidates: [] });
   });
 });
 
-describe('a post that may be it stands in the way', () => {
+describe('a candidate is a post', () => {
   it.each([
     ['a few minutes too old for this attempt', post(1, 'hello', -300)],
-    ['a few hours too old, by a time that may be made of “5h”', post(1, 'hello', -5 * hour)],
+    ['a few hours too old, by a time that may come from “5h”', post(1, 'hello', -5 * hour)],
     ['without a time', post(1, 'hello', 0, { at: null })],
     ['cut off', post(1, 'hello, this is a long te', 5)],
-    ['of another text, since the attempt', post(1, 'goodbye', 60)],
-    ['of another text, by a clock that is hours slow', post(1, 'goodbye', -8 * hour)],
-    ['whose link is gone', post(1, 'Read, it is good', 60)],
-    ['of another text and without a time', post(1, 'goodbye', 0, { at: null })],
-  ])('%s', (_what, one) => {
+    ['with another text, since the attempt', post(1, 'goodbye', 60)],
+    ['with another text, by a clock that is hours slow', post(1, 'goodbye', -8 * hour)],
+    ['without its link', post(1, 'Read, it is good', 60)],
+    ['with another text and without a time', post(1, 'goodbye', 0, { at: null })],
+  ])('%s', (_name, one) => {
     expect(judge([one])).toEqual({ proof: [], candidates: [1] });
   });
 
   it.each([
     ['from before the last day', post(1, 'hello', -25 * hour)],
-    ['of another text, from before the last day', post(1, 'goodbye', -25 * hour)],
-    ['of somebody else’s, handed on', post(1, 'hello', 60, { isRepost: true })],
-  ])('but none %s', (_what, one) => {
+    ['with another text, from before the last day', post(1, 'goodbye', -25 * hour)],
+    ['that is a repost', post(1, 'hello', 60, { isRepost: true })],
+  ])('but not one %s', (_name, one) => {
     expect(judge([one])).toEqual({ proof: [], candidates: [] });
   });
 });
 
 describe('another row’s post', () => {
   it.each([
-    ['the id of the list', other('hello', `urn:li:activity:${number(1)}`)],
-    ['the number of it', other('hello', number(1))],
-    ['another form of it', other('hello', `urn:li:ugcPost:${number(1)}`)],
+    ['the id of the feed', other('hello', `urn:li:activity:${number(1)}`)],
+    ['the number of the id', other('hello', number(1))],
+    ['another form of the id', other('hello', `urn:li:ugcPost:${number(1)}`)],
     [
-      'its permalink',
+      'the post’s permalink',
       other('hello', 'x', { permalink: `https://www.linkedin.com/feed/update/urn:li:activity:${number(1)}` }),
     ],
-  ])('proves nothing where the row bears %s', (_what, row) => {
+  ])('is neither proof nor candidate if that row has %s', (_name, row) => {
     expect(judge([post(1)], [row])).toEqual({ proof: [], candidates: [] });
     expect(judge([post(1), post(2)], [row])).toEqual({ proof: [2], candidates: [] });
   });
 
-  it('leaves doubt where only its text tells of it: the network may have made either text of it', () => {
+  it('is a candidate if only the text points to that row, since the network may have changed either text', () => {
     expect(judge([post(1, 'goodbye')], [other('goodbye', number(77))])).toEqual({
       proof: [],
       candidates: [1],
@@ -107,13 +107,16 @@ describe('another row’s post', () => {
       'We are hiring in 3 cities',
       'We are hiring in 3 cities',
     ],
-  ])('of one template with ours, %j beside %j, leaves doubt and no proof for either', (one, two, seen) => {
-    const beside = (body: string) => [other(body, null)];
-    expect(judge([post(1, seen)], beside(two), one)).toEqual({ proof: [], candidates: [1] });
-    expect(judge([post(1, seen)], beside(one), two)).toEqual({ proof: [], candidates: [1] });
-  });
+  ])(
+    'from the same template as ours, %j beside %j, is a candidate and not proof for both',
+    (one, two, seen) => {
+      const beside = (body: string) => [other(body, null)];
+      expect(judge([post(1, seen)], beside(two), one)).toEqual({ proof: [], candidates: [1] });
+      expect(judge([post(1, seen)], beside(one), two)).toEqual({ proof: [], candidates: [1] });
+    },
+  );
 
-  it('is not told by a number that people wrote: a name or an order in the permalink', () => {
+  it('is not recognised by a number that a person wrote into the permalink, as in a name or an order', () => {
     const permalink = (n: number) =>
       `https://www.linkedin.com/posts/ana-123456789012345_order-998877665544332211-activity-${number(n)}-x`;
     const row = other('goodbye', number(2), { permalink: permalink(2) });
@@ -123,7 +126,7 @@ describe('another row’s post', () => {
     });
   });
 
-  it('leaves doubt where its text is the same, and it is not known which is its', () => {
+  it('is a candidate if both rows have the same text and it is unknown whose post it is', () => {
     expect(judge([post(1)], [other('hello', number(77))])).toEqual({ proof: [], candidates: [1] });
     expect(judge([post(1)], [other('hello', null)])).toEqual({ proof: [], candidates: [1] });
   });

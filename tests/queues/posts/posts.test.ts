@@ -14,7 +14,7 @@ import { exchanges } from '../../support/exchanges.ts';
 import type { TestDatabase } from '../../support/test-database.ts';
 
 let database: TestDatabase;
-let by: ReturnType<typeof exchanges>;
+let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
@@ -24,22 +24,23 @@ afterAll(() => database.close());
 beforeEach(async () => {
   stubSecrets();
   await database.reset();
-  by = exchanges(database);
-  by.setNow(new Date().toISOString());
-  account = await by.addAccount({ name: 'Ann' });
+  sql = exchanges(database);
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount({ name: 'Ann' });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const ask = (method: string, path: string, headers = withKey, body?: unknown) =>
+const request = (method: string, path: string, headers = withKey, body?: unknown) =>
   apiRequest(method, `/api/posts${path}`, headers, JSON.stringify(body));
-const create = (body: unknown, headers = withKey) => answered(POST(ask('POST', '', headers, body)));
+const create = (body: unknown, headers = withKey) => answered(POST(request('POST', '', headers, body)));
 const one = (id: string) => ({ params: Promise.resolve({ id }) });
-const read = (id: string, headers = withKey) => answered(GET_ONE(ask('GET', `/${id}`, headers), one(id)));
+const read = (id: string, headers = withKey) => answered(GET_ONE(request('GET', `/${id}`, headers), one(id)));
 const edit = (id: string, body: unknown, headers = withKey) =>
-  answered(PATCH(ask('PATCH', `/${id}`, headers, body), one(id)));
-const cancel = (id: string, headers = withKey) => answered(DELETE(ask('DELETE', `/${id}`, headers), one(id)));
+  answered(PATCH(request('PATCH', `/${id}`, headers, body), one(id)));
+const cancel = (id: string, headers = withKey) =>
+  answered(DELETE(request('DELETE', `/${id}`, headers), one(id)));
 
 const post = (changes: object = {}) => ({ account_id: account, body: 'hello', ...changes });
 async function add(changes: object = {}): Promise<string> {
@@ -48,10 +49,10 @@ async function add(changes: object = {}): Promise<string> {
   return body.rows[0].id;
 }
 const count = async () => (await database.sql('select count(*)::integer as n from punctual.posts'))[0].n;
-/** A claim that is settled as it says, or not at all. */
+/** Claims the due posts, and settles them with `outcome` unless it is null. */
 async function attempt(outcome: string | null, result?: object) {
-  by.setNow(new Date().toISOString());
-  const tick = by.tick({ queue: 'posts' });
+  sql.setNow(new Date().toISOString());
+  const tick = sql.tick({ queue: 'posts' });
   const { rows, claimId } = await tick.claim();
   const records = rows.map(({ id }) => ({
     id,
@@ -65,7 +66,7 @@ async function attempt(outcome: string | null, result?: object) {
 }
 
 describe('POST /api/posts', () => {
-  it('takes in one post, or many, and answers 200 where all were there already', async () => {
+  it('stores one post, or many, and returns 200 if all existed already', async () => {
     const full = {
       media_urls: ['https://example.com/a.png?token=1', 'http://127.0.0.1:4321/b.mp4'],
       scheduled_for: '2027-07-01T09:30:00+02:00',
@@ -96,36 +97,36 @@ describe('POST /api/posts', () => {
     expect(await create(post(full))).toMatchObject({ status: 200, body: { rows: [{ created: false }] } });
   });
 
-  it.each<[what: string, changes: object, field: string]>([
+  it.each<[name: string, changes: object, field: string]>([
     ['no account', { account_id: undefined }, 'account_id'],
-    ['an account that is none', { account_id: 'ann' }, 'account_id'],
+    ['an account that is not a UUID', { account_id: 'ann' }, 'account_id'],
     ['an unknown account', { account_id: '00000000-0000-4000-8000-000000000000' }, 'account_id'],
     ['no body', { body: undefined }, 'body'],
     ['an empty body', { body: ' \n\t' }, 'body'],
     ['a body that is too long', { body: 'x'.repeat(3_001) }, 'body'],
-    ['a body that cannot be kept', { body: 'a\0b' }, 'body'],
-    ['half of a character', { body: 'a\ud800b' }, 'body'],
-    ['media that are no list', { media_urls: 'https://example.com/a.png' }, 'media_urls'],
+    ['a body that cannot be stored', { body: 'a\0b' }, 'body'],
+    ['half a surrogate pair', { body: 'a\ud800b' }, 'body'],
+    ['media that are not a list', { media_urls: 'https://example.com/a.png' }, 'media_urls'],
     ['too many media', { media_urls: Array(21).fill('https://example.com/a.png') }, 'media_urls'],
-    ['media that are no address', { media_urls: ['https://example.com/a.png', 'a.png'] }, 'media_urls.1'],
+    ['media that are not a URL', { media_urls: ['https://example.com/a.png', 'a.png'] }, 'media_urls.1'],
     ['media by another protocol', { media_urls: ['ftp://example.com/a.png'] }, 'media_urls.0'],
     ['media with credentials', { media_urls: ['https://a:b@example.com/a.png'] }, 'media_urls.0'],
     ['media at a private address', { media_urls: ['http://169.254.169.254/a.png'] }, 'media_urls.0'],
     ['media at this machine', { media_urls: ['http://127.0.0.1:4322/a.png'] }, 'media_urls.0'],
     ['media at this machine by IPv6', { media_urls: ['http://[::1]/a.png'] }, 'media_urls.0'],
-    ['no instant', { scheduled_for: 'tomorrow' }, 'scheduled_for'],
-    ['an instant without its offset', { scheduled_for: '2027-01-01T00:00:00' }, 'scheduled_for'],
-    ['no such priority', { priority: 4 }, 'priority'],
-    ['a field that nobody knows', { chat_id: 'x' }, 'chat_id'],
-  ])('refuses %s, and takes in none of the others', async (_what, changes, field) => {
+    ['a time in words', { scheduled_for: 'tomorrow' }, 'scheduled_for'],
+    ['a time without an offset', { scheduled_for: '2027-01-01T00:00:00' }, 'scheduled_for'],
+    ['a priority of 4', { priority: 4 }, 'priority'],
+    ['an unknown field', { chat_id: 'x' }, 'chat_id'],
+  ])('refuses %s, and stores none of the others', async (_name, changes, field) => {
     const { status, body } = await create([post(), post(changes)]);
     expect({ status, kind: body.error.kind }).toEqual({ status: 422, kind: 'invalid' });
     expect(body.error.errors).toMatchObject([{ index: 1, field, message: expect.stringMatching(/\w/) }]);
     expect(await count()).toBe(0);
   });
 
-  it('refuses an account that publishes no posts, with what it is', async () => {
-    const whatsapp = await by.addAccount({ provider: 'whatsapp_cloud' });
+  it('refuses an account that cannot publish posts, and names its provider', async () => {
+    const whatsapp = await sql.addAccount({ provider: 'whatsapp_cloud' });
     const { body } = await create(post({ account_id: whatsapp }));
     expect(body.error.errors).toEqual([
       {
@@ -138,9 +139,9 @@ describe('POST /api/posts', () => {
 });
 
 describe('GET /api/posts', () => {
-  const list = (query: string) => answered(GET(ask('GET', query), { params: Promise.resolve({}) }));
+  const list = (query: string) => answered(GET(request('GET', query), { params: Promise.resolve({}) }));
 
-  it('lists posts by the queue’s own words', async () => {
+  it('lists posts by status, under the queue’s own words', async () => {
     const scheduled = await add({ scheduled_for: '2027-01-01T00:00:00Z' });
     const cancelled = await add();
     await cancel(cancelled);
@@ -157,7 +158,7 @@ describe('GET /api/posts', () => {
     expect((await list('?status=published')).body).toEqual({ rows: [], next: null });
   });
 
-  it('says which words there are', async () => {
+  it('lists the valid statuses if it does not know the one given', async () => {
     const { status, body } = await list('?status=sent');
     expect(status).toBe(400);
     expect(JSON.stringify(body.error.errors)).toMatch(/scheduled.*published/);
@@ -165,7 +166,7 @@ describe('GET /api/posts', () => {
 });
 
 describe('PATCH /api/posts/:id', () => {
-  it('changes what it names, and answers the post', async () => {
+  it('changes the named fields, and returns the post', async () => {
     const id = await add({ expires_at: '2027-01-02T00:00:00Z' });
     const { status, body } = await edit(id, { body: 'better', media_urls: ['https://example.com/a.png'] });
     expect(status).toBe(200);
@@ -189,15 +190,15 @@ describe('PATCH /api/posts/:id', () => {
     });
   });
 
-  it.each<[what: string, changes: unknown, field: string]>([
-    ['nothing', {}, ''],
-    ['no object', [1], ''],
+  it.each<[name: string, changes: unknown, field: string]>([
+    ['an empty object', {}, ''],
+    ['an array', [1], ''],
     ['an empty body', { body: '' }, 'body'],
-    ['no body', { body: null }, 'body'],
+    ['a null body', { body: null }, 'body'],
     ['private media', { media_urls: ['http://10.0.0.1/a.png'] }, 'media_urls.0'],
     ['another account', { account_id: 'x' }, 'account_id'],
-    ['a state', { status: 'published' }, 'status'],
-  ])('refuses %s, and changes nothing', async (_what, changes, field) => {
+    ['a status', { status: 'published' }, 'status'],
+  ])('refuses %s, and changes nothing', async (_name, changes, field) => {
     const id = await add();
     const before = (await read(id)).body;
     const { status, body } = await edit(id, changes);
@@ -213,7 +214,7 @@ describe('an edit and a cancellation', () => {
     await attempt('release');
     expect((await edit(id, { body: 'x' })).status).toBe(200);
     expect(await cancel(id)).toEqual({ status: 200, body: { id, status: 'cancelled' } });
-    expect((await by.history(id))[0]?.[1]).toMatch(/^api decided: cancel it/);
+    expect((await sql.history(id))[0]?.[1]).toMatch(/^api decided: cancel it/);
   });
 
   it.each<[word: string, outcome: string | null, says: RegExp]>([
@@ -221,7 +222,7 @@ describe('an edit and a cancellation', () => {
     ['published', 'done', /it is public and can no longer be changed/],
     ['failed', 'dead', /schedule a new one/],
     ['unknown', 'unknown', /decide with POST \/api\/queues\/posts\/rows\/<id>\/resolve/],
-  ])('are refused with a clear answer once it is %s', async (word, outcome, says) => {
+  ])('are refused with the reason once it is %s', async (word, outcome, says) => {
     const id = await add();
     await attempt(
       outcome,
@@ -244,7 +245,7 @@ describe('an edit and a cancellation', () => {
   });
 
   it.each(['1', '007', '9223372036854775808', 'x', '-1', '%00', 'a b', '1e3'])(
-    'of no post, %s, are 404, as is a look at it',
+    'return 404 for the unknown post %s, as does a read',
     async (id) => {
       for (const { status, body } of [await edit(id, { body: 'x' }), await cancel(id), await read(id)]) {
         expect([status, body.error.kind]).toEqual([404, 'not_found']);
@@ -253,12 +254,12 @@ describe('an edit and a cancellation', () => {
   );
 });
 
-describe('whoever has no key', () => {
-  it('but is signed in may cancel from the dashboard, and from no other site', async () => {
+describe('a signed-in person without a key', () => {
+  it('may cancel from the dashboard, and from no other site', async () => {
     const id = await add();
     expect((await cancel(id, { ...cookie(), origin: 'http://evil.test' })).status).toBe(403);
     expect((await cancel(id, { ...cookie(), origin: 'http://app.test' })).status).toBe(200);
-    expect((await by.history(id))[0]?.[1]).toMatch(/^dashboard decided/);
+    expect((await sql.history(id))[0]?.[1]).toMatch(/^dashboard decided/);
   });
 });
 
@@ -267,12 +268,12 @@ describe('MEDIA_ALLOW_PRIVATE', () => {
     [undefined, []],
     ['  ', []],
     ['127.0.0.1:4010, media.internal ,[::1]:80,', ['127.0.0.1:4010', 'media.internal', '[::1]:80']],
-  ])('%j is %j', (value, hosts) => {
+  ])('reads %j as %j', (value, hosts) => {
     expect(serverEnv({ MEDIA_ALLOW_PRIVATE: value }).mediaAllowPrivate).toEqual(hosts);
   });
 
   it.each(['http://127.0.0.1', 'a/b', 'user@host', 'host:port', '127.0.0.1:99999'])(
-    '%j is refused, by its name',
+    'refuses %j, and names the variable',
     (value) => {
       expect(() => serverEnv({ MEDIA_ALLOW_PRIVATE: value })).toThrow(/MEDIA_ALLOW_PRIVATE/);
     },

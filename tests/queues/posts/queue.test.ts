@@ -16,7 +16,7 @@ import { openTestDatabase, type TestDatabase } from '../../support/test-database
 const SECRET = 'cron-secret-of-this-month';
 let database: TestDatabase;
 let sandbox: Sandbox;
-/** Where media are, and what it answers next: a status, or the sandbox's own picture. */
+/** The host of the media, and the status of its responses. */
 let mediaHost: string;
 let mediaStatus = 200;
 let mediaServer: ReturnType<typeof createServer>;
@@ -32,7 +32,7 @@ async function startServer(variables: Record<string, string> = {}): Promise<void
   });
   const made = await makeServices(env);
   const store = queueStore(database.rpc);
-  // What is tried again waits for longer than a test takes.
+  // A retry waits longer than a test takes.
   const ports = { ...made.ports, log: silentLog, store, random: () => 0.5 };
   provideServices({ ...made, rpc: database.rpc, log: silentLog, ports });
 }
@@ -75,7 +75,7 @@ async function tick() {
   return response.json();
 }
 
-/** An account of its own, answering its id and its name at the provider. */
+/** Adds an account. Returns its id and its name at the provider. */
 async function addAccount(provider = 'unipile'): Promise<{ id: string; name: string }> {
   const name = crypto.randomUUID();
   const [account] = await database.sql(
@@ -93,21 +93,21 @@ async function addPost(accountId: string, body: string, mediaUrls: string[] = []
 }
 const rows = () => database.sql('select * from punctual.posts order by id');
 const published = (name: string) => sandbox.deliveries().filter(({ account }) => account === name);
-/** As if the uncertain attempts had been over for so long, and their looks were due. */
+/** Makes the unknown attempts end `minutes` ago, and their checks due. */
 const letPass = (minutes: number) =>
   database.sql(
     `update punctual.posts set reconcile_at = now() - interval '1 second',
        reconcile = reconcile || jsonb_build_object('over_at', now() - make_interval(mins => $1::integer)) where status = 'unknown'`,
     [minutes],
   );
-/** As if what holds the accounts were over. */
+/** Ends all waits of the accounts. */
 const letWaitsPass = () =>
   database.sql(
     `update punctual.pace set retry_at = null, ready_at = null, next_ok_at = '-infinity', waiting_for = null`,
   );
 
 describe('a due post', () => {
-  it.each([0, 3])('is published with %d media, and its id, permalink and time are kept', async (count) => {
+  it.each([0, 3])('is published with %d media, and keeps its id, permalink and time', async (count) => {
     const { id, name } = await addAccount();
     const urls = Array.from({ length: count }, (_, place) => `${sandbox.url}/media/${place}.png`);
     await addPost(id, `hello with ${count}`, urls);
@@ -126,7 +126,7 @@ describe('a due post', () => {
     expect(Math.abs(Date.parse(row.published_at) - Date.now())).toBeLessThan(10_000);
   });
 
-  it('is left alone before its time, and where it was cancelled', async () => {
+  it('is left alone before it is due, or if it was cancelled', async () => {
     const { id, name } = await addAccount();
     await database.sql(
       `insert into punctual.posts (account_id, body, scheduled_for, status) values ($1, 'later', now() + interval '1 hour', 'scheduled'),
@@ -142,8 +142,8 @@ describe('a due post', () => {
     ['is empty', { body: ' \n ' }, /body: is empty/],
     ['has too many media', { media_urls: Array(21).fill('https://example.com/a.png') }, /more than the 20/],
   ])(
-    'that %s is not published, and says why',
-    async (_what, changes: { body?: string; media_urls?: string[] }, reason) => {
+    'that %s is not published, and its row says why',
+    async (_name, changes: { body?: string; media_urls?: string[] }, reason) => {
       const { id, name } = await addAccount();
       await addPost(id, changes.body ?? 'hello', changes.media_urls ?? []);
       await tick();
@@ -154,7 +154,7 @@ describe('a due post', () => {
     },
   );
 
-  it('that the provider refuses fails; one that it limits goes out later', async () => {
+  it('that the provider refuses fails, and one that it limits is published later', async () => {
     const gone = await database.sql(
       `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'gone-1', 'G') returning id`,
     );
@@ -172,30 +172,30 @@ describe('a due post', () => {
     expect(published(name)).toHaveLength(1);
   });
 
-  it('of a provider that publishes no posts waits, and is counted', async () => {
+  it('of a provider that cannot publish posts waits', async () => {
     const { id } = await addAccount('whatsapp_cloud');
     await addPost(id, 'hello');
     expect(await tick()).toMatchObject({ counts: { claimed: 0 } });
     expect(await rows()).toMatchObject([{ status: 'scheduled', attempts: 0 }]);
   });
 
-  it('cannot be published where Unipile is not configured', () => {
+  it('cannot be published if Unipile is not configured', () => {
     expect(() => queue.connect({})).toThrow(/set UNIPILE_DSN and UNIPILE_API_KEY/);
   });
 });
 
 describe('media', () => {
   it.each([
-    ['that are not there', () => `http://${mediaHost}/a.png`, 404, /answered 404/],
+    ['that do not exist', () => `http://${mediaHost}/a.png`, 404, /answered 404/],
     ['at a private address', () => 'http://127.0.0.1:1/a.png', 200, /not a public address/],
     [
-      'at a name that is this machine',
+      'at a name of this machine',
       () => `http://localhost:${mediaHost.split(':')[1]}/a.png`,
       200,
       /not a public address/,
     ],
     ['at the metadata service', () => 'http://169.254.169.254/latest/meta-data', 200, /not a public address/],
-  ])('%s fail the post, and nothing is published', async (_what, url, status, reason) => {
+  ])('%s make the post fail, and nothing is published', async (_name, url, status, reason) => {
     mediaStatus = status;
     const { id, name } = await addAccount();
     await addPost(id, 'hello', [`${sandbox.url}/media/fine.png`, url()]);
@@ -204,7 +204,7 @@ describe('media', () => {
     expect(published(name)).toEqual([]);
   });
 
-  it('that cannot be had at the moment let the post go out later, once, and leave the provider in peace', async () => {
+  it('that are unavailable for now delay the post, which is published once, and do not count against the provider', async () => {
     mediaStatus = 503;
     const accounts = await Promise.all(Array.from({ length: 7 }, () => addAccount()));
     for (const { id } of accounts) await addPost(id, 'hello', [`http://${mediaHost}/a.png`]);
@@ -221,7 +221,7 @@ describe('media', () => {
   });
 });
 
-describe('a post that is out', () => {
+describe('a post that was created', () => {
   const attempt = (unipile: Partial<UnipilePosts>, signal = new AbortController().signal) => {
     const deps = queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } });
     const context = {
@@ -237,13 +237,13 @@ describe('a post that is out', () => {
     return queue.perform(row, { ...context, deps: { ...deps, unipile: { ...deps.unipile, ...unipile } } });
   };
 
-  it('keeps the id that it was given where it cannot be read back', async () => {
+  it('keeps its id if it cannot be read back', async () => {
     const readPost = () => Promise.reject(new Error('404'));
     const published = await attempt({ createPost: async () => ({ postId: '77' }), readPost });
     expect(published).toEqual({ kind: 'done', result: { provider_post_id: '77' } });
   });
 
-  it('is published even where its time is over while it is read back', async () => {
+  it('is published even if its time ends while it is read back', async () => {
     const ending = new AbortController();
     const createPost = async () => {
       setTimeout(() => ending.abort(), 20);
@@ -259,7 +259,7 @@ describe('a post that is out', () => {
     });
   });
 
-  it('is published also where the network gave no id', async () => {
+  it('is published even if the network returns no id', async () => {
     expect(await attempt({ createPost: async () => ({ postId: null }) })).toEqual({
       kind: 'done',
       result: {},
@@ -267,8 +267,8 @@ describe('a post that is out', () => {
   });
 });
 
-describe('a post whose answer was lost', () => {
-  it('is found among the account’s posts, and published once, with its permalink', async () => {
+describe('a post whose response was lost', () => {
+  it('is found in the account’s feed, and is published once, with its permalink', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'hello https://example.com/ [[drop-after]]', [`${sandbox.url}/media/a.png`]);
     await tick();
@@ -287,10 +287,10 @@ describe('a post whose answer was lost', () => {
     ]);
   });
 
-  it('and that is not there goes out again, no sooner than it may still turn up, and once', async () => {
+  it('is published again, once, if it is absent after the provider’s longest delay', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'hello');
-    // The first answer that is lost is lost before the post is taken.
+    // The sandbox loses its first response before it stores the post.
     const lossy = await startSandbox({ lost: 1 });
     await startServer({ UNIPILE_DSN: lossy.url });
     await tick();
@@ -309,13 +309,13 @@ describe('a post whose answer was lost', () => {
     ]);
   });
 
-  it('beside one with the same text: a person decides which of them it is', async () => {
+  it('waits for an operator if another unknown post has the same text', async () => {
     const { id, name } = await addAccount();
     for (const _ of [1, 2]) await addPost(id, 'the same');
     await setFaults({ lost: 1 });
     await tick();
     await setFaults({ lost: 0 });
-    // Of two lost answers one was lost before its post was taken, and one after.
+    // Of two lost responses, one was lost before its post was stored, and one after.
     expect(await rows()).toMatchObject([{ status: 'unknown' }, { status: 'unknown' }]);
     expect(published(name)).toHaveLength(1);
     for (const _ of [1, 2, 3]) {
@@ -327,11 +327,11 @@ describe('a post whose answer was lost', () => {
     expect(published(name)).toHaveLength(1);
   });
 
-  it('is not taken for another row’s post, even where that row knows it by another id', async () => {
+  it('is not proved by another row’s post, even if that row has another id of it', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'the same');
     await tick();
-    // As where the post could not be read back: the id is that of the share.
+    // The id is the share's, as for a post that could not be read back.
     const [{ provider_post_id }] = await rows();
     const share = String(BigInt(provider_post_id.replace('urn:li:activity:', '')) + 1n);
     await database.sql('update punctual.posts set provider_post_id = $1, permalink = null', [share]);
@@ -348,7 +348,7 @@ describe('a post whose answer was lost', () => {
     expect(published(name)).toHaveLength(1);
   });
 
-  it('waits for a person where the account posted something else since, that nobody here knows of', async () => {
+  it('waits for an operator if the account has published an unknown post since', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'hello [[drop-before]]');
     await tick();
@@ -365,10 +365,14 @@ describe('a post whose answer was lost', () => {
     expect(await rows()).toMatchObject([{ status: 'unknown', reconcile: { waits_for_operator: true } }]);
   });
 
-  it.each<[what: string, media_urls: string[], absentAfterMs: number | null]>([
+  it.each<[name: string, media_urls: string[], absentAfterMs: number | null]>([
     ['is proved absent without media', [], 600_000],
-    ['is never proved absent with media, which may still be in process', ['https://x.test/a.mp4'], null],
-  ])('%s, where the whole list was read and it is not there', async (_what, media_urls, absentAfterMs) => {
+    [
+      'is never proved absent with media, which the network may still process',
+      ['https://x.test/a.mp4'],
+      null,
+    ],
+  ])('%s, if the whole feed was read and does not have it', async (_name, media_urls, absentAfterMs) => {
     const unipile = { listOwnPosts: async () => ({ posts: [], complete: true }) } as unknown as UnipilePosts;
     const finding = await queue.reconcile?.(
       { id: '1', body: 'hello', media_urls },
@@ -384,7 +388,7 @@ describe('a post whose answer was lost', () => {
     expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs });
   });
 
-  it('is looked at later where another post of the account is going out at the moment', async () => {
+  it('is checked later if another post of the account is being published', async () => {
     const evidence = [{ status: 'publishing', body: 'x', provider_post_id: null, permalink: null }];
     const context = {
       deps: queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } }),
@@ -394,7 +398,7 @@ describe('a post whose answer was lost', () => {
       attemptedAt: new Date().toISOString(),
       evidence,
     };
-    const look = queue.reconcile?.({ id: '1', body: 'hello', media_urls: [] }, context);
-    await expect(look).rejects.toThrow(/another post of the account is being published/);
+    const check = queue.reconcile?.({ id: '1', body: 'hello', media_urls: [] }, context);
+    await expect(check).rejects.toThrow(/another post of the account is being published/);
   });
 });

@@ -26,7 +26,7 @@ beforeEach(async () => {
   vi.stubEnv('UNIPILE_WEBHOOK_SECRET', 'hook-secret');
   await database.reset();
   sql = exchanges(database);
-  // The routes have the database's own time.
+  // The routes use the database's own time.
   sql.setNow(new Date().toISOString());
   talk = conversations(database, sql);
   account = await sql.addAccount({ name: 'Ann', provider_account_id: 'us' });
@@ -90,7 +90,7 @@ const webhook = (body: object) =>
   );
 
 describe('GET /api/enrolments', () => {
-  it('lists them, the newest first, by sequence and phase, page by page', async () => {
+  it('lists enrolments, the newest first, by sequence and phase, page by page', async () => {
     const { sequence, ids } = await enrol(['ann', 'bob', 'eve']);
     await enrol(['joe']);
     await talk.call('stop_enrolment', { p_id: ids[1] });
@@ -107,7 +107,7 @@ describe('GET /api/enrolments', () => {
     expect((await list('', {})).status).toBe(401);
   });
 
-  it('has one with its timeline', async () => {
+  it('returns one with its timeline', async () => {
     const { ids } = await enrol(['ann']);
     expect(await read(ids[0] ?? '')).toMatchObject({
       status: 200,
@@ -125,8 +125,8 @@ describe('GET /api/enrolments', () => {
   });
 });
 
-describe('what the dashboard reads of enrolments', () => {
-  it('is open where the dashboard is open; what changes them is not', async () => {
+describe('an open dashboard', () => {
+  it('reads enrolments without a key, and does not change them', async () => {
     const { ids } = await enrol(['ann']);
     const [id = ''] = ids;
     stubSecrets({ password: '' });
@@ -138,7 +138,7 @@ describe('what the dashboard reads of enrolments', () => {
 });
 
 describe('POST /api/enrolments/:id/…', () => {
-  it('pauses, resumes and stops, without a body or with one, and says so where it is over', async () => {
+  it('pauses, resumes and stops, with or without a body, and returns 409 once the enrolment is over', async () => {
     const { ids } = await enrol(['ann']);
     const [id = ''] = ids;
     expect(await post(PAUSE, id)).toMatchObject({ status: 200, body: { paused_at: expect.any(String) } });
@@ -160,7 +160,7 @@ describe('POST /api/enrolments/:id/…', () => {
     }
   });
 
-  it('hears a reply, once for a message_id', async () => {
+  it('applies a reply, once for each message_id', async () => {
     const { ids } = await enrol(['ann']);
     const [id = ''] = ids;
     await talk.advance();
@@ -182,7 +182,7 @@ describe('POST /api/enrolments/:id/…', () => {
 });
 
 describe('a webhook', () => {
-  it('of what a person wrote moves on his enrolment, in the call that brings it', async () => {
+  it('with a person’s message moves their enrolment on in the same call', async () => {
     const { ids } = await enrol(['ann']);
     await talk.advance();
     await talk.send();
@@ -195,15 +195,15 @@ describe('a webhook', () => {
     expect((await replies()).body).toEqual({ replies: [], next: null });
   });
 
-  it("of what nobody knows is kept without its text, and is somebody's once that is said", async () => {
+  it('from an unknown person is kept without its text, and an operator can assign it to an enrolment', async () => {
     const { ids } = await enrol(['ann'], [{ body: 'one' }]);
     await webhook(received({ sender: { attendee_provider_id: 'urn:x' }, chat_id: 'chat-x' }));
     const { body } = await replies('limit=5');
     expect(body.replies).toMatchObject([
       { account_name: 'Ann', chat_id: 'chat-x', recipient: 'urn:x', body: null },
     ]);
-    const told = await post(REPLY, ids[0] ?? '', { receipt_id: body.replies[0].id });
-    expect(told).toMatchObject({ status: 200, body: { applied: true, enrolment: { phase: 'replied' } } });
+    const assigned = await post(REPLY, ids[0] ?? '', { receipt_id: body.replies[0].id });
+    expect(assigned).toMatchObject({ status: 200, body: { applied: true, enrolment: { phase: 'replied' } } });
     expect((await replies()).body).toEqual({ replies: [], next: null });
     expect((await replies('limit=x')).status).toBe(400);
   });

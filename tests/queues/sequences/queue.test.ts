@@ -53,13 +53,13 @@ const send = async () => {
   });
   return tick(dmQueue, { ...ports(), clock: systemClock }, { ...options, deps });
 };
-const taken = (from: number) =>
+const deliveriesSince = (from: number) =>
   sandbox
     .deliveries()
     .slice(from)
     .map(({ recipient, text }) => [recipient, text]);
 
-it('is one tick of any number of people, by the settings that a new installation has', async () => {
+it('advances 1,300 people in one tick, with the settings of a new installation', async () => {
   const account = await sql.addAccount();
   const sequence = await talk.addSequence([{ body: 'Hi {{n}}' }]);
   const people = Array.from({ length: 1_000 }, (_, n) => ({
@@ -80,7 +80,7 @@ it('is one tick of any number of people, by the settings that a new installation
   expect([count, bodies]).toEqual([1_300, 1_000]);
 });
 
-it('speaks to a person step by step, in the chat that the first step opened', async () => {
+it('sends the steps of a sequence one by one, in the chat that the first step opened', async () => {
   const from = sandbox.deliveries().length;
   const account = await sql.addAccount({ provider_account_id: 'us' });
   const sequence = await talk.addSequence([{ body: 'one' }, { body: 'two', delay_seconds: 60 }]);
@@ -90,14 +90,14 @@ it('speaks to a person step by step, in the chat that the first step opened', as
     await send();
     sql.pass(60);
   }
-  expect(taken(from)).toEqual([
+  expect(deliveriesSince(from)).toEqual([
     ['ann', 'one'],
     ['ann', 'two'],
   ]);
   expect(await talk.read(id)).toMatchObject({ phase: 'completed', chat_id: expect.any(String) });
 });
 
-it('speaks over WhatsApp by template until the person has written, and fails without one before any call', async () => {
+it('sends templates over WhatsApp until the person writes, and fails without a template before any call', async () => {
   const from = sandbox.deliveries().length;
   const account = await sql.addAccount({ provider: 'whatsapp_cloud', provider_account_id: 'phone' });
   const template = { name: 'welcome', language: 'en', parameters: ['{{name}}'] };
@@ -120,7 +120,7 @@ it('speaks over WhatsApp by template until the person has written, and fails wit
   await talk.reply({ provider_account_id: 'phone', recipient: '491701', body: 'hi' }, 'whatsapp_cloud');
   await advance();
   await send();
-  const texts = taken(from);
+  const texts = deliveriesSince(from);
   expect(texts).toHaveLength(2);
   expect(texts[0]?.[1]).toContain('welcome');
   expect(texts[1]).toEqual(['+49 170 1', 'free Ann']);

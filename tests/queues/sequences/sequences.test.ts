@@ -33,16 +33,17 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const ask = (method: string, path: string, headers = withKey, body?: unknown) =>
+const request = (method: string, path: string, headers = withKey, body?: unknown) =>
   apiRequest(method, `/api/sequences${path}`, headers, JSON.stringify(body));
 const one = (id: string) => ({ params: Promise.resolve({ id }) });
-const create = (body: unknown, headers = withKey) => answered(POST(ask('POST', '', headers, body)));
-const read = (id: string, headers = withKey) => answered(GET_ONE(ask('GET', `/${id}`, headers), one(id)));
-const edit = (id: string, body: unknown) => answered(PATCH(ask('PATCH', `/${id}`, withKey, body), one(id)));
+const create = (body: unknown, headers = withKey) => answered(POST(request('POST', '', headers, body)));
+const read = (id: string, headers = withKey) => answered(GET_ONE(request('GET', `/${id}`, headers), one(id)));
+const edit = (id: string, body: unknown) =>
+  answered(PATCH(request('PATCH', `/${id}`, withKey, body), one(id)));
 const preview = (id: string, body: unknown) =>
-  answered(PREVIEW(ask('POST', `/${id}/preview`, withKey, body), one(id)));
+  answered(PREVIEW(request('POST', `/${id}/preview`, withKey, body), one(id)));
 const enrol = (id: string, body: unknown, query = '') =>
-  answered(ENROL(ask('POST', `/${id}/enrolments${query}`, withKey, body), one(id)));
+  answered(ENROL(request('POST', `/${id}/enrolments${query}`, withKey, body), one(id)));
 
 const message = (body = 'Hi {{first_name}}', more: object = {}) => ({ kind: 'message', body, ...more });
 const question = (more: object = {}) => ({ kind: 'question', body: 'How is {{company}}?', ...more });
@@ -68,7 +69,7 @@ const faults = ({ body }: { body: { error: { errors: { field: string; message: s
 const count = async () => (await database.sql('select count(*) from punctual.enrolments'))[0].count;
 
 describe('POST /api/sequences', () => {
-  it('answers the sequence with what was not said filled in', async () => {
+  it('returns the sequence with its defaults filled in', async () => {
     const { status, body } = await create(sequence([message(), question({ delay_seconds: 60 })]));
     expect(status).toBe(201);
     expect(body).toMatchObject({
@@ -91,10 +92,10 @@ describe('POST /api/sequences', () => {
       funnel: { enrolled: 0, steps: [{ step: 1, sent: 0 }, { step: 2 }] },
     });
     expect((await read(body.id)).body).toEqual(body);
-    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [body], next: null });
+    expect((await answered(GET(request('GET', '')))).body).toEqual({ sequences: [body], next: null });
   });
 
-  it('takes all that a step can be', async () => {
+  it('accepts every option of a step', async () => {
     const template = { name: 'welcome_1', language: 'en_US', parameters: ['{{ first_name }}'] };
     const step = question({
       hours: { mon: ['09:00-12:00', '13:00-24:00'] },
@@ -110,7 +111,7 @@ describe('POST /api/sequences', () => {
     expect(body).toMatchObject({ time_zone: 'Europe/Berlin', steps: [step] });
   });
 
-  it('says what is wrong with a step, by its place', async () => {
+  it('names every fault of a step by its path', async () => {
     const template = { name: 'welcome', language: 'en', parameters: ['{{1}}'] };
     const refused = await create(
       sequence([
@@ -126,8 +127,8 @@ describe('POST /api/sequences', () => {
       ]),
     );
     expect(refused.status).toBe(422);
-    const told = faults(refused);
-    expect(Object.keys(told).sort()).toEqual([
+    const errors = faults(refused);
+    expect(Object.keys(errors).sort()).toEqual([
       'steps.0.body',
       'steps.1.reminder',
       'steps.1.reminder.body',
@@ -152,20 +153,20 @@ describe('POST /api/sequences', () => {
     expect(faults(await create(sequence([late])))).toEqual({
       'steps.0.reminder': 'comes after no_reply ends the wait: make its after_seconds shorter',
     });
-    const deaf = message('x', { reminder: { after_seconds: 60, body: 'x' } });
-    expect(faults(await create(sequence([deaf])))).toEqual({
+    const withReminder = message('x', { reminder: { after_seconds: 60, body: 'x' } });
+    expect(faults(await create(sequence([withReminder])))).toEqual({
       'steps.0.reminder': 'is only for questions: a message does not wait for a reply',
     });
-    const waiting = message('x', { no_reply: { after_seconds: 60, action: 'stop' } });
-    expect(faults(await create(sequence([waiting])))).toEqual({
+    const withNoReply = message('x', { no_reply: { after_seconds: 60, action: 'stop' } });
+    expect(faults(await create(sequence([withNoReply])))).toEqual({
       'steps.0.no_reply': 'is only for questions: a message does not wait for a reply',
     });
     const slow = message('x', { delay_seconds: 31_536_001 });
     expect(Object.keys(faults(await create(sequence([slow]))))).toEqual(['steps.0.delay_seconds']);
-    expect((await answered(GET(ask('GET', '')))).body).toEqual({ sequences: [], next: null });
+    expect((await answered(GET(request('GET', '')))).body).toEqual({ sequences: [], next: null });
   });
 
-  it('refuses one without a step, with too many, of no channel or a time zone that is none', async () => {
+  it('refuses a sequence without steps or with too many, or with an invalid channel, time zone or name', async () => {
     for (const [given, field] of [
       [sequence([]), 'steps'],
       [sequence(Array(51).fill(message('x'))), 'steps'],
@@ -181,7 +182,7 @@ describe('POST /api/sequences', () => {
     }
   });
 
-  it('refuses a name that is taken, and says by which', async () => {
+  it('refuses a name in use, and names the sequence that has it', async () => {
     const id = await add();
     const refused = await create(sequence());
     expect(refused.status).toBe(422);
@@ -190,25 +191,25 @@ describe('POST /api/sequences', () => {
     });
   });
 
-  it('is for the key and for who is signed in', async () => {
+  it('requires a key or a session', async () => {
     expect((await create(sequence(), {})).status).toBe(401);
     const id = await add();
     expect((await read(id, {})).status).toBe(401);
     expect((await read(id, cookie())).status).toBe(200);
   });
 
-  it('is open to read where the dashboard is open, and not to write', async () => {
+  it('allows reads but no writes without a key if the dashboard is open', async () => {
     const id = await add();
     stubSecrets({ password: '' });
     vi.stubEnv('NODE_ENV', 'development');
     expect((await read(id, {})).status).toBe(200);
-    expect((await answered(GET(ask('GET', '', {})))).status).toBe(200);
+    expect((await answered(GET(request('GET', '', {})))).status).toBe(200);
     expect((await create(sequence(), {})).status).toBe(401);
   });
 });
 
 describe('PATCH /api/sequences/:id', () => {
-  it('makes new steps a new version, and leaves those who are enrolled theirs', async () => {
+  it('makes new steps a new version, and enrolled people keep theirs', async () => {
     const id = await add();
     await enrol(id, person('ann'));
     const edited = await edit(id, { name: 'hello', steps: [question()] });
@@ -220,7 +221,7 @@ describe('PATCH /api/sequences/:id', () => {
     ]);
   });
 
-  it('that leaves no step is refused, and nothing is changed', async () => {
+  it('refuses to leave no step, and changes nothing', async () => {
     const id = await add();
     const refused = await edit(id, { name: 'hello', steps: [] });
     expect(refused.status).toBe(422);
@@ -228,14 +229,14 @@ describe('PATCH /api/sequences/:id', () => {
     expect((await read(id)).body).toMatchObject({ name: 'welcome', version: 1 });
   });
 
-  it('takes its texts by the channel that the sequence has, and not another', async () => {
+  it('limits texts by the sequence’s channel, and refuses another channel', async () => {
     const id = await add([message('x')], { channel: 'whatsapp' });
     expect(faults(await edit(id, { steps: [message('x'.repeat(4_097))] }))).toHaveProperty('steps.0.body');
     expect((await edit(id, { channel: 'linkedin' })).status).toBe(422);
     expect((await edit(id, {})).status).toBe(422);
   });
 
-  it('of one that is not there is 404', async () => {
+  it('returns 404 for a sequence that does not exist', async () => {
     for (const id of ['9', 'x', '99999999999999999999']) {
       expect((await edit(id, { name: 'n' })).status, id).toBe(404);
       expect((await read(id)).status, id).toBe(404);
@@ -246,7 +247,7 @@ describe('PATCH /api/sequences/:id', () => {
 });
 
 describe('POST /api/sequences/:id/enrolments', () => {
-  it('enrols nobody where one of a thousand lacks a placeholder, and says who, and what', async () => {
+  it('enrols nobody if one of 1,000 people lacks a variable, and names the person and the variable', async () => {
     const id = await add([message(), question()]);
     const people = Array.from({ length: 1_000 }, (_, n) =>
       person(`p${n}`, n === 777 ? { variables: { first_name: 'x' } } : {}),
@@ -269,7 +270,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
     expect(await count()).toBe(0);
   });
 
-  it('says what is wrong with a person', async () => {
+  it('names every fault of a person', async () => {
     const id = await add();
     const refused = await enrol(id, [
       person('ann', { recipient: undefined }),
@@ -298,7 +299,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
     expect(await count()).toBe(0);
   });
 
-  it('refuses who makes a text too long for its channel', async () => {
+  it('refuses a person whose variables make a text too long for its channel', async () => {
     const id = await add([message('{{a}}{{b}}{{a}}')], { channel: 'whatsapp' });
     const given = { a: 'a'.repeat(2_000), b: 'b'.repeat(96) };
     expect((await enrol(id, person('ann', { variables: given }))).status).toBe(201);
@@ -313,7 +314,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
     ]);
   });
 
-  it('enrols anew only where it is asked to', async () => {
+  it('enrols a person again only with ?again=true', async () => {
     const id = await add();
     await enrol(id, person('ann'));
     await database.rpc('stop_enrolment', { p_id: 1 });
@@ -328,7 +329,7 @@ describe('POST /api/sequences/:id/enrolments', () => {
     });
   });
 
-  it('takes numbers for variables, as text', async () => {
+  it('accepts numbers as variables, and stores them as text', async () => {
     const id = await add([message('{{first_name}} {{age}}')]);
     expect((await enrol(id, person('ann', { variables: { first_name: 'Ann', age: 42 } }))).status).toBe(201);
     expect(await database.sql('select variables from punctual.enrolments')).toEqual([
@@ -342,13 +343,13 @@ describe('POST /api/sequences/:id/enrolments', () => {
 });
 
 describe('POST /api/sequences/:id/preview', () => {
-  it('says what a person would get, and enrols nobody', async () => {
+  it('returns the messages that a person would get, and enrols nobody', async () => {
     const id = await add([message(), question({ delay_seconds: 60 })]);
-    const seen = await preview(id, {
+    const previewed = await preview(id, {
       account_id: account,
       variables: { first_name: 'Ann', company: 'Acme' },
     });
-    expect(seen).toMatchObject({
+    expect(previewed).toMatchObject({
       status: 200,
       body: { steps: [{ body: 'Hi Ann' }, { body: 'How is Acme?', kind: 'question' }] },
     });
@@ -363,12 +364,12 @@ describe('POST /api/sequences/:id/preview', () => {
 describe('placeholders', () => {
   const plain = fc.string({ unit: 'grapheme', maxLength: 8 }).filter((text) => !/[{}]/.test(text));
   const spaces = fc.constantFrom('', ' ', '  ');
-  const well = fc
+  const valid = fc
     .tuple(spaces, fc.stringMatching(/^[a-z][a-z0-9_]{0,39}$/), spaces)
     .map(([before, name, after]) => `{{${before}${name}${after}}}`);
-  const texts = fc.array(fc.oneof(plain, well), { maxLength: 8 }).map((parts) => parts.join(''));
+  const texts = fc.array(fc.oneof(plain, valid), { maxLength: 8 }).map((parts) => parts.join(''));
 
-  it('of the right form are well, wherever they stand', async () => {
+  it('of the right form are accepted in any position', async () => {
     await assertProperty(
       fc.property(texts, (text) => {
         expect(placeholderFaults(text)).toEqual([]);
@@ -376,7 +377,7 @@ describe('placeholders', () => {
     );
   });
 
-  it('of another form are each found, at their place', async () => {
+  it('of another form are each reported with their position', async () => {
     const badName = fc.oneof(
       fc.constantFrom(
         '',
@@ -407,7 +408,7 @@ describe('placeholders', () => {
     );
   });
 
-  it('that are not closed are found, whatever comes after', async () => {
+  it('that are not closed are reported, whatever follows', async () => {
     await assertProperty(
       fc.property(texts, plain, texts, (one, rest, two) => {
         const faults = placeholderFaults(`${one}{{${rest}${two}`);
@@ -418,7 +419,7 @@ describe('placeholders', () => {
     );
   });
 
-  it('that are found to be well are filled in, all of them and nothing else', async () => {
+  it('that are accepted are all filled in, and nothing else is', async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         '{{a}}',

@@ -4,26 +4,26 @@ import type { Violation } from './violation.ts';
 
 const invariant = 'at most one delivery per intent';
 
-/** By the provider's own books: no text goes to a chat more often than somebody wanted it, and no row goes out twice. */
+/** By the provider's own record, no text goes to a chat more often than it was queued, and no row goes out twice. */
 export function atMostOnce(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(deliveredTooOften);
 }
 
 export function deliveredTooOften({ queue, messages, intents, transitions }: PacedRun): Violation[] {
-  const wanted = new Map<string, number>();
-  const want = (key: string) => wanted.set(key, (wanted.get(key) ?? 0) + 1);
+  const queued = new Map<string, number>();
+  const addQueued = (key: string) => queued.set(key, (queued.get(key) ?? 0) + 1);
   const keyOf = (intent: Intent) =>
     JSON.stringify([intent.account.provider_account_id, chatWith(intent), intent.body]);
   for (const [id, intent] of intents) {
-    want(keyOf(intent));
-    want(`row ${id}`);
+    addQueued(keyOf(intent));
+    addQueued(`row ${id}`);
   }
-  // Who sets a row to be sent again by hand wants just that.
+  // A person who puts a row back to pending queues its message once more.
   for (const { byHand, rowId } of transitions) {
     const intent = intents.get(rowId);
     if (byHand !== 'pending again' || !intent) continue;
-    want(keyOf(intent));
-    want(`row ${rowId}`);
+    addQueued(keyOf(intent));
+    addQueued(`row ${rowId}`);
   }
   const delivered = new Map<string, string[]>();
   for (const message of messages) {
@@ -36,10 +36,10 @@ export function deliveredTooOften({ queue, messages, intents, transitions }: Pac
     delivered.set(row, [...(delivered.get(row) ?? []), when]);
   }
   return [...delivered]
-    .filter(([key, times]) => times.length > (wanted.get(key) ?? 0))
+    .filter(([key, times]) => times.length > (queued.get(key) ?? 0))
     .map(([key, times]) => ({
       invariant,
-      details: `${queue} ${key}: wanted ${wanted.get(key) ?? 0} times, delivered ${times.length} times: ${times.join('; ')}`,
+      details: `${queue} ${key}: queued ${queued.get(key) ?? 0} times, delivered ${times.length} times: ${times.join('; ')}`,
     }));
 }
 

@@ -1,26 +1,26 @@
-import { type AccountSettings, dailyLimitOn, isOpenAt, localTime, nextMidnight } from '../pace-reckoning.ts';
+import { type AccountSettings, dailyLimitOn, isOpenAt, localTime, nextMidnight } from '../expected-pace.ts';
 import type { Transition } from '../recorder.ts';
 import { hour, second } from '../world.ts';
 
 interface Claim {
   at: number;
-  /** Which of the account's days: see dayAt. */
+  /** The number of the account's day, as `dayAt` counts days. */
   day: number;
   rowId: string;
-  /** An operator or a webhook said that it had no effect: whether its place is free again is open. */
+  /** An operator or a webhook reported that it had no effect, so its place may be free again or not. */
   maybeFree: boolean;
-  /** The provider refused the call: it has its place in the gap and the hour, and none in the day. */
+  /** The provider refused the call. It keeps its place in the gap and the hour, and returns its place in the day. */
   isRefused: boolean;
 }
 
-/** One account's claims as they follow each other, and what they leave of its pace. What had no effect is taken out again. */
+/** One account's claims in order, without those that had no effect, and how much of its pace they use. */
 export class ClaimsInTime {
   private claims: Claim[] = [];
-  /** The account's day that was counted last. */
+  /** The last of the account's days that was counted. */
   private day = { number: 0, until: 0 };
   private readonly running = new Map<string, number>();
 
-  /** Follows a change of one of the account's rows, after it was judged. `isRefused`: it comes of a call that the provider refused. */
+  /** Applies a change of one of the account's rows, after it was checked. `isRefused`: it follows a call that the provider refused. */
   follow(
     { rowId, from, to, at, leaseExpiresAt, lastError, byHand }: Transition,
     zone: string,
@@ -36,7 +36,7 @@ export class ClaimsInTime {
     if ((from !== 'running' && from !== 'unknown') || (to !== 'pending' && to !== 'dead')) return;
     const last = this.claims.findLastIndex((claim) => claim.rowId === rowId);
     const claim = this.claims[last];
-    // For certain without effect: its place is free again.
+    // Certainly without effect, so its place is free again.
     if (claim && isRefused) claim.isRefused = true;
     else if (claim && byHand === null && (from === 'running' || lastError?.startsWith('it was not sent')))
       this.claims.splice(last, 1);
@@ -44,8 +44,8 @@ export class ClaimsInTime {
   }
 
   /**
-   * What stands against a claim at this moment; nothing when the account may go. `benefit`: whose the doubt about places is that may be
-   * free: the claim's, or whoever kept the account back.
+   * Returns the reasons against a claim at this instant; none if the account may send. `benefit`: places that may be free count as free when
+   * a claim is checked, and as used when a wait is checked.
    */
   objections(settings: AccountSettings, at: number, benefit: 'of the claim' | 'of the wait'): string[] {
     const objections: string[] = [];
@@ -79,7 +79,7 @@ export class ClaimsInTime {
     return objections;
   }
 
-  /** The account's day at an instant: one that was counted goes on to the first midnight from its end on, be it in another zone. */
+  /** Returns the account's day at an instant. A change of zone extends the current day to the first midnight after its end in the new zone. */
   private dayAt(at: number, zone: string): typeof this.day {
     const { number, until } = this.day;
     if (until > at) return this.day;
@@ -89,10 +89,10 @@ export class ClaimsInTime {
       : { number: number + 1, until: nextMidnight(at, zone) };
   }
 
-  /** The longest that the gap and its jitter may still hold the account back. */
+  /** Whether the gap and its longest jitter may still hold the account. */
   mayWaitFor(settings: AccountSettings, at: number): boolean {
     const last = this.claims.at(-1);
-    const longest = ((settings.gap_seconds ?? 0) + settings.gap_jitter_seconds) * second;
-    return last !== undefined && settings.gap_seconds !== null && at < last.at + longest;
+    const maxGapMs = ((settings.gap_seconds ?? 0) + settings.gap_jitter_seconds) * second;
+    return last !== undefined && settings.gap_seconds !== null && at < last.at + maxGapMs;
   }
 }

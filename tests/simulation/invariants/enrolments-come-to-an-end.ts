@@ -1,23 +1,23 @@
 import type { Step } from '../draw-sequences.ts';
-import { isOpenAt } from '../pace-reckoning.ts';
-import type { FinishedRun } from '../run-simulation.ts';
 import {
   answers,
   graceMs,
+  iso8601,
   lastSent,
   mayAnswer,
   openingAt,
   type Story,
   sentRow,
   storiesOf,
-  told8601,
-} from '../sequence-reckoning.ts';
+} from '../enrolment-stories.ts';
+import { isOpenAt } from '../expected-pace.ts';
+import type { FinishedRun } from '../run-simulation.ts';
 import { minute, second } from '../world.ts';
 import type { Violation } from './violation.ts';
 
 const live = new Set(['pending', 'running', 'unknown']);
 
-/** Every enrolment's steps went out, all of them, or it stands where one sees why not; and none stands though it could go on. */
+/** Every enrolment has sent all its steps or gives the reason why not, and none waits that could go on. */
 export function enrolmentsComeToAnEnd(run: FinishedRun): Violation[] {
   return storiesOf(run).flatMap((story) => {
     const fault = faultOf(story, run);
@@ -29,7 +29,7 @@ export function enrolmentsComeToAnEnd(run: FinishedRun): Violation[] {
 
 function faultOf(story: Story, run: FinishedRun): string | null {
   const { final, rows, acts, replies, enrolled } = story;
-  if (!final) return 'it is gone';
+  if (!final) return 'it does not exist';
   const over =
     story.changes.findLast(({ phase }, n, all) => phase !== all[n - 1]?.phase)?.at ?? run.world.endAt;
   switch (final.phase) {
@@ -39,7 +39,7 @@ function faultOf(story: Story, run: FinishedRun): string | null {
       return replies.some(({ knownAt }) => knownAt <= over) ? null : 'nobody replied';
     case 'stopped': {
       const byHand = acts.some(({ kind }) => kind === 'stop');
-      // A person leaves the error as it was; who withdraws a message says why.
+      // A cancellation by a person keeps the error as it was. A withdrawal sets it to the reason.
       const cancelled = rows.some(({ changes }) =>
         changes.some(
           ({ to, lastError, byHand }, n) =>
@@ -52,7 +52,7 @@ function faultOf(story: Story, run: FinishedRun): string | null {
     }
     case 'failed': {
       const row = rows.find(({ row: { status }, step }) => status === 'dead' && step === final.step);
-      return row && final.lastError ? null : 'no message of its step failed, or it does not say why';
+      return row && final.lastError ? null : 'no message of its step failed, or it gives no reason';
     }
     default:
       break;
@@ -64,24 +64,24 @@ function faultOf(story: Story, run: FinishedRun): string | null {
       : 'it waits for a message that is not on its way';
   }
   if (final.paused) return acts.at(-1)?.kind === 'pause' ? null : 'nobody paused it';
-  if (final.nextStepAt === null && !final.waitsFor) return 'it does not say what it waits for';
+  if (final.nextStepAt === null && !final.waitsFor) return 'it waits without a reason';
   const next = dueNext(story);
   if (next === null) return null;
-  // A message whose time somebody moved by hand, and that was taken back, leaves its step due at that time.
+  // If a message is withdrawn after a person moved its due time, its step stays due at that time.
   if (rows.some(({ isMoved }) => isMoved) && final.nextStepAt !== null && final.nextStepAt > run.world.endAt)
     return null;
-  // Until then a message of its own held it back, or whoever acted.
+  // A message of its own or an operator may have held it until the last change.
   const held = [...rows.flatMap(({ changes }) => changes), ...acts].map(({ at }) => at);
   const from = Math.max(next.at, ...held);
   const until = run.world.endAt - graceMs;
   for (let at = from; at <= until; at += minute) {
     const opensAt = openingAt(next.hours, enrolled.zone, at, until);
     if (opensAt === null) return null;
-    // Long enough for a tick to come by.
+    // The hours stay open long enough for a tick to come.
     const isLong = [10, 20, 30, 40].every((minutes) =>
       isOpenAt(next.hours, opensAt + minutes * minute, enrolled.zone),
     );
-    if (isLong) return `${next.what} has been due since ${told8601(opensAt)}`;
+    if (isLong) return `${next.label} has been due since ${iso8601(opensAt)}`;
     at = opensAt;
   }
   return null;
@@ -99,10 +99,10 @@ function faultOfCompleted(story: Story, over: number): string | null {
   const isAnswered = story.replies.some((reply) => row && reply.knownAt <= over && mayAnswer(reply, row));
   return isAnswered || isGivenUp(story, steps.length, 'continue', over)
     ? null
-    : 'its last question was neither answered nor given up';
+    : 'its last question was not answered and its deadline has not passed';
 }
 
-/** Whether the time for an answer was over, and this is what the question says of it. */
+/** Whether the question's deadline had passed and this is the action it names. */
 function isGivenUp(story: Story, step: number, action: 'stop' | 'continue', at: number): boolean {
   const { no_reply } = story.enrolled.steps[step - 1] ?? {};
   const sentAt = sentRow(story, step)?.sentAt;
@@ -111,20 +111,20 @@ function isGivenUp(story: Story, step: number, action: 'stop' | 'continue', at: 
   );
 }
 
-/** Whether the hours of a reminder open only when the time for an answer is over: nobody is reminded then. */
+/** Whether the reminder's hours open only after the question's deadline, so that there is no reminder. */
 function isPutOff({ enrolled }: Story, hours: Step['hours'], at: number, givenUpAt: number): boolean {
   if (givenUpAt === Number.POSITIVE_INFINITY) return false;
   const opensAt = openingAt(hours, enrolled.zone, at, givenUpAt);
   return opensAt === null || opensAt >= givenUpAt;
 }
 
-/** What comes next, and from when on it may; null when nothing does before somebody answers. */
-function dueNext(story: Story): { what: string; at: number; hours: Step['hours'] } | null {
+/** Returns what the enrolment does next and from when on, or null if only an answer can move it on. */
+function dueNext(story: Story): { label: string; at: number; hours: Step['hours'] } | null {
   const { steps, at: enrolledAt, person } = story.enrolled;
   const step = lastSent(story, Number.POSITIVE_INFINITY);
   const [own, next] = [steps[step - 1], steps[step]];
   const go = (from: number) => ({
-    what: next ? `step ${step + 1}` : 'its end',
+    label: next ? `step ${step + 1}` : 'its end',
     at: from,
     hours: next?.hours ?? null,
   });
@@ -147,7 +147,7 @@ function dueNext(story: Story): { what: string; at: number; hours: Step['hours']
     !story.rows.some(({ step: n, isReminder, sentAt }) => n === step && isReminder && sentAt !== null)
   ) {
     return {
-      what: `the reminder of step ${step}`,
+      label: `the reminder of step ${step}`,
       at: row.sentAt + reminder.after_seconds * second,
       hours: own.hours,
     };
@@ -155,5 +155,5 @@ function dueNext(story: Story): { what: string; at: number; hours: Step['hours']
   if (!no_reply) return null;
   return no_reply.action === 'continue'
     ? go(Math.max(nextAt, givenUpAt))
-    : { what: 'its end', at: givenUpAt, hours: null };
+    : { label: 'its end', at: givenUpAt, hours: null };
 }

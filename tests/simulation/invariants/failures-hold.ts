@@ -2,7 +2,7 @@ import type { FinishedRun, PacedRun } from '../run-simulation.ts';
 import { second } from '../world.ts';
 import type { Violation } from './violation.ts';
 
-/** A row that is to be tried again after a while holds its account for that while: the rows behind it would overtake it. */
+/** A row that waits for its retry holds its account, so that the rows behind it do not overtake it. */
 export function failuresHold(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(brokenHolds);
 }
@@ -18,14 +18,14 @@ function brokenHolds({ brought, transitions, intents }: PacedRun): Violation[] {
     })
     .flatMap(({ rowId, at, delaySeconds, claimId }) => {
       const accountId = intents.get(rowId)?.account.id ?? '';
-      // Only as long as the account bears the claim: one that came late, when the account had gone on, holds nothing.
+      // An outcome that came late, after the row had left the claim, holds nothing.
       const own = transitions.find(
         (transition) => transition.rowId === rowId && transition.at === at && transition.claimId === claimId,
       );
       if (own?.from !== 'running') return [];
       const until = at + (delaySeconds ?? 0) * second;
       const early = claims.get(accountId)?.find((claim) => claim.at >= at && claim.at < until - 1);
-      // One that was withdrawn meanwhile holds nothing any more.
+      // A row that was withdrawn meanwhile no longer holds the account.
       const isGone = transitions.some(
         (transition) =>
           transition.rowId === rowId &&
@@ -35,7 +35,7 @@ function brokenHolds({ brought, transitions, intents }: PacedRun): Violation[] {
           transition.at <= (early?.at ?? 0),
       );
       if (!early || isGone) return [];
-      const details = `row ${rowId} failed at ${new Date(at).toISOString()}, to be tried again after ${delaySeconds} s; row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
+      const details = `row ${rowId} failed at ${new Date(at).toISOString()}, with a retry after ${delaySeconds} s, but row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
       return [{ invariant: 'a failure holds its account', details }];
     });
 }

@@ -1,13 +1,17 @@
+import { groupBy, iso8601 } from '../enrolment-stories.ts';
 import type { JobRun } from '../job-model.ts';
 import type { Transition } from '../recorder.ts';
 import type { FinishedRun, JobsRun } from '../run-simulation.ts';
-import { groupBy, told8601 } from '../sequence-reckoning.ts';
 import { hour, second } from '../world.ts';
 import type { Violation } from './violation.ts';
 
 /**
- * Jobs, by the books of what they work on: what is done was done, no job runs but under a claim of it, none is given up before its
- * attempts are used up, a recurring one keeps its instants, the oldest of the best go first, and a blocking queue runs one after the other.
+ * By the record of the system that jobs work on:
+ *
+ * - A done job took effect, and a job runs only under its own claim.
+ * - No job is dead before its attempts are used up.
+ * - A recurring job keeps its interval.
+ * - Jobs run by priority and then by due time, and a blocking queue runs one job at a time.
  */
 export function jobsDone({ jobs }: FinishedRun): Violation[] {
   const transitions = groupBy(jobs.transitions, ({ rowId }) => rowId);
@@ -32,26 +36,29 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
     ({ startedAt }) =>
       !leases.some(({ at, leaseExpiresAt }) => at <= startedAt && startedAt <= (leaseExpiresAt ?? 0)),
   );
-  if (unclaimed) return fault('no job runs but under a claim', `it ran at ${told8601(unclaimed.startedAt)}`);
+  if (unclaimed) return fault('a job runs only under its claim', `it ran at ${iso8601(unclaimed.startedAt)}`);
   const effects = runs.filter(({ doneAt }) => doneAt !== null && doneAt <= last.at).length;
   if (handled.has(id)) return [];
   if (last.to === 'done' && effects < drawn.times)
-    return fault('a job that is done was done', `it was done ${effects} times of ${drawn.times}`);
+    return fault('a done job took effect', `it took effect ${effects} times of ${drawn.times}`);
   if (last.to === 'dead' && last.lastError !== 'expired before it could start') {
     const isRefused = runs.some(({ fault }) => fault === 'for good');
     if (!isRefused && last.attempts < (drawn.maxAttempts ?? 5))
-      return fault('no job is given up early', `${last.lastError} after ${last.attempts} attempts`);
+      return fault(
+        'no job is dead before its attempts are used up',
+        `${last.lastError} after ${last.attempts} attempts`,
+      );
   }
   const due = last.dueAt ?? Number.POSITIVE_INFINITY;
-  // The head of a blocking queue may be put off by hand, and those behind it with it.
+  // A person may postpone the head of a blocking queue, and with it all jobs behind it.
   const isBehind =
     last.part === 'blocking' &&
     jobs.transitions.some(({ byHand, part }) => byHand !== null && part === 'blocking');
   if (last.to === 'pending' && due < world.endAt - hour && !isBehind)
-    return fault('nothing is lost (a job that is due stands still)', `due since ${told8601(due)}`);
+    return fault('no row is lost (a due job is not claimed)', `due since ${iso8601(due)}`);
   return transitions.flatMap((transition, n) => {
     const before = transitions[n - 1];
-    // What comes again; a retry keeps its error.
+    // Only reschedules; a retry has an error.
     if (before?.to !== 'running' || transition.to !== 'pending' || transition.lastError !== null) return [];
     if (
       transition.byHand !== null ||
@@ -63,11 +70,11 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
     if (moved.has(id)) return [];
     const every = drawn.everySeconds * second;
     const isOn = (transition.dueAt - drawn.dueAt) % every === 0;
-    // One that was released keeps its due time.
+    // A released job keeps its due time.
     if (isOn && (transition.dueAt === before.dueAt || isNext(transition.dueAt, before.at, every))) return [];
     return fault(
-      'what comes again keeps its instants',
-      `due at ${told8601(transition.dueAt)} after ${told8601(before.at)}`,
+      'a recurring job keeps its interval',
+      `due at ${iso8601(transition.dueAt)} after ${iso8601(before.at)}`,
     );
   });
 }
@@ -75,7 +82,7 @@ function faultsOf(jobs: JobsRun, id: string, transitions: Transition[], runs: Jo
 const isNext = (dueAt: number, claimedAt: number, every: number) =>
   dueAt > claimedAt && dueAt - every <= claimedAt;
 
-/** In each call of the database: whatever is left pending was not before what was claimed. */
+/** In each database call, no job that stays pending comes before a job that was claimed. */
 function overtaken({ transitions }: JobsRun): Violation[] {
   const pending = new Map<string, Transition>();
   const violations: Violation[] = [];
@@ -98,8 +105,8 @@ function overtaken({ transitions }: JobsRun): Violation[] {
         )
           continue;
         if ((other.expiresAt ?? Number.POSITIVE_INFINITY) <= at || call.includes(other)) continue;
-        const details = `job ${one.rowId} was claimed at ${told8601(at)} before job ${other.rowId} of ${one.part}`;
-        violations.push({ invariant: 'the oldest of the best goes first', details });
+        const details = `job ${one.rowId} was claimed at ${iso8601(at)} before job ${other.rowId} of ${one.part}`;
+        violations.push({ invariant: 'jobs run by priority, then by due time', details });
       }
     }
   }
@@ -113,18 +120,18 @@ function isBefore(a: Transition, b: Transition): boolean {
     : Number(a.rowId) < Number(b.rowId);
 }
 
-/** Of the blocking queue: until the one that was begun is finished no other is claimed. */
+/** In the blocking queue, no job is claimed until the one that started is finished. */
 function sideBySide({ transitions }: JobsRun): Violation[] {
-  let begun: string | null = null;
+  let started: string | null = null;
   return transitions.flatMap(({ part, rowId, to, at, attempts }) => {
     if (part !== 'blocking') return [];
-    const other = begun;
-    if (to === 'running') begun = rowId;
-    // One that was given back had not begun.
-    else if (rowId === begun && (['done', 'dead', 'cancelled', 'gone'].includes(to) || attempts === 0))
-      begun = null;
+    const other = started;
+    if (to === 'running') started = rowId;
+    // A released job had not started.
+    else if (rowId === started && (['done', 'dead', 'cancelled', 'gone'].includes(to) || attempts === 0))
+      started = null;
     if (to !== 'running' || other === null || other === rowId) return [];
-    const details = `job ${rowId} was claimed at ${told8601(at)}, and job ${other} is not finished`;
-    return [{ invariant: 'a blocking queue runs one after the other', details }];
+    const details = `job ${rowId} was claimed at ${iso8601(at)}, but job ${other} is not finished`;
+    return [{ invariant: 'a blocking queue runs one job at a time', details }];
   });
 }

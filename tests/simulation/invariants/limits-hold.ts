@@ -3,10 +3,10 @@ import { second } from '../world.ts';
 import { restartsOf } from './restarts-of.ts';
 import type { Violation } from './violation.ts';
 
-/** The shortest wait after a limit of which the provider does not say how long it lasts. */
-const untoldSeconds = 60;
+/** The shortest pause after a limit if the provider does not say how long it lasts. */
+const defaultPauseSeconds = 60;
 
-/** An account that its provider limits makes no further call, in any queue, for as long as the provider says, or a minute. */
+/** A limited account makes no further call, in any queue, for as long as the provider says, or for a minute if it does not say. */
 export function limitsHold(run: FinishedRun): Violation[] {
   const queues = [run, run.posts];
   const claims = queues.flatMap(({ transitions }) => transitions.filter(({ to }) => to === 'running'));
@@ -15,7 +15,7 @@ export function limitsHold(run: FinishedRun): Violation[] {
     return brought
       .filter(({ limitScope, verdict }) => limitScope === 'account' && verdict !== 'already')
       .map(({ rowId, at, accountPauseSeconds }) => {
-        const until = at + (accountPauseSeconds ?? untoldSeconds) * second;
+        const until = at + (accountPauseSeconds ?? defaultPauseSeconds) * second;
         return { rowId, at, until, accountId: accounts.get(rowId) ?? '' };
       });
   });
@@ -25,7 +25,7 @@ export function limitsHold(run: FinishedRun): Violation[] {
       (claim) => claim.accountId === accountId && claim.at > at && claim.at < Math.min(until, ended) - 1,
     );
     if (!early) return [];
-    const details = `row ${rowId} met a limit of its account at ${new Date(at).toISOString()}, for ${(until - at) / second} s; row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
+    const details = `row ${rowId} met a limit of its account at ${new Date(at).toISOString()}, for ${(until - at) / second} s, but row ${early.rowId} was claimed at ${new Date(early.at).toISOString()}`;
     return [{ invariant: 'a limit holds its account', details }];
   });
 }

@@ -1,24 +1,27 @@
+import { iso8601 } from '../enrolment-stories.ts';
 import type { EnrolmentChange, Transition } from '../recorder.ts';
 import type { FinishedRun } from '../run-simulation.ts';
-import { told8601 } from '../sequence-reckoning.ts';
 import type { Violation } from './violation.ts';
 
 const live = new Set(['pending', 'running', 'unknown']);
-const lawful: Record<string, string[]> = {
+const valid: Record<string, string[]> = {
   in_progress: ['waiting_reply', 'replied', 'completed', 'stopped', 'failed'],
   waiting_reply: ['in_progress', 'replied', 'completed', 'stopped', 'failed'],
-  // Resumed, or proved to have been sent after all.
+  // A person resumed it, or proof of the send came later.
   failed: ['in_progress', 'waiting_reply', 'replied', 'completed', 'stopped'],
   replied: [],
-  // Its last message turned out not to have arrived.
+  // Its last message turned out to be undeliverable.
   completed: ['failed'],
   stopped: [],
 };
 
 /**
- * After every transaction: an enrolment that waits for its message has that one row and no other that may still be claimed, one that has
- * none says when it goes on or that it waits for somebody, one that is over has none that may be claimed, and no step has two rows that
- * may yet be sent or were.
+ * After every transaction:
+ *
+ * - An enrolment that waits for its message has that row and no other that may be claimed.
+ * - One without a message has its next due time, or waits for a person.
+ * - One that is over has no row that may be claimed.
+ * - No step has two rows that were sent or may be.
  */
 export function messagesAndEnrolmentsAgree({
   transitions,
@@ -37,9 +40,9 @@ export function messagesAndEnrolmentsAgree({
     if ('rowId' in change) touched.add(follow(change));
     else {
       const before = enrolments.get(change.enrolmentId);
-      if (before && before.phase !== change.phase && !lawful[before.phase]?.includes(change.phase)) {
-        const details = `enrolment ${change.enrolmentId} went from ${before.phase} to ${change.phase} at ${told8601(change.at)}`;
-        violations.push({ invariant: 'only lawful phases', details });
+      if (before && before.phase !== change.phase && !valid[before.phase]?.includes(change.phase)) {
+        const details = `enrolment ${change.enrolmentId} went from ${before.phase} to ${change.phase} at ${iso8601(change.at)}`;
+        violations.push({ invariant: 'only valid phase changes occur', details });
       }
       enrolments.set(change.enrolmentId, change);
       touched.add(change.enrolmentId);
@@ -49,7 +52,7 @@ export function messagesAndEnrolmentsAgree({
       for (const fault of faultsOf(id)) {
         violations.push({
           invariant: 'messages and enrolments agree',
-          details: `enrolment ${id} after call ${change.call} at ${told8601(change.at)}: ${fault}`,
+          details: `enrolment ${id} after call ${change.call} at ${iso8601(change.at)}: ${fault}`,
         });
       }
     }
@@ -67,7 +70,7 @@ export function messagesAndEnrolmentsAgree({
 
   function faultsOf(id: string): string[] {
     const enrolment = enrolments.get(id);
-    if (!enrolment) return ['it has messages, and is not there'];
+    if (!enrolment) return ['it has messages but does not exist'];
     const { phase, to, messageId, nextStepAt, paused, action } = enrolment;
     const statuses = messages.get(id) ?? new Map<string, string>();
     const faults: string[] = [];
@@ -75,17 +78,17 @@ export function messagesAndEnrolmentsAgree({
     const isRunning = to === 'pending' || to === 'running';
     if (isOver === isRunning) faults.push(`it is ${phase} and ${to}`);
     const claimable = [...statuses].filter(([, status]) => status === 'pending').map(([rowId]) => rowId);
-    const unwanted = claimable.filter((rowId) => isOver || rowId !== messageId);
-    if (unwanted.length > 0)
-      faults.push(`${phase}, it waits for ${messageId}, and row ${unwanted.join(', ')} may be claimed`);
+    const extra = claimable.filter((rowId) => isOver || rowId !== messageId);
+    if (extra.length > 0)
+      faults.push(`it is ${phase} with the message ${messageId}, but row ${extra.join(', ')} may be claimed`);
     if (!isOver && messageId !== null && !live.has(statuses.get(messageId) ?? 'gone'))
-      faults.push(`it waits for row ${messageId}, which is ${statuses.get(messageId) ?? 'not there'}`);
+      faults.push(`it waits for row ${messageId}, which is ${statuses.get(messageId) ?? 'gone'}`);
     if (!isOver && messageId !== null && nextStepAt !== null)
-      faults.push('it waits for its message, and is due');
+      faults.push('it waits for its message but is due itself');
     const waits = paused || (phase === 'waiting_reply' && action === 'advance');
     if (!isOver && messageId === null && nextStepAt === null && !waits) faults.push('it waits for nothing');
     if (paused && claimable.length > 0)
-      faults.push(`it is paused, and row ${claimable.join(', ')} may be claimed`);
+      faults.push(`it is paused, but row ${claimable.join(', ')} may be claimed`);
     const taken = new Map<string, string>();
     for (const [rowId, status] of statuses) {
       if (!live.has(status) && status !== 'done') continue;

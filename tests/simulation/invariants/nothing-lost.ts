@@ -1,17 +1,17 @@
-import { SettingsInTime } from '../pace-reckoning.ts';
+import { SettingsInTime } from '../expected-pace.ts';
 import type { FinalRow, FinishedRun, PacedRun, QueueRun } from '../run-simulation.ts';
 import { chatWith, hour, type Intent, minute } from '../world.ts';
 import { ClaimsInTime } from './claims-in-time.ts';
 import { refusedIn } from './refused-in.ts';
 import type { Violation } from './violation.ts';
 
-/** Every row stands where it belongs in the end, and says why; and nothing that could go out is left standing. */
+/** At the end every row is in the right state and gives its reason, and no row waits that could go out. */
 export function nothingLost(run: FinishedRun): Violation[] {
   return [
     ...[run, run.posts, run.jobs].flatMap((queue) => queue.rows.flatMap((row) => faultsOf(row, queue))),
     ...[run, run.posts].flatMap((queue) => [
       ...missingRows(queue, queue.intents),
-      ...wrongWord(queue),
+      ...wrongState(queue),
       ...starving(queue),
     ]),
     ...missingRows(run.jobs, run.jobs.drawn),
@@ -22,22 +22,22 @@ function missingRows({ rows, queue }: QueueRun, intents: Map<string, unknown>): 
   const there = new Set(rows.map(({ id }) => id));
   return [...intents.keys()]
     .filter((id) => !there.has(id))
-    .map((id) => ({ invariant: 'nothing is lost (a row is gone)', details: `${queue} ${id}` }));
+    .map((id) => ({ invariant: 'no row is lost (missing)', details: `${queue} ${id}` }));
 }
 
 function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Violation[] {
-  const fault = (what: string, details: string) => [
-    { invariant: `nothing is lost (${what})`, details: `${queue} ${row.id}: ${details}` },
+  const fault = (problem: string, details: string) => [
+    { invariant: `no row is lost (${problem})`, details: `${queue} ${row.id}: ${details}` },
   ];
   if (row.gone !== null) return [];
   switch (row.status) {
     case 'running':
       return (row.leaseExpiresAt ?? 0) + 30 * minute < world.endAt
-        ? fault('running past its lease', 'nobody sweeps it')
+        ? fault('running past its lease', 'no tick sweeps it')
         : [];
     case 'unknown':
       return row.reconcileAt === null && !row.reconcile?.waits_for_operator
-        ? fault('unknown, with no next look', JSON.stringify(row))
+        ? fault('unknown without a next check', JSON.stringify(row))
         : [];
     case 'dead':
       return row.lastError === null ? fault('dead without a reason', JSON.stringify(row)) : [];
@@ -61,8 +61,8 @@ function faultsOf(row: FinalRow, { queue, world, transitions }: QueueRun): Viola
   }
 }
 
-/** What the provider delivered is done, or unknown; what is done was delivered: text by text, since twins cannot be told apart. */
-function wrongWord({ rows, intents, messages, handled }: PacedRun): Violation[] {
+/** Delivered rows are done or unknown, and done rows were delivered. Compares by text, because rows with the same text cannot be told apart. */
+function wrongState({ rows, intents, messages, handled }: PacedRun): Violation[] {
   const groups = new Map<string, { delivered: number; statuses: Map<string, string> }>();
   const keyOf = ({ account, body, ...to }: Intent) =>
     JSON.stringify([account.provider_account_id, chatWith({ account, ...to }), body]);
@@ -84,16 +84,15 @@ function wrongWord({ rows, intents, messages, handled }: PacedRun): Violation[] 
     if (byHand.has(key)) return [];
     const count = (status: string) => [...statuses.values()].filter((other) => other === status).length;
     const details = `${key}: delivered ${delivered} times, rows ${JSON.stringify(Object.fromEntries(statuses))}`;
-    if (count('done') > delivered)
-      return [{ invariant: 'nothing is lost (done, and not delivered)', details }];
+    if (count('done') > delivered) return [{ invariant: 'no row is lost (done but not delivered)', details }];
     if (count('done') + count('unknown') + count('running') < Math.min(delivered, statuses.size)) {
-      return [{ invariant: 'nothing is lost (delivered, and not done)', details }];
+      return [{ invariant: 'no row is lost (delivered but not done)', details }];
     }
     return [];
   });
 }
 
-/** Rows that stood in the last hour of the quiet tail, though their account could have gone all the time. */
+/** Finds rows that waited through the last quiet hour although their account could send all that time. */
 function starving(run: PacedRun): Violation[] {
   const { queue, world, transitions, settings: changes, rows } = run;
   const isRefused = refusedIn(run);
@@ -132,6 +131,6 @@ function starving(run: PacedRun): Violation[] {
       if (account.objections(set, at, 'of the wait').length > 0 || account.mayWaitFor(set, at)) return [];
     }
     const details = `${queue} ${id} of ${accountId} was due at ${new Date(row.dueAt ?? 0).toISOString()}; explain_row: ${JSON.stringify(explanation)}`;
-    return [{ invariant: 'nothing is lost (nothing in its way, and it does not go out)', details }];
+    return [{ invariant: 'no row is lost (ready but not sent)', details }];
   });
 }

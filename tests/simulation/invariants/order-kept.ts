@@ -3,12 +3,13 @@ import type { FinishedRun, PacedRun } from '../run-simulation.ts';
 import { chatWith, hour } from '../world.ts';
 import type { Violation } from './violation.ts';
 
-/** A pair that a provider limited is held no longer than this. */
-const longestHoldMs = 2 * hour;
+/** The longest that a limit of the provider holds an account's rows to one addressee. */
+const maxHoldMs = 2 * hour;
 
 /**
- * Within an account no row goes before one that was due before it, unless its pair is held, or that one came back from being unknown, or by hand
- * while it ran: the provider may have told that it was delivered, and then it waits for the tick that writes so.
+ * Within an account no row overtakes one that was due earlier, unless the earlier row's addressee is limited, or the earlier row came back
+ * from `unknown` or was put back to pending by hand while it ran. Such a row may already be reported as delivered, and then it waits for the
+ * tick that records it.
  */
 export function orderKept(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap(overtaken);
@@ -27,7 +28,7 @@ function overtaken({ transitions, calls, intents, world }: PacedRun): Violation[
         call.accountId === intent.account.provider_account_id &&
         call.chatId === chatWith(intent) &&
         call.at <= at &&
-        at < call.at + longestHoldMs,
+        at < call.at + maxHoldMs,
     );
   };
   for (const transition of transitions) {
@@ -55,7 +56,7 @@ function overtaken({ transitions, calls, intents, world }: PacedRun): Violation[
           continue;
         violations.push({
           invariant: 'the order in an account is kept',
-          details: `row ${rowId} (${told(before)}) was claimed at ${new Date(at).toISOString()} before row ${other.rowId} (${told(other)})`,
+          details: `row ${rowId} (${describeDue(before)}) was claimed at ${new Date(at).toISOString()} before row ${other.rowId} (${describeDue(other)})`,
         });
       }
     }
@@ -71,6 +72,6 @@ function isBefore(a: Transition, b: Transition): boolean {
   return due !== otherDue ? due < otherDue : Number(a.rowId) < Number(b.rowId);
 }
 
-function told({ priority, dueAt }: Transition): string {
+function describeDue({ priority, dueAt }: Transition): string {
   return `priority ${priority}, due ${dueAt === null ? 'never' : new Date(dueAt).toISOString()}`;
 }

@@ -1,10 +1,10 @@
-import { SettingsInTime } from '../pace-reckoning.ts';
+import { SettingsInTime } from '../expected-pace.ts';
 import type { FinishedRun, PacedRun } from '../run-simulation.ts';
 import { ClaimsInTime } from './claims-in-time.ts';
 import { refusedIn } from './refused-in.ts';
 import type { Violation } from './violation.ts';
 
-/** No claim goes past a cap, a gap, the hours or a pause, reckoned anew from the recorder's books; and no call but under a claim. */
+/** No claim breaks a limit, a gap, the hours or a pause, computed independently from the recorder's data, and every call has a claim. */
 export function paceKept(run: FinishedRun): Violation[] {
   return [run, run.posts].flatMap((paced) => [...claimsAgainstPace(paced), ...callsUnderClaims(paced)]);
 }
@@ -23,14 +23,13 @@ function claimsAgainstPace(run: PacedRun): Violation[] {
     const set = settings.of(accountId);
     if (to === 'running') {
       const objections = account.objections(set, at, 'of the claim');
-      if (settings.queuePausedAt !== null && settings.queuePausedAt <= at)
-        objections.push('queue: it is paused');
+      if (settings.queuePausedAt !== null && settings.queuePausedAt <= at) objections.push('queue: paused');
       const restUntil = settings.restOf(providers.get(accountId) ?? '');
       if (restUntil !== null && restUntil > at)
-        objections.push(`provider: it rests until ${new Date(restUntil).toISOString()}`);
+        objections.push(`provider: rests until ${new Date(restUntil).toISOString()}`);
       for (const objection of objections) {
         violations.push({
-          invariant: `the pace is kept (${objection.split(':')[0]})`,
+          invariant: `every claim keeps the pace (${objection.split(':')[0]})`,
           details: `row ${rowId} of ${accountId} (${set.time_zone}) was claimed at ${new Date(at).toISOString()}: ${objection}`,
         });
       }
@@ -40,7 +39,7 @@ function claimsAgainstPace(run: PacedRun): Violation[] {
   return violations;
 }
 
-/** Each call reaches the provider within the lease of a claim on its row. */
+/** Every call reaches the provider within the lease of a claim of its row. */
 function callsUnderClaims({ calls, intents, transitions, world }: PacedRun): Violation[] {
   const claims = new Map<string, { at: number; leaseExpiresAt: number }[]>();
   for (const { to, rowId, at, leaseExpiresAt } of transitions) {
@@ -55,7 +54,7 @@ function callsUnderClaims({ calls, intents, transitions, world }: PacedRun): Vio
       return !own.some((claim) => claim.at <= at && at <= claim.leaseExpiresAt);
     })
     .map(({ accountId, text, at }) => ({
-      invariant: 'no call but under a claim',
+      invariant: 'a call is made only under a claim',
       details: `"${text}" of ${accountId} reached the provider at ${new Date(at).toISOString()}, seed ${world.seed}`,
     }));
 }

@@ -5,23 +5,23 @@ import { refusedIn } from './refused-in.ts';
 import { restartsOf } from './restarts-of.ts';
 import type { Violation } from './violation.ts';
 
-/** Few calls meet a refusal that lasts, ever fewer the longer it does; and none costs its message. */
+/** Few calls meet a lasting refusal, fewer and fewer as it lasts, and none costs its message. */
 export function refusalsCostLittle(run: FinishedRun): Violation[] {
   return [...manyCalls(run), ...[run, run.posts].flatMap(givenUp)];
 }
 
-/** A call that met such a refusal, and the claim that it was made under. */
+/** A call that met a lasting refusal, with its claim. */
 interface RefusedCall {
   at: number;
   claimedAt: number;
   provider: string;
   accountId: string;
-  /** When the database was told of it; null where nobody told, as when the process died. */
-  toldAt: number | null;
+  /** When the refusal was reported to the database; null if it never was, because the process died. */
+  reportedAt: number | null;
 }
 
-/** In both queues together, where no more were under way. */
-const mostInTheHour = 5;
+/** The most calls of both queues in the first hour, unless more were already under way. */
+const maxInFirstHour = 5;
 
 function manyCalls(run: FinishedRun): Violation[] {
   const queues = [run, run.posts];
@@ -29,7 +29,7 @@ function manyCalls(run: FinishedRun): Violation[] {
   const toProviders = queues.flatMap((queue) => refusedCalls(queue, 'refuses everything'));
   const { accounts } = run.world;
   const ofAccounts = accounts.flatMap(({ id, provider, provider_account_id: name }) => {
-    // Another refusal that comes between begins the count anew.
+    // A refusal by the whole provider restarts the count of an account's refusals.
     const between = toProviders.filter((call) => call.provider === provider).map(({ at }) => at);
     const restarts = [...restartsOf(run, id), ...between];
     const own = toAccounts.filter(({ accountId }) => accountId === name);
@@ -49,18 +49,18 @@ function manyCalls(run: FinishedRun): Violation[] {
 
 function refusedCalls(run: PacedRun, fault: ProviderCall['fault']): RefusedCall[] {
   const isRefused = refusedIn(run);
-  const claims = new Map<string, { at: number; toldAt: number | null }[]>();
-  const running = new Map<string, { at: number; toldAt: number | null }>();
+  const claims = new Map<string, { at: number; reportedAt: number | null }[]>();
+  const running = new Map<string, { at: number; reportedAt: number | null }>();
   for (const transition of run.transitions) {
     const { rowId, to, at } = transition;
     const intent = run.intents.get(rowId);
     if (!intent) continue;
     const before = running.get(rowId);
-    if (before && isRefused(transition)) before.toldAt = at;
+    if (before && isRefused(transition)) before.reportedAt = at;
     running.delete(rowId);
     if (to !== 'running') continue;
     const key = `${intent.account.provider_account_id} ${intent.body}`;
-    const claim = { at, toldAt: null };
+    const claim = { at, reportedAt: null };
     running.set(rowId, claim);
     claims.set(key, [...(claims.get(key) ?? []), claim]);
   }
@@ -68,11 +68,11 @@ function refusedCalls(run: PacedRun, fault: ProviderCall['fault']): RefusedCall[
     .filter((call) => call.fault === fault)
     .map(({ at, provider, accountId, text }) => {
       const claim = claims.get(`${accountId} ${text}`)?.findLast((one) => one.at <= at);
-      return { at, claimedAt: claim?.at ?? at, provider, accountId, toldAt: claim?.toldAt ?? null };
+      return { at, claimedAt: claim?.at ?? at, provider, accountId, reportedAt: claim?.reportedAt ?? null };
     });
 }
 
-/** Calls with no restart between their claims. */
+/** Splits the calls wherever a restart lies between their claims. */
 function stretches(calls: RefusedCall[], restarts: number[]): RefusedCall[][] {
   const parts = new Map<number, RefusedCall[]>();
   for (const call of [...calls].sort((a, b) => a.at - b.at)) {
@@ -85,29 +85,32 @@ function stretches(calls: RefusedCall[], restarts: number[]): RefusedCall[][] {
 function tooManyInTheHour(calls: RefusedCall[], name: string): Violation[] {
   const first = calls[0];
   if (!first) return [];
-  const firstToldAt = Math.min(Number.POSITIVE_INFINITY, ...calls.flatMap(({ toldAt }) => toldAt ?? []));
-  const underWay = calls.filter(({ claimedAt }) => claimedAt < firstToldAt).length;
-  // A call of which nobody told teaches nobody.
-  const untold = calls.filter(({ toldAt }) => toldAt === null).length;
+  const firstReportedAt = Math.min(
+    Number.POSITIVE_INFINITY,
+    ...calls.flatMap(({ reportedAt }) => reportedAt ?? []),
+  );
+  const underWay = calls.filter(({ claimedAt }) => claimedAt < firstReportedAt).length;
+  // A refusal that was never reported cannot prevent further calls.
+  const unreported = calls.filter(({ reportedAt }) => reportedAt === null).length;
   const inTheHour = calls.filter(({ at }) => at < first.at + hour).length;
-  if (inTheHour <= Math.max(mostInTheHour, underWay) + untold) return [];
-  const details = `${name}, from ${new Date(first.at).toISOString()} on: ${inTheHour} calls, of all ${calls.length} ${underWay} under way and ${untold} untold`;
+  if (inTheHour <= Math.max(maxInFirstHour, underWay) + unreported) return [];
+  const details = `${name}, from ${new Date(first.at).toISOString()} on: ${inTheHour} calls in the first hour; of all ${calls.length}, ${underWay} were under way and ${unreported} were never reported`;
   return [{ invariant: 'few calls meet a refusal', details }];
 }
 
-/** Each refusal that the database was told of doubles the wait for the next claim. */
+/** Each reported refusal doubles the wait until the next claim, from 5 minutes to 4 hours. */
 function tooSoon(calls: RefusedCall[], name: string): Violation[] {
-  const told = calls.flatMap(({ toldAt }) => toldAt ?? []).sort((a, b) => a - b);
+  const reports = calls.flatMap(({ reportedAt }) => reportedAt ?? []).sort((a, b) => a - b);
   return calls.flatMap(({ claimedAt }) => {
-    const before = told.filter((toldAt) => toldAt < claimedAt);
+    const before = reports.filter((reportedAt) => reportedAt < claimedAt);
     const until = (before.at(-1) ?? 0) + Math.min(4 * hour, 5 * minute * 2 ** (before.length - 1));
     if (before.length === 0 || claimedAt >= until) return [];
-    const details = `${name}: claimed at ${new Date(claimedAt).toISOString()}, after ${before.length} refusals that it waits for until ${new Date(until).toISOString()}`;
+    const details = `${name}: claimed at ${new Date(claimedAt).toISOString()}, after ${before.length} refusals, but the wait lasts until ${new Date(until).toISOString()}`;
     return [{ invariant: 'the wait after a refusal grows', details }];
   });
 }
 
-/** No row is dead because its account or its provider was refused. */
+/** No row is dead because the provider refused its account or everything. */
 function givenUp({ queue, transitions }: PacedRun): Violation[] {
   const codes = Object.values(refusalCodes);
   return transitions

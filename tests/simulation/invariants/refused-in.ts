@@ -1,7 +1,7 @@
 import type { Transition } from '../recorder.ts';
 import type { PacedRun } from '../run-simulation.ts';
 
-/** Tells of a change of a row whether it comes of a call that the provider refused. */
+/** Returns a function that tells whether a change of a row follows a call that the provider refused. */
 export function refusedIn({ brought }: PacedRun): (transition: Transition) => boolean {
   const settled = brought.filter(({ refused, verdict }) => refused !== null && verdict === 'applied');
   const refused = new Set(settled.map(({ call, rowId }) => `${call}/${rowId}`));

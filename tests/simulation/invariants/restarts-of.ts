@@ -1,6 +1,6 @@
 import type { FinishedRun } from '../run-simulation.ts';
 
-/** When a pause was taken back, or made to end earlier. */
+/** Returns the instants at which a pause was lifted or shortened. */
 export function restartsOf({ settings }: FinishedRun, subject: string): number[] {
   let before = 0;
   return settings

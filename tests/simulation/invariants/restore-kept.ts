@@ -1,32 +1,29 @@
+import { textOf } from '../enrolment-stories.ts';
 import type { FinishedRun, PacedRun, RestoredRun } from '../run-simulation.ts';
-import { textOf } from '../sequence-reckoning.ts';
 import { deliveredTooOften } from './at-most-once.ts';
 import { claimsDue } from './claims-due.ts';
 import { jobsDone } from './jobs-done.ts';
-import { lawfulTransitions } from './lawful-transitions.ts';
 import { messagesAndEnrolmentsAgree } from './messages-and-enrolments-agree.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { orderKept } from './order-kept.ts';
 import { paceKept } from './pace-kept.ts';
 import { stepsOnce } from './steps-once-in-order.ts';
+import { validTransitions } from './valid-transitions.ts';
 import type { Violation } from './violation.ts';
 
-/**
- * After a restore and its runbook: what went out in the time that the database has forgotten went out once, and what is left is carried on
- * by the same rules.
- */
+/** After a restore and its runbook no message of the lost time goes out again, and the remaining work keeps the same rules. */
 export function restoreKept(before: FinishedRun, restored: RestoredRun): Violation[] {
-  const remembered = ofWhatIsRemembered(before, restored);
+  const remembered = withoutLostTime(before, restored);
   return [
     ...sentOnce(before, restored),
-    ...lawfulTransitions(withoutDoubts(remembered)),
+    ...validTransitions(withoutDoubts(remembered)),
     ...[nothingLost, paceKept, orderKept, claimsDue, jobsDone, messagesAndEnrolmentsAgree].flatMap(
       (invariant) => invariant(remembered),
     ),
   ].map(({ invariant, details }) => ({ invariant: `after a restore: ${invariant}`, details }));
 }
 
-/** By the provider's books of both times, and by what was wanted in the first: the rows of the second stand for the same. */
+/** Compares the provider's whole record with the intents of the first run, because rows queued again stand for the same intents. */
 function sentOnce(before: FinishedRun, restored: RestoredRun): Violation[] {
   const steps = new Set(
     [...before.enrolled.values()].flatMap((enrolled) =>
@@ -36,7 +33,7 @@ function sentOnce(before: FinishedRun, restored: RestoredRun): Violation[] {
   const twice = (first: PacedRun, second: PacedRun) => {
     const messages = second.messages
       .filter(({ text }) => !steps.has(text))
-      // Of rows that were queued anew.
+      // Drops references to rows that were queued again.
       .map((message) => {
         const isKnown = first.intents.has(message.reference?.split('/')[1] ?? '');
         return { ...message, reference: isKnown ? message.reference : null };
@@ -50,13 +47,13 @@ function sentOnce(before: FinishedRun, restored: RestoredRun): Violation[] {
   ];
 }
 
-/** Without what others did in the lost time. */
-function ofWhatIsRemembered(before: FinishedRun, run: RestoredRun): FinishedRun {
+/** Returns the run without the calls and rows of the lost time. */
+function withoutLostTime(before: FinishedRun, run: RestoredRun): FinishedRun {
   const { lost } = run;
   const isRemembered = (at: number) => at < lost.from || at >= lost.to;
   const paced = (first: PacedRun, queue: PacedRun, lostRows: Set<string>): PacedRun => {
     const texts = new Set([...first.intents].filter(([id]) => lostRows.has(id)).map(([, { body }]) => body));
-    // What was sent of a row that is gone cannot be told from what was sent of another with the same text.
+    // A message of a lost row looks like one of another row with the same text.
     const twins = [...queue.intents].filter(([, { body }]) => texts.has(body)).map(([id]) => id);
     return {
       ...queue,
@@ -76,7 +73,7 @@ function ofWhatIsRemembered(before: FinishedRun, run: RestoredRun): FinishedRun 
   };
 }
 
-/** Without what `after_restore` itself did: nothing else makes a row unknown that was not running. */
+/** Returns the run without the changes of `after_restore`, which alone makes rows unknown that were not running. */
 function withoutDoubts(run: FinishedRun): FinishedRun {
   const own = <Run extends PacedRun>(queue: Run): Run => ({
     ...queue,

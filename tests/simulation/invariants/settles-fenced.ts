@@ -1,13 +1,10 @@
+import { groupBy } from '../enrolment-stories.ts';
 import type { Transition } from '../recorder.ts';
 import type { FinishedRun } from '../run-simulation.ts';
-import { groupBy } from '../sequence-reckoning.ts';
 import type { BroughtOutcome } from '../simulated-store.ts';
 import type { Violation } from './violation.ts';
 
-/**
- * An outcome moves a row only while the row bears the claim that the attempt was made under; one that comes when another claim has the
- * row is told so.
- */
+/** An outcome changes a row only under the row's own claim; under another claim the verdict is `lost`. */
 export function settlesFenced(run: FinishedRun): Violation[] {
   const enrolments = run.enrolmentChanges.map(({ enrolmentId, ...change }) => ({
     ...change,
@@ -27,13 +24,13 @@ function unfenced(brought: BroughtOutcome[], marks: Mark[]): Violation[] {
     .filter(({ verdict }) => verdict !== 'lost')
     .filter(({ rowId, claimId, call }) => {
       const own = byRow.get(rowId) ?? [];
-      // What the row bore when the outcome came is what it bears since: settling leaves the mark on it. A claim in the same call comes after.
+      // A settle keeps the claim's id on the row, and the same call claims only after it settles.
       const settled = own.findLast((transition) => transition.call === call && transition.to !== 'running');
       const mark = settled ?? own.findLast((transition) => transition.call < call);
       return mark?.claimId !== claimId;
     })
     .map(({ rowId, claimId, outcome, verdict, at }) => ({
-      invariant: 'no settle but under the own claim of the row',
-      details: `row ${rowId} took "${outcome}" (${verdict}) of the claim ${claimId} at ${new Date(at).toISOString()}`,
+      invariant: 'an outcome counts only under its own claim',
+      details: `row ${rowId} accepted "${outcome}" (${verdict}) of another claim, ${claimId}, at ${new Date(at).toISOString()}`,
     }));
 }

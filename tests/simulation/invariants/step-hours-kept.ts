@@ -1,6 +1,6 @@
-import { isOpenAt, localTime } from '../pace-reckoning.ts';
+import { iso8601, storiesOf } from '../enrolment-stories.ts';
+import { isOpenAt, localTime } from '../expected-pace.ts';
 import type { FinishedRun } from '../run-simulation.ts';
-import { storiesOf, told8601 } from '../sequence-reckoning.ts';
 import type { Violation } from './violation.ts';
 
 /** No message of a step is claimed outside the step's hours, in the person's time zone. */
@@ -12,8 +12,8 @@ export function stepHoursKept(run: FinishedRun): Violation[] {
       return claims
         .filter((at) => !isOpenAt(hours, at, enrolled.zone))
         .map((at) => ({
-          invariant: "a step's hours are kept",
-          details: `enrolment ${enrolled.id}, step ${step} (row ${row.id}) was claimed at ${told8601(at)}: ${JSON.stringify(localTime(at, enrolled.zone))} in ${enrolled.zone} is outside ${JSON.stringify(hours)}`,
+          invariant: "no message is claimed outside its step's hours",
+          details: `enrolment ${enrolled.id}, step ${step} (row ${row.id}) was claimed at ${iso8601(at)}: ${JSON.stringify(localTime(at, enrolled.zone))} in ${enrolled.zone} is outside ${JSON.stringify(hours)}`,
         }));
     }),
   );

@@ -1,8 +1,8 @@
+import { iso8601, type Story, sentRow, storiesOf } from '../enrolment-stories.ts';
 import type { FinishedRun } from '../run-simulation.ts';
-import { type Story, sentRow, storiesOf, told8601 } from '../sequence-reckoning.ts';
 import type { Violation } from './violation.ts';
 
-/** By the provider's own books: each step of an enrolment went out once at most, and none before the one before it had. */
+/** By the provider's own record, each step of an enrolment went out at most once, and none before the step before it. */
 export function stepsOnceInOrder(run: FinishedRun): Violation[] {
   return [
     ...stepsOnce(run),
@@ -17,16 +17,16 @@ export function stepsOnce(run: FinishedRun): Violation[] {
 function repeated(story: Story, step: number): Violation[] {
   return [false, true].flatMap((isReminder) => {
     const delivered = story.delivered(step, isReminder);
-    // Who gives a message up by hand, and resumes its enrolment, has it sent again.
+    // A message that a person settled as dead is sent again when the enrolment is resumed.
     const givenUp = story.rows.filter((row) => {
       const isSame = row.step === step && row.isReminder === isReminder;
       return isSame && row.changes.some(({ byHand }) => byHand === 'dead');
     });
     if (delivered.length <= 1 + givenUp.length) return [];
-    const times = delivered.map(({ id, deliveredAt }) => `${id} at ${told8601(deliveredAt)}`).join(', ');
+    const times = delivered.map(({ id, deliveredAt }) => `${id} at ${iso8601(deliveredAt)}`).join(', ');
     return [
       {
-        invariant: 'a step goes out once',
+        invariant: 'each step goes out at most once',
         details: `enrolment ${story.enrolled.id}, ${isReminder ? 'the reminder of ' : ''}step ${step}: ${times}`,
       },
     ];
@@ -40,11 +40,11 @@ function outOfOrder(story: Story, step: number): Violation[] {
   const calls = story.calls(step, false);
   for (const { at } of calls) {
     const before = story.delivered(step - 1, false);
-    // What was accepted, and turned out not to have arrived, was sent as far as anybody could know.
+    // A message that was accepted and later turned out undeliverable counts as sent until then.
     const wasSettled = (sentRow(story, step - 1, at)?.sentAt ?? Number.POSITIVE_INFINITY) <= at;
     if (step > 1 && !before.some(({ deliveredAt }) => deliveredAt <= at) && !wasSettled) {
       return fault(
-        `step ${step} reached the provider at ${told8601(at)}, and step ${step - 1} had not gone out`,
+        `step ${step} reached the provider at ${iso8601(at)}, but step ${step - 1} had not gone out`,
       );
     }
   }
@@ -54,12 +54,12 @@ function outOfOrder(story: Story, step: number): Violation[] {
     const early = row.claims.find((at) => sentRow(story, step, at) === null);
     if (early !== undefined)
       return fault(
-        `the reminder of step ${step} was claimed at ${told8601(early)}, and its question was not sent`,
+        `the reminder of step ${step} was claimed at ${iso8601(early)}, but its question was not sent`,
       );
     const late = row.claims.find((at) => at > next);
     if (late !== undefined)
       return fault(
-        `the reminder of step ${step} was claimed at ${told8601(late)}, after step ${step + 1} had gone out`,
+        `the reminder of step ${step} was claimed at ${iso8601(late)}, after step ${step + 1} had gone out`,
       );
   }
   return [];

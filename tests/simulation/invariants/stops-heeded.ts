@@ -1,17 +1,17 @@
+import { answers, iso8601, lastSent, type Story, storiesOf } from '../enrolment-stories.ts';
 import type { FinishedRun } from '../run-simulation.ts';
-import { answers, lastSent, type Story, storiesOf, told8601 } from '../sequence-reckoning.ts';
 import type { Violation } from './violation.ts';
 
 /**
- * No message of an enrolment is claimed after it was known that there shall be none: by a reply to a step that says `stop`, by whoever
- * stopped it, and by whoever paused it, until it is resumed. What was claimed before may come to its end.
+ * No message of an enrolment is claimed after a known reply to a step with `stop`, after an operator stopped it, or while it is paused. A
+ * message that was claimed before may still go out.
  */
 export function stopsHeeded(run: FinishedRun): Violation[] {
   return storiesOf(run).flatMap((story) => {
     const claims = story.rows.flatMap(({ row, claims, step, isReminder }) =>
       claims.map((at) => ({
         at,
-        what: `${isReminder ? 'the reminder of ' : ''}step ${step} (row ${row.id})`,
+        label: `${isReminder ? 'the reminder of ' : ''}step ${step} (row ${row.id})`,
       })),
     );
     return [...afterReplies(story), ...afterActs(story)].flatMap(({ why, from, to }) => {
@@ -19,8 +19,8 @@ export function stopsHeeded(run: FinishedRun): Violation[] {
       if (!claim) return [];
       return [
         {
-          invariant: `nothing is claimed after it was stopped (${why})`,
-          details: `enrolment ${story.enrolled.id}: ${claim.what} was claimed at ${told8601(claim.at)}, and since ${told8601(from)} it was not to be`,
+          invariant: `no message is claimed after a ${why}`,
+          details: `enrolment ${story.enrolled.id}: ${claim.label} was claimed at ${iso8601(claim.at)}, although no message was allowed from ${iso8601(from)} on`,
         },
       ];
     });
@@ -36,14 +36,14 @@ interface Ban {
 function afterReplies(story: Story): Ban[] {
   const { steps, at: enrolledAt } = story.enrolled;
   const bans: Ban[] = [];
-  const ban = (from: number) => bans.push({ why: 'by a reply', from, to: Number.POSITIVE_INFINITY });
+  const ban = (from: number) => bans.push({ why: 'reply', from, to: Number.POSITIVE_INFINITY });
   for (const reply of story.replies) {
     const { knownAt, madeAt } = reply;
     if (madeAt < enrolledAt) continue;
-    // What holds is the rule of the step that was sent last. What was sent in the same instant came before or after.
+    // The rule of the last step that was sent applies. If a step was sent in the same instant, the order is open.
     const [before, after] = [lastSent(story, knownAt - 1), lastSent(story, knownAt)];
     if (before === after && steps[Math.max(1, after) - 1]?.on_reply === 'stop') ban(knownAt);
-    // An answer to what was on its way, and is known to have been sent since.
+    // An answer to a step whose send was recorded only after the reply.
     for (const { step, isReminder, sentAt } of story.rows) {
       if (isReminder || sentAt === null || sentAt <= knownAt || steps[step - 1]?.on_reply !== 'stop')
         continue;
@@ -57,6 +57,6 @@ function afterActs({ acts }: Story): Ban[] {
   return acts.flatMap(({ kind, at }, n) => {
     if (kind === 'resume') return [];
     const to = kind === 'stop' ? undefined : acts.slice(n + 1).find((act) => act.kind === 'resume')?.at;
-    return [{ why: `by ${kind}`, from: at, to: to ?? Number.POSITIVE_INFINITY }];
+    return [{ why: kind, from: at, to: to ?? Number.POSITIVE_INFINITY }];
   });
 }

@@ -1,4 +1,4 @@
-/** A promise that was not kept, and how one sees it. */
+/** A broken invariant and its evidence. */
 export interface Violation {
   invariant: string;
   details: string;

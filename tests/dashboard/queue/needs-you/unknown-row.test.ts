@@ -13,11 +13,11 @@ const reconcile = {
   waits_for_operator: false,
 };
 
-function shown(changes: Partial<Record<keyof typeof reconcile, unknown>> = {}): string {
-  const nothing = { due_at: null, last_error: null, account: null, row: {} };
+function render(changes: Partial<Record<keyof typeof reconcile, unknown>> = {}): string {
+  const empty = { due_at: null, last_error: null, account: null, row: {} };
   const about = { ...reconcile, ...changes } as typeof reconcile;
   const row = {
-    ...nothing,
+    ...empty,
     id: '7',
     status: 'unknown',
     attempts: 1,
@@ -29,13 +29,13 @@ function shown(changes: Partial<Record<keyof typeof reconcile, unknown>> = {}): 
   return html.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ');
 }
 
-it('an unknown row says for how long it is unknown, when it is checked next and how often it was', () => {
-  expect(shown()).toContain('unknown for 3 min');
-  expect(shown()).toMatch(/Next check in 1 min ?\. Checked once, last 1 min ago ?\./);
+it('an unknown row shows how long it has been unknown, when the next check is and how many checks there were', () => {
+  expect(render()).toContain('unknown for 3 min');
+  expect(render()).toMatch(/Next check in 1 min ?\. Checked once, last 1 min ago ?\./);
 });
 
-it('an unknown row that nobody can ask about waits for a decision, and is not said to be checked', () => {
-  const text = shown({ checks: 0, checked_at: null, waits_for_operator: true });
+it('an unknown row that cannot be checked waits for a decision and mentions no check', () => {
+  const text = render({ checks: 0, checked_at: null, waits_for_operator: true });
   expect(text).toContain('It waits for your decision.');
   expect(text).not.toMatch(/check/i);
 });

@@ -3,7 +3,7 @@ import { explanationHeadline } from '../../../../app/(dashboard)/queue/why/expla
 import { clockTime } from '../../../../components/time/clock-time.ts';
 import type { Explanation } from '../../../../lib/store/explanation.ts';
 
-/** An instant by the clock of whoever runs the tests, as the page shows it. */
+/** An instant in the local time zone, in which the page shows times. */
 const at = (day: number, hour: number, minute = 0) => new Date(2026, 2, day, hour, minute).toISOString();
 const nowMs = Date.parse(at(10, 15));
 
@@ -32,7 +32,7 @@ function headline(changes: Partial<Explanation>): string {
 const wait = (kind: string, text: string, until: string | null) => ({ kind, text, until });
 
 describe('explanationHeadline', () => {
-  it('names the wait that ends last, and when the row is expected', () => {
+  it('names the wait that ends last and the time at which the row is expected', () => {
     const waits = [
       wait('gap', 'keeps the gap between two messages', at(10, 15, 5)),
       wait('daily_limit', 'daily limit reached', at(11, 0)),
@@ -43,14 +43,14 @@ describe('explanationHeadline', () => {
     );
   });
 
-  it('says it once where the row is expected as the wait ends', () => {
+  it('gives the time only once if the row is expected when the wait ends', () => {
     const waits = [wait('due', 'not due yet', at(10, 18))];
     expect(headline({ waits, expected_at: at(10, 18) })).toBe(
       'Waits: not due yet until 18:00. Expected then.',
     );
   });
 
-  it('names what no time will end, where nothing can be expected', () => {
+  it('names the wait that no time ends if the row has no expected time', () => {
     const waits = [
       wait('due', 'not due yet', at(10, 18)),
       wait('no_account', 'it has no account', null),
@@ -59,13 +59,13 @@ describe('explanationHeadline', () => {
     expect(headline({ waits })).toBe('Waits: it has no account.');
   });
 
-  it('takes Postgres’ infinity for no time', () => {
+  it('treats Postgres’ infinity as no time', () => {
     expect(headline({ waits: [wait('paused', 'paused: asked to', 'infinity')] })).toBe(
       'Waits: paused: asked to.',
     );
   });
 
-  it('says that it waits for the next tick, where that is all', () => {
+  it('says that the row waits for the next tick if it waits for nothing else', () => {
     const waits = [wait('tick', 'the next tick takes it', null)];
     expect(headline({ waits, expected_at: at(10, 15, 1) })).toBe(
       'Waits for the next tick. Expected about 15:01.',
@@ -73,7 +73,7 @@ describe('explanationHeadline', () => {
     expect(headline({})).toBe('Nothing holds it.');
   });
 
-  it('says what became of a row that is settled', () => {
+  it('gives the outcome of a settled row', () => {
     expect(headline({ state: 'done', status: 'sent', finished_at: at(9, 8, 30) })).toBe(
       'Sent at 08:30 yesterday.',
     );
@@ -83,7 +83,7 @@ describe('explanationHeadline', () => {
     expect(headline({ state: 'cancelled', status: 'cancelled' })).toBe('Cancelled.');
   });
 
-  it('says of an unknown row who finds out', () => {
+  it('says of an unknown row when the next check is, or that it waits for your decision', () => {
     const reconcile = {
       checks: 1,
       checked_at: at(10, 14, 59),
@@ -106,9 +106,9 @@ describe('clockTime', () => {
     ['today', at(10, 9, 5), '09:05'],
     ['tomorrow', at(11, 23, 59), '23:59 tomorrow'],
     ['yesterday', at(9, 0), '00:00 yesterday'],
-    ['another day', at(14, 9), '09:00 on Sat 14 Mar'],
-    ['another year', new Date(2027, 0, 1, 9).toISOString(), '09:00 on Fri 1 Jan 2027'],
-  ])('says %s as people do', (_day, instant, expected) => {
+    ['on another day', at(14, 9), '09:00 on Sat 14 Mar'],
+    ['in another year', new Date(2027, 0, 1, 9).toISOString(), '09:00 on Fri 1 Jan 2027'],
+  ])('shows a time %s with only as much of the date as it needs', (_day, instant, expected) => {
     expect(clockTime(instant, nowMs)).toBe(expected);
   });
 });

@@ -4,11 +4,11 @@ import type { Violation } from './violation.ts';
 
 const proves = new Set(['sent', 'delivered', 'read']);
 
-/** A webhook that names a row is heard: at once by the settle that comes after it, and by the ticks in any case. */
-export function receiptsHeard({ told, transitions, rows, world, handled }: FinishedRun): Violation[] {
+/** A receipt that names a row is applied: at once by a settle that comes after it, and in any case by a tick. */
+export function receiptsApplied({ receipts, transitions, rows, world, handled }: FinishedRun): Violation[] {
   const violations: Violation[] = [];
   const proof = new Map<string, number>();
-  for (const { at, status, reference } of told) {
+  for (const { at, status, reference } of receipts) {
     if (reference && proves.has(status)) proof.set(reference, Math.min(at, proof.get(reference) ?? at));
   }
   const statuses = new Map(rows.filter(({ gone }) => gone === null).map(({ id, status }) => [id, status]));
@@ -22,8 +22,8 @@ export function receiptsHeard({ told, transitions, rows, world, handled }: Finis
       const next = own[own.indexOf(settled) + 1];
       if (next?.to !== 'done' || next.at !== settled.at) {
         violations.push({
-          invariant: 'webhooks are heard (at the settle)',
-          details: `row ${rowId} became unknown at ${new Date(settled.at).toISOString()}, and was told to be sent at ${new Date(at).toISOString()}`,
+          invariant: 'receipts are applied (at the settle)',
+          details: `row ${rowId} became unknown at ${new Date(settled.at).toISOString()}, although a receipt at ${new Date(at).toISOString()} proved the send`,
         });
       }
     }
@@ -31,8 +31,8 @@ export function receiptsHeard({ told, transitions, rows, world, handled }: Finis
     if (status === undefined) continue;
     if (at < world.endAt - 2 * hour && status !== 'done') {
       violations.push({
-        invariant: 'webhooks are heard (in the end)',
-        details: `row ${rowId} is ${status}, and was told to be sent at ${new Date(at).toISOString()} (${reference})`,
+        invariant: 'receipts are applied (by the end)',
+        details: `row ${rowId} is ${status}, although a receipt at ${new Date(at).toISOString()} proved the send (${reference})`,
       });
     }
   }

@@ -1,7 +1,7 @@
 import type { SettingsChange } from './recorder.ts';
 import type { PaceSettings } from './world.ts';
 
-/** Local date and clock time of an instant, reckoned by Intl and not by Postgres. */
+/** Local date and clock time of an instant, computed by Intl and not by Postgres. */
 export interface LocalTime {
   /** 2026-03-29 */
   date: string;
@@ -35,7 +35,7 @@ export function localTime(at: number, zone: string): LocalTime {
   };
 }
 
-/** The first midnight after an instant, to the millisecond. */
+/** Returns the first midnight after an instant, to the millisecond. */
 export function nextMidnight(at: number, zone: string): number {
   const { date } = localTime(at, zone);
   let [before, after] = [at, at + 50 * 3_600_000];
@@ -56,24 +56,24 @@ export function isOpenAt(hours: PaceSettings['hours'], at: number, zone: string)
   });
 }
 
-/** The daily limit on a local date, grown so far. */
+/** Returns the daily limit on a local date, with warm-up. */
 export function dailyLimitOn(settings: PaceSettings, date: string): number {
   const { daily_limit, ramp_started_on, ramp_days, ramp_from_percent: from } = settings;
   if (ramp_started_on === null || daily_limit === 0) return daily_limit;
   const n = Math.max(0, (Date.parse(date) - Date.parse(ramp_started_on)) / 86_400_000);
   if (ramp_days === 1 || n >= ramp_days - 1) return daily_limit;
-  // In whole numbers: a limit that comes out even must not be lost to a fraction.
+  // Whole numbers, because a rounding error below a whole limit would lose one.
   const percentTimesDays = from * (ramp_days - 1) + (100 - from) * n;
   return Math.max(1, Math.floor((daily_limit * percentTimesDays) / (100 * (ramp_days - 1))));
 }
 
 export interface AccountSettings extends PaceSettings {
   time_zone: string;
-  /** Milliseconds since the epoch; null when it is not. */
+  /** Milliseconds since the epoch; null if the account is not paused. */
   pausedUntil: number | null;
 }
 
-/** What was set for every account, at any place in the recorder's order. */
+/** The settings of all accounts at a place in the recorder's order. */
 export class SettingsInTime {
   private next = 0;
   private readonly accounts = new Map<string, SettingsChange['settings']>();
@@ -81,13 +81,13 @@ export class SettingsInTime {
   private readonly resting = new Map<string, number | null>();
   private readonly paused = new Map<string, number | null>();
 
-  /** Of the accounts in one queue. */
+  /** `queue`: the queue whose overrides apply. */
   constructor(
     private readonly queue: string,
     private readonly changes: SettingsChange[],
   ) {}
 
-  /** Goes on to a place; never back. */
+  /** Moves forward to a place; it cannot move back. */
   moveTo(place: number): void {
     for (
       let change = this.changes[this.next];
@@ -108,7 +108,7 @@ export class SettingsInTime {
     return this.paused.get(this.queue) ?? null;
   }
 
-  /** Until when a provider that failed as a whole is left alone; null when it is not. */
+  /** Returns until when a provider that failed rests, or null if it does not. */
   restOf(provider: string): number | null {
     return this.resting.get(provider) ?? null;
   }

@@ -1,43 +1,43 @@
 import type { Step } from './draw-sequences.ts';
-import { isOpenAt } from './pace-reckoning.ts';
+import { isOpenAt } from './expected-pace.ts';
 import type { ProviderCall, ProviderMessage } from './provider-model.ts';
 import type { EnrolmentChange, Transition } from './recorder.ts';
 import type { FinalEnrolment, FinalRow, FinishedRun } from './run-simulation.ts';
 import { type Act, type Enrolled, isChatOf } from './sequence-operator.ts';
 import { chatWith, hour, minute, second } from './world.ts';
 
-/** What a step's message reads, filled in by what the person brought. */
+/** Returns the text of a step's message, filled in with the person's variables. */
 export function textOf({ steps, person }: Enrolled, step: number, isReminder: boolean): string {
   const drawn = steps[step - 1];
   const text = (isReminder ? drawn?.reminder?.body : drawn?.body) ?? `there is no step ${step}`;
   return text.replaceAll(/\{\{ ?([a-z]+) ?\}\}/g, (_, name: string) => person.variables[name] ?? '');
 }
 
-/** A reply as it became known, and as it was. */
+/** A person's reply: when it was written, and when it became known. */
 export interface Reply {
   message: ProviderMessage | null;
-  /** The call that told it was carried out then. */
+  /** When the call that reported it ran. */
   knownAt: number;
   /** When the person wrote it. */
   madeAt: number;
-  /** When it was made by what we were told, at the latest: one that says nothing of it was made when it was told. */
+  /** The latest that the report allows for `madeAt`: a report without a time counts from its own arrival. */
   countsFrom: number;
 }
 
-/** One row of dm_queue that an enrolment put there. */
+/** One row of dm_queue that an enrolment inserted. */
 export interface StepRow {
   row: FinalRow;
   step: number;
   isReminder: boolean;
   changes: Transition[];
   claims: number[];
-  /** When it was settled that it went out; null when that never was. */
+  /** When the row was settled as sent; null if it never was. */
   sentAt: number | null;
-  /** Somebody has set its due time: then it is due when he says. */
+  /** A person set its due time by plain SQL, which overrides the step's own. */
   isMoved: boolean;
 }
 
-/** All that befell one enrolment, from the provider's books, the recorder's, and those of whoever acted. */
+/** Everything that happened to one enrolment, from the records of the provider, the recorder and the operators. */
 export interface Story {
   enrolled: Enrolled;
   final: FinalEnrolment | undefined;
@@ -46,32 +46,33 @@ export interface Story {
   replies: Reply[];
   acts: Act[];
   changes: EnrolmentChange[];
-  /** Of the provider's books: what it delivered of a step, and what it was asked. */
+  /** By the provider's record: the messages of a step that it delivered, and the calls that it got. */
   delivered(step: number, isReminder: boolean): ProviderMessage[];
   calls(step: number, isReminder: boolean): ProviderCall[];
 }
 
-/** A message as a webhook told of it for the first time. */
-interface FirstTold {
+/** The first receipt of a message. */
+interface FirstReceipt {
   at: number;
   recipient: string | null;
 }
 
-const told = new WeakMap<FinishedRun, Story[]>();
+const cache = new WeakMap<FinishedRun, Story[]>();
 
+/** Returns the stories of all enrolments of a run. Computes them once a run. */
 export function storiesOf(run: FinishedRun): Story[] {
-  const known = told.get(run);
-  if (known) return known;
+  const cached = cache.get(run);
+  if (cached) return cached;
   const transitions = groupBy(run.transitions, ({ rowId }) => rowId);
   const changes = groupBy(run.enrolmentChanges, ({ enrolmentId }) => enrolmentId);
   const acts = groupBy(run.acts, ({ enrolmentId }) => enrolmentId);
   const messages = groupBy(run.messages, ({ accountId, text }) => `${accountId} ${text}`);
   const calls = groupBy(run.calls, ({ accountId, text }) => `${accountId} ${text}`);
   const finals = new Map(run.enrolments.map((final) => [final.id, final]));
-  const firstTold = new Map<string, FirstTold>();
-  for (const receipt of run.told) {
-    if (receipt.status === 'received' && !firstTold.has(receipt.messageId))
-      firstTold.set(receipt.messageId, receipt);
+  const firstReceipts = new Map<string, FirstReceipt>();
+  for (const receipt of run.receipts) {
+    if (receipt.status === 'received' && !firstReceipts.has(receipt.messageId))
+      firstReceipts.set(receipt.messageId, receipt);
   }
   const rows = new Map<string, StepRow[]>();
   for (const [id, own] of groupBy(run.rows, ({ enrolmentId }) => enrolmentId ?? '')) {
@@ -80,7 +81,7 @@ export function storiesOf(run: FinishedRun): Story[] {
       own.map((row) => stepRow(row, transitions.get(row.id) ?? [])),
     );
   }
-  const chatsKnownAt = chatsKnown(run, rows, firstTold);
+  const chatsKnownAt = chatsKnown(run, rows, firstReceipts);
   const stories = [...run.enrolled.values()].map((enrolled): Story => {
     const key = (step: number, isReminder: boolean) =>
       `${enrolled.person.account.provider_account_id} ${textOf(enrolled, step, isReminder)}`;
@@ -88,7 +89,7 @@ export function storiesOf(run: FinishedRun): Story[] {
       enrolled,
       final: finals.get(enrolled.id),
       rows: rows.get(enrolled.id) ?? [],
-      replies: repliesTo(enrolled, chatsKnownAt, run, firstTold),
+      replies: repliesTo(enrolled, chatsKnownAt, run, firstReceipts),
       acts: acts.get(enrolled.id) ?? [],
       changes: changes.get(enrolled.id) ?? [],
       delivered: (step, isReminder) =>
@@ -96,7 +97,7 @@ export function storiesOf(run: FinishedRun): Story[] {
       calls: (step, isReminder) => calls.get(key(step, isReminder)) ?? [],
     };
   });
-  told.set(run, stories);
+  cache.set(run, stories);
   return stories;
 }
 
@@ -115,17 +116,17 @@ function stepRow(row: FinalRow, changes: Transition[]): StepRow {
   };
 }
 
-/** From when on it is known by our books which chat is a person's, in all the sequences that he is in. */
+/** Returns, for each person, since when our record knows the person's chat, over all of the person's enrolments. */
 function chatsKnown(
   run: FinishedRun,
   rows: Map<string, StepRow[]>,
-  firstTold: Map<string, FirstTold>,
+  firstReceipts: Map<string, FirstReceipt>,
 ): Map<string, number> {
   const knownAt = new Map<string, number>();
-  // Who says whose a message is that a webhook has told of says whose chat it came from.
+  // An API report of a message that a webhook reported before also identifies the message's chat.
   const named = new Map<string, number>();
-  for (const { at, enrolmentId, messageId } of run.toldByApi) {
-    const receipt = messageId === null ? undefined : firstTold.get(messageId);
+  for (const { at, enrolmentId, messageId } of run.apiReplies) {
+    const receipt = messageId === null ? undefined : firstReceipts.get(messageId);
     if (receipt && receipt.at <= at && receipt.recipient === null && !named.has(enrolmentId))
       named.set(enrolmentId, at);
   }
@@ -147,15 +148,15 @@ function repliesTo(
   enrolled: Enrolled,
   chatsKnownAt: Map<string, number>,
   run: FinishedRun,
-  firstTold: Map<string, FirstTold>,
+  firstReceipts: Map<string, FirstReceipt>,
 ): Reply[] {
   const { person } = enrolled;
   const digits = (number: string | null) => number?.replaceAll(/^\+/g, '');
   const chatKnownAt = chatsKnownAt.get(personKey(person)) ?? Number.POSITIVE_INFINITY;
-  const tellings: Telling[] = [];
+  const reports: ReplyReport[] = [];
   for (const message of run.messages) {
     if (message.fromUs || !isChatOf(enrolled, message)) continue;
-    const receipt = firstTold.get(message.id);
+    const receipt = firstReceipts.get(message.id);
     if (!receipt || receipt.at < enrolled.at) continue;
     const isNamed =
       receipt.recipient !== null &&
@@ -163,47 +164,47 @@ function repliesTo(
     const knownAt = isNamed ? receipt.at : Math.max(receipt.at, chatKnownAt);
     const { id, deliveredAt: madeAt, saidAt } = message;
     const countsFrom = Math.min(receipt.at, saidAt + second);
-    tellings.push({ id, toldAt: receipt.at, message, knownAt, madeAt, countsFrom });
+    reports.push({ id, reportedAt: receipt.at, message, knownAt, madeAt, countsFrom });
   }
-  for (const { at, enrolmentId, madeAt, saidAt, messageId } of run.toldByApi) {
+  for (const { at, enrolmentId, madeAt, saidAt, messageId } of run.apiReplies) {
     const named = run.enrolled.get(enrolmentId)?.person;
     if (at < enrolled.at) continue;
-    // It counts for all enrolments of the person through that account.
+    // A report counts for all enrolments of the person with that account.
     const isSame =
       named?.account === person.account &&
       ((person.recipient !== null && digits(named.recipient) === digits(person.recipient)) ||
         (chatWith(named) === chatWith(person) && chatKnownAt <= at));
     if (enrolmentId !== enrolled.id && !isSame) continue;
     const countsFrom = Math.min(at, (saidAt ?? at) + second);
-    tellings.push({ id: messageId, toldAt: at, message: null, knownAt: at, madeAt, countsFrom });
+    reports.push({ id: messageId, reportedAt: at, message: null, knownAt: at, madeAt, countsFrom });
   }
-  return merged(tellings).sort((a, b) => a.knownAt - b.knownAt);
+  return mergeReports(reports).sort((a, b) => a.knownAt - b.knownAt);
 }
 
-/** A reply as one webhook or one call told of it. */
-interface Telling extends Reply {
-  /** The provider's; null where the caller gave none. */
+/** One webhook's or one API call's report of a reply. */
+interface ReplyReport extends Reply {
+  /** The provider's id; null if the caller gave none. */
   id: string | null;
-  toldAt: number;
+  reportedAt: number;
 }
 
-/** What was told several times is one reply, as it was told first, known as soon as one of them says whose it is. */
-function merged(tellings: Telling[]): Reply[] {
-  const alone = tellings.filter(({ id }) => id === null);
+/** Merges the reports of each reply. The first report counts; the reply is known as soon as one of them names the person. */
+function mergeReports(reports: ReplyReport[]): Reply[] {
+  const alone = reports.filter(({ id }) => id === null);
   const grouped = groupBy(
-    tellings.filter(({ id }) => id !== null),
+    reports.filter(({ id }) => id !== null),
     ({ id }) => id as string,
   );
   const replies = [...alone, ...[...grouped.values()].map(firstOf)];
   return replies.filter(({ knownAt }) => knownAt < Number.POSITIVE_INFINITY);
 }
 
-function firstOf(tellings: Telling[]): Reply {
-  const first = tellings.reduce((a, b) => (b.toldAt < a.toldAt ? b : a));
-  return { ...first, knownAt: Math.min(...tellings.map(({ knownAt }) => knownAt)) };
+function firstOf(reports: ReplyReport[]): Reply {
+  const first = reports.reduce((a, b) => (b.reportedAt < a.reportedAt ? b : a));
+  return { ...first, knownAt: Math.min(...reports.map(({ knownAt }) => knownAt)) };
 }
 
-/** The step that was sent last by an instant; 0 when none was. */
+/** Returns the last step that was sent by an instant, or 0 if none was. */
 export function lastSent({ rows }: Story, at: number): number {
   return Math.max(
     0,
@@ -213,7 +214,7 @@ export function lastSent({ rows }: Story, at: number): number {
   );
 }
 
-/** The row by which a step went out, the last before an instant where there were several. */
+/** Returns the row that sent a step: the last one before an instant if there were several. */
 export function sentRow(
   { rows }: Story,
   step: number,
@@ -225,17 +226,17 @@ export function sentRow(
   return (sent.at(-1) as StepRow & { sentAt: number }) ?? null;
 }
 
-/** A provider's clock may differ from ours by no more. */
+/** The most that a provider's clock may differ from ours. */
 export const skewMs = 6 * second;
 
-/** Whether the reply may be taken for an answer to the step: by what was told of it, it was not made before that was claimed. */
+/** Whether the reply may count as an answer to the step: by its report, it was not written before the step was claimed. */
 export function mayAnswer(reply: Reply, row: StepRow): boolean {
   return Math.max(reply.countsFrom, reply.madeAt) >= (row.claims[0] ?? Number.POSITIVE_INFINITY) - skewMs;
 }
 
 /**
- * Whether it is an answer to the step: whoever made it had the message. An operator who gave the message up by hand has said that it did not
- * arrive: what answers that one is no answer to the step, which was sent again.
+ * Whether the reply answers the step, because the person had its message. A message that an operator settled as dead counts as not arrived:
+ * the step was sent again, and a reply to the first message does not answer it.
  */
 export function answers(story: Story, reply: Reply, step: number): boolean {
   const givenUp = story.rows
@@ -246,7 +247,7 @@ export function answers(story: Story, reply: Reply, step: number): boolean {
     .some(({ deliveredAt }) => givenUp.every((at) => deliveredAt > at) && reply.madeAt > deliveredAt);
 }
 
-/** The first instant from `at` on within the hours, to the minute; null when there is none before `until`. */
+/** Returns the first instant within the hours, from `at` on and to the minute, or null if there is none by `until`. */
 export function openingAt(hours: Step['hours'], zone: string, at: number, until: number): number | null {
   for (let t = at; t <= until; t = Math.floor(t / minute) * minute + minute) {
     if (isOpenAt(hours, t, zone)) return t;
@@ -265,7 +266,7 @@ export function groupBy<Item>(items: Item[], key: (item: Item) => string): Map<s
   return groups;
 }
 
-export const told8601 = (at: number): string => new Date(at).toISOString();
+export const iso8601 = (at: number): string => new Date(at).toISOString();
 
-/** How long whatever is due may stand before a tick comes to it, in the quiet at the end. */
+/** The longest that due work may wait for a tick in the quiet end of a run. */
 export const graceMs = hour;
