@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { loadEnvFiles } from '../lib/services/load-env-files.ts';
-import { ConnectError, migratePostgres } from '../lib/store/migrate-postgres.ts';
-import { MigrationError, type MigrationFile, readMigrations } from '../lib/store/migrations.ts';
+import { ConnectError, migratePostgres } from '../lib/store/migrate/migrate-postgres.ts';
+import { MigrationError, type MigrationFile, readMigrations } from '../lib/store/migrate/migrations.ts';
 
 const usage = `npm run migrate -- [--url postgres://…] [--folder supabase/migrations] [--dry-run]
 

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type MigrationFile, readMigrations } from '../lib/store/migrations.ts';
+import { type MigrationFile, readMigrations } from '../lib/store/migrate/migrations.ts';
 import { compareCatalogues, readCatalogue } from './schema/catalogue.ts';
 import { makeDatabase } from './schema/make-database.ts';
 import { findSourceFaults, readSources } from './schema/sources.ts';
@@ -12,7 +12,7 @@ const usage = `npm run migration -- <name>
 
 Compares the schema that supabase/migrations makes with that of the sources in supabase/schemas, and writes the difference as a new migration:
 the functions and templates that changed. A change to a table, an index or a queue's settings is yours to write: a comment names it.
-Sets the version that the code needs, in lib/store/schema-version.ts.
+Sets the version that the code needs, in lib/store/migrate/schema-version.ts.
 
 Exit codes: 0 written or nothing to do, 1 the sources have a fault or the name is none.
 `;
@@ -52,7 +52,7 @@ async function run(name: string): Promise<number> {
   const signatures = new Map([...from.values()].map((one) => [one.name, one.signature]));
   const { sql, byHand } = writeMigration(`${version}_${name}`, changes, sources.statements, signatures);
   writeFileSync(path.join(folder, `${version}_${name}.sql`), sql);
-  const versionFile = path.join(root, 'lib/store/schema-version.ts');
+  const versionFile = path.join(root, 'lib/store/migrate/schema-version.ts');
   const code = readFileSync(versionFile, 'utf8');
   writeFileSync(versionFile, code.replace(/(schemaVersion = ')\d{14}/, `$1${version}`));
   console.log(`wrote supabase/migrations/${version}_${name}.sql`);

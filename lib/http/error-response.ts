@@ -2,8 +2,8 @@ import { loggable } from '../engine/ports/log.ts';
 import type { StoreError } from '../engine/ports/store-error.ts';
 import { isError } from '../services/is-error.ts';
 import { serverLog } from '../services/log.ts';
+import { schemaBehindCode } from '../store/migrate/schema-version.ts';
 import { directoryInUseCode } from '../store/rpc.ts';
-import { schemaBehindCode } from '../store/schema-version.ts';
 import { HttpError, ValidationError } from './http-error.ts';
 import { json, problem } from './respond.ts';
 

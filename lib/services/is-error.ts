@@ -1,7 +1,7 @@
 import type { StoreError } from '../engine/ports/store-error.ts';
 import type { NotConfiguredError } from '../engine/queue.ts';
-import type { MigrationError } from '../store/migrations.ts';
-import type { SqlError } from '../store/pglite-sql.ts';
+import type { SqlError } from '../store/embedded/pglite-sql.ts';
+import type { MigrationError } from '../store/migrate/migrations.ts';
 import type { EnvError } from './env.ts';
 
 interface OurErrors {

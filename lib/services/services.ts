@@ -3,10 +3,10 @@ import type { Log } from '../engine/ports/log.ts';
 import type { OverlapLock } from '../engine/ports/overlap-lock.ts';
 import type { TickPorts } from '../engine/tick.ts';
 import { upstashLock } from '../locks/upstash-lock.ts';
-import type { RunSql } from '../store/pglite-sql.ts';
+import type { RunSql } from '../store/embedded/pglite-sql.ts';
+import { schemaVersion } from '../store/migrate/schema-version.ts';
 import { queueStore } from '../store/queue-store.ts';
 import type { Rpc } from '../store/rpc.ts';
-import { schemaVersion } from '../store/schema-version.ts';
 import type { Stats } from '../store/stats.ts';
 import { supabaseRpc } from '../store/supabase-rpc.ts';
 import { type ServerEnv, serverEnv } from './env.ts';
@@ -68,6 +68,6 @@ export async function makeServices(env: ServerEnv): Promise<Services> {
 
 /** Imported on first use: 10 MB of WebAssembly that a function on Supabase never needs. */
 async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
-  const { openEmbeddedDatabase } = await import('../store/embedded-database.ts');
+  const { openEmbeddedDatabase } = await import('../store/embedded/embedded-database.ts');
   return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));
 }

@@ -4,7 +4,7 @@ import { accessEnv } from '../services/env.ts';
 import { serverLog } from '../services/log.ts';
 import { getServices } from '../services/services.ts';
 import { sharedReading } from '../services/shared-reading.ts';
-import { schemaState } from '../store/schema-version.ts';
+import { schemaState } from '../store/migrate/schema-version.ts';
 
 export interface Health {
   status: 'ok' | 'failing';

@@ -3,9 +3,9 @@ import { scheduledQueues } from '../queues/scheduled-queues.ts';
 import { configuredProviders, type ServerEnv } from '../services/env.ts';
 import { getServices } from '../services/services.ts';
 import { type Analytics, analyticsSchema } from '../store/analytics.ts';
+import { schemaState } from '../store/migrate/schema-version.ts';
 import { type Monitoring, monitoringSchema } from '../store/monitoring.ts';
 import type { Rpc } from '../store/rpc.ts';
-import { schemaState } from '../store/schema-version.ts';
 import { type Stats, statsSchema } from '../store/stats.ts';
 import { whyUnticked } from './unticked.ts';
 

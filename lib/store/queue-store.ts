@@ -6,8 +6,8 @@ import type {
   QueueStore,
   Settlement,
 } from '../engine/ports/queue-store.ts';
+import { schemaState, schemaVersion } from './migrate/schema-version.ts';
 import type { Rpc } from './rpc.ts';
-import { schemaState, schemaVersion } from './schema-version.ts';
 import { storable } from './storable.ts';
 import { tickCounts } from './tick-counts.ts';
 

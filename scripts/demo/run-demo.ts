@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
-import { lockDirectory } from '../../lib/store/directory-lock.ts';
+import { lockDirectory } from '../../lib/store/embedded/directory-lock.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
 import { readCrons, startLocalScheduler } from '../../worker/local-scheduler.ts';

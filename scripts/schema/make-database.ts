@@ -1,5 +1,5 @@
 import { PGlite } from '@electric-sql/pglite';
-import { applyMigrations, type MigrationFile } from '../../lib/store/migrations.ts';
+import { applyMigrations, type MigrationFile } from '../../lib/store/migrate/migrations.ts';
 
 /** Opens an empty embedded database in memory and applies the files. The caller closes it. */
 export async function makeDatabase(files: MigrationFile[]): Promise<PGlite> {

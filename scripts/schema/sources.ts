@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { schemaVersion } from '../../lib/store/schema-version.ts';
-import { type SqlStatement, splitStatements } from '../../lib/store/sql-statements.ts';
+import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
+import { type SqlStatement, splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 
 export const schemas = 'supabase/schemas';
 /** A source has fewer lines. */

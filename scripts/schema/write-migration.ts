@@ -1,4 +1,4 @@
-import type { SqlStatement } from '../../lib/store/sql-statements.ts';
+import type { SqlStatement } from '../../lib/store/migrate/sql-statements.ts';
 import type { CatalogueChanges, SchemaObject } from './catalogue.ts';
 import { endOfMigration, findFunction } from './sources.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SqlError, type SqlResult } from '../../lib/store/pglite-sql.ts';
+import { SqlError, type SqlResult } from '../../lib/store/embedded/pglite-sql.ts';
 
 /** The app did not run the SQL. The message says why, and what to do. */
 export class AppCallError extends Error {

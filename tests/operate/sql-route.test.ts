@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/sql/route.ts';
 import type { Services } from '../../lib/services/services.ts';
-import { type RunSql, SqlError } from '../../lib/store/pglite-sql.ts';
+import { type RunSql, SqlError } from '../../lib/store/embedded/pglite-sql.ts';
 import {
   answered,
   apiRequest,

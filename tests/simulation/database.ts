@@ -3,7 +3,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
-import { migratePostgres } from '../../lib/store/migrate-postgres.ts';
+import { migratePostgres } from '../../lib/store/migrate/migrate-postgres.ts';
 import { storeErrorKind } from '../../lib/store/store-error-kind.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 import { type PostgresVersion, startPostgresServer } from '../stack/postgres-server.ts';

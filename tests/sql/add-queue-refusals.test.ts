@@ -603,7 +603,7 @@ describe('add_queue refuses', () => {
   });
 
   it('only for reasons that have a case here', () => {
-    const folder = new URL('../../supabase/schemas/add-queue/', import.meta.url);
+    const folder = new URL('../../supabase/schemas/add-queue', import.meta.url);
     const sql = readdirSync(folder)
       .map((file) => readFileSync(new URL(file, folder), 'utf8'))
       .join('');

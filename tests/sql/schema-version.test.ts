@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
+import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
-import { schemaVersion } from '../../lib/store/schema-version.ts';
 import {
   answered,
   apiRequest,

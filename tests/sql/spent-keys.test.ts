@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import { exchanges } from '../support/exchanges.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
-import { migratePostgres } from '../../lib/store/migrate-postgres.ts';
-import { readMigrations } from '../../lib/store/migrations.ts';
+import { migratePostgres } from '../../lib/store/migrate/migrate-postgres.ts';
+import { readMigrations } from '../../lib/store/migrate/migrations.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 import { type PostgresVersion, startPostgresServer } from './postgres-server.ts';
 import { startPostgrestServer } from './postgrest-server.ts';

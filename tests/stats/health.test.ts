@@ -5,9 +5,9 @@ import { silentLog } from '../../lib/engine/ports/log.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import { serverEnv } from '../../lib/services/env.ts';
 import { makeServices, type Services } from '../../lib/services/services.ts';
-import { MigrationError } from '../../lib/store/migrations.ts';
+import { MigrationError } from '../../lib/store/migrate/migrations.ts';
+import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
-import { schemaVersion } from '../../lib/store/schema-version.ts';
 import { currentServices, provideServices } from '../support/api-server.ts';
 import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 

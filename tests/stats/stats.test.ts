@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/stats/route.ts';
-import { schemaVersion } from '../../lib/store/schema-version.ts';
+import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server.ts';
 import type { TestDatabase } from '../support/test-database.ts';
 

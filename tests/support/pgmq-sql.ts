@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gunzipSync } from 'node:zlib';
-import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import type { TestDatabase } from './test-database.ts';
 
 /**

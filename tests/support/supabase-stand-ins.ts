@@ -1,4 +1,4 @@
-import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import type { TestDatabase } from './test-database.ts';
 
 /*

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { inject } from 'vitest';
-import { pgliteRpc } from '../../lib/store/pglite-rpc.ts';
+import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 import { installReset } from './reset-sql.ts';

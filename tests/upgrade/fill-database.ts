@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import { conversations } from '../support/conversations.ts';
 import { exchanges, finding } from '../support/exchanges.ts';
 import type { TestDatabase } from '../support/test-database.ts';

@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { applyMigrations, readMigrations } from '../../lib/store/migrations.ts';
-import { pgliteRpc } from '../../lib/store/pglite-rpc.ts';
-import { schemaVersion } from '../../lib/store/schema-version.ts';
+import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
+import { applyMigrations, readMigrations } from '../../lib/store/migrate/migrations.ts';
+import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue.ts';
 import { makeDatabase } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
@@ -14,7 +14,7 @@ import type { TestDatabase } from '../support/test-database.ts';
 import { filledAt } from './fill-database.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const dumps = new URL('../fixtures/upgrade/', import.meta.url);
+const dumps = new URL('../fixtures/upgrade', import.meta.url);
 const releases = readdirSync(dumps).map((file) => file.replace('.sql.gz', ''));
 
 const catalogueOf = (db: PGlite) =>

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { type MigrationFile, readMigrations } from '../../lib/store/migrations.ts';
-import { splitStatements } from '../../lib/store/sql-statements.ts';
+import { type MigrationFile, readMigrations } from '../../lib/store/migrate/migrations.ts';
+import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue.ts';
 import { makeDatabase } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';

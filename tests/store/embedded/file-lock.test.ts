@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { lockDirectory } from '../../lib/store/directory-lock.ts';
-import { lockFile } from '../../lib/store/file-lock.ts';
+import { lockDirectory } from '../../../lib/store/embedded/directory-lock.ts';
+import { lockFile } from '../../../lib/store/embedded/file-lock.ts';
 
 let folder: string;
 let file: string;

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { StoreError } from '../engine/ports/store-error.ts';
+import { StoreError } from '../../engine/ports/store-error.ts';
 
 /**
  * Programs that lock file descriptor 3, because Node cannot. They exit with 0, or with 1 and no message if another process has the lock. The

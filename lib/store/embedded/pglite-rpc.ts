@@ -1,7 +1,7 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { StoreError } from '../engine/ports/store-error.ts';
-import type { Rpc } from './rpc.ts';
-import { storeErrorKind } from './store-error-kind.ts';
+import { StoreError } from '../../engine/ports/store-error.ts';
+import type { Rpc } from '../rpc.ts';
+import { storeErrorKind } from '../store-error-kind.ts';
 
 /** `Rpc` over an embedded Postgres in this process. */
 export function pgliteRpc(db: PGlite): Rpc {

@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lockDirectory } from '../../lib/store/directory-lock.ts';
+import { lockDirectory } from '../../../lib/store/embedded/directory-lock.ts';
 
-const repository = new URL('../..', import.meta.url);
-const lockModule = new URL('lib/store/directory-lock.ts', repository).href;
+const repository = new URL('../../..', import.meta.url);
+const lockModule = new URL('lib/store/embedded/directory-lock.ts', repository).href;
 
 /**
  * A process that takes and releases locks on command. Before and after each change to a file it pauses for `stallMs`, or for a random time

@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { migratePostgres } from '@/lib/store/migrate-postgres.ts';
-import { readMigrations } from '@/lib/store/migrations.ts';
-import { type Stack, startStack } from '../stack/start-stack.ts';
-import { buildWorker } from '../support/build-worker.ts';
+import { migratePostgres } from '@/lib/store/migrate/migrate-postgres.ts';
+import { readMigrations } from '@/lib/store/migrate/migrations.ts';
+import { type Stack, startStack } from '../../stack/start-stack.ts';
+import { buildWorker } from '../../support/build-worker.ts';
 
 let stack: Stack;
 let folder: string;

@@ -1,6 +1,6 @@
 import { Script } from 'node:vm';
 import { type PGlite, types } from '@electric-sql/pglite';
-import { StoreError } from '../engine/ports/store-error.ts';
+import { StoreError } from '../../engine/ports/store-error.ts';
 import { isCancelled, isPanic } from './is-panic.ts';
 
 /** The result of one statement. */

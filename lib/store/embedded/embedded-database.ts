@@ -1,18 +1,18 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
-import { StoreError } from '../engine/ports/store-error.ts';
-import { lockDirectory } from './directory-lock.ts';
-import { isPanic } from './is-panic.ts';
+import { StoreError } from '../../engine/ports/store-error.ts';
 import {
   applyMigrations,
   isRaised,
   MigrationError,
   type MigrationFile,
   readMigrations,
-} from './migrations.ts';
+} from '../migrate/migrations.ts';
+import type { Rpc } from '../rpc.ts';
+import { lockDirectory } from './directory-lock.ts';
+import { isPanic } from './is-panic.ts';
 import { pgliteRpc } from './pglite-rpc.ts';
 import { pgliteSql, type RunSql } from './pglite-sql.ts';
-import type { Rpc } from './rpc.ts';
 
 /** Room for two segments of the write-ahead log. Postgres panics if it cannot create the next one. */
 const minFreeBytes = 32 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { StoreError } from '../engine/ports/store-error.ts';
+import { StoreError } from '../../engine/ports/store-error.ts';
+import { directoryInUseCode } from '../rpc.ts';
 import { lockFile } from './file-lock.ts';
-import { directoryInUseCode } from './rpc.ts';
 
 /**
  * Locks an embedded database's directory for this process, because two processes in one directory corrupt it silently. Returns a function that

@@ -9,9 +9,9 @@ import {
   type MigrationPort,
   type Notice,
   readMigrations,
-} from '@/lib/store/migrations.ts';
-import { schemaState, schemaVersion } from '@/lib/store/schema-version.ts';
-import { splitStatements } from '@/lib/store/sql-statements.ts';
+} from '@/lib/store/migrate/migrations.ts';
+import { schemaState, schemaVersion } from '@/lib/store/migrate/schema-version.ts';
+import { splitStatements } from '@/lib/store/migrate/sql-statements.ts';
 
 let folder: string;
 const write = (file: string, sql: string) => writeFile(path.join(folder, file), sql);

@@ -4,9 +4,9 @@
  */
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { POST as createAccount } from '../../app/api/accounts/route.ts';
-import { POST as createDms } from '../../app/api/dms/route.ts';
-import { GET as readHealth } from '../../app/api/health/route.ts';
+import { POST as createAccount } from '../../../app/api/accounts/route.ts';
+import { POST as createDms } from '../../../app/api/dms/route.ts';
+import { GET as readHealth } from '../../../app/api/health/route.ts';
 
 const [folder = ''] = process.argv.slice(2);
 const key = 'a-key';
