@@ -8,7 +8,16 @@
  * Exits with 1 if a mutant survives, or if the unchanged tree fails.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -92,32 +101,48 @@ const judgeBySimulation: Judge = (copy, workers) => {
 const describeViolations = ({ seed, violations }: SimulationResult): string =>
   `seed ${seed}: ${[...new Set(violations.map(({ invariant }) => invariant))].join('; ')}`;
 
-/** The tests of each area of the SQL, the likeliest to fail first. Code of `lib`, `app` and `worker` has tests of its own name. */
-const testsOfArea: Record<string, string[]> = {
-  engine: ['settle', 'pace', 'partitions', 'isolation', 'limits', 'refusals'],
-  exchange: ['exchange', 'bounded', 'adaptive', 'partitions'],
-  reconcile: ['reconcile', 'receipts', 'late-proof', 'bounded'],
-  registry: ['add-queue', 'by-hand', 'isolation', 'queue-rights'],
-  pace: ['account-pace', 'hours', 'pace', 'limits'],
-  accounts: ['refusals', 'account-pace', 'connections'],
-  enrolments: ['enrolments', 'sequences', 'replies'],
-  sequences: ['sequences', 'enrolments'],
-  messages: ['limits', 'replies', 'reconcile'],
-  operate: ['explain', 'resolve', 'rows'],
-};
+/** The words of a text, also those of a name such as `claim_paced_rows` or `findHandler`. */
+const wordsOf = (text: string): string[] =>
+  text
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .replaceAll('_', ' ')
+    .toLowerCase()
+    .match(/[a-z]{2,}/g) ?? [];
 
-/** Paths of tests, as vitest takes them, in which a failure is likeliest. */
-function likelyTests(file: string): string[][] {
-  const [, area = ''] = /^supabase\/schemas\/([^/]+)/.exec(file) ?? [];
-  if (area) return [(testsOfArea[area] ?? [area]).map((name) => `tests/sql/${name}`)];
-  const { dir, name } = path.parse(file.replace(/^lib\//, '').replace(/^app\/\(dashboard\)/, 'dashboard'));
-  return [[`tests/${dir}/${name}.`], [`tests/${dir}/`]];
+/** The quick tier's test files, each with how often it has each word. */
+const quickTests = readdirSync(path.join(root, 'tests'), { recursive: true, encoding: 'utf8' })
+  .filter(
+    (file) => file.endsWith('.test.ts') && !/\.(long|real)\.|^(mutants|upgrade|architecture)/.test(file),
+  )
+  .map((file) => {
+    const counts = new Map<string, number>();
+    for (const word of wordsOf(readFileSync(path.join(root, 'tests', file), 'utf8')))
+      counts.set(word, (counts.get(word) ?? 0) + 1);
+    return { file: `tests/${file}`, counts };
+  });
+
+/** Returns the test files that share the most words with a mutant: two, then three more. Rare words count for more. */
+function likelyTests({ name, guarantee, file, find }: Mutant): string[][] {
+  const before = readFileSync(path.join(root, file), 'utf8').split(find)[0] ?? '';
+  const subject = before.match(/function [\w.]+/g)?.at(-1) ?? '';
+  const words = wordsOf(
+    `${name} ${guarantee} ${name} ${guarantee} ${find} ${subject} ${subject} ${file} ${file}`,
+  );
+  const weightOf = (word: string) =>
+    Math.log(quickTests.length / Math.max(1, quickTests.filter(({ counts }) => counts.has(word)).length));
+  const score = (counts: Map<string, number>) =>
+    words.reduce((sum, word) => sum + weightOf(word) * Math.min(1, (counts.get(word) ?? 0) / 3), 0);
+  const ranked = quickTests
+    .map((test) => ({ ...test, score: score(test.counts) }))
+    .sort((one, other) => other.score - one.score)
+    .map((test) => test.file);
+  return [ranked.slice(0, 2), ranked.slice(2, 5)];
 }
 
 /** Runs the likely tests, then the whole quick tier, until one fails. */
 const judgeByTests: Judge = async (copy, workers, mutant) => {
   if (mutant?.seenBy) return runTests(copy, workers, [`tests/${mutant.seenBy}`]);
-  for (const files of mutant ? likelyTests(mutant.file) : []) {
+  for (const files of mutant ? likelyTests(mutant) : []) {
     const caught = await runTests(copy, workers, files);
     if (caught) return caught;
   }

@@ -80,7 +80,7 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
 
 /** Starts a TLS proxy in front of the app, as every platform has one. */
 async function startHttps(): Promise<Server> {
-  const certificates = new URL('../fixtures/certificates', import.meta.url);
+  const certificates = new URL('../fixtures/certificates/', import.meta.url);
   const files = {
     key: readFileSync(new URL('server.key', certificates)),
     cert: readFileSync(new URL('valid.crt', certificates)),

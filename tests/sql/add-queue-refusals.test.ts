@@ -244,6 +244,13 @@ const refusals: Refusal[] = [
     hint: `If it has the row's state: p_status_column => 'state'. If not: p_status_column => 'status', which add_queue adds.`,
   })),
   {
+    mistake: 'an empty table with a state column whose words are others',
+    columns: `, state text check (state in ('waiting', 'notified', 'lost'))`,
+    call: plain,
+    message: 'app.t has no column status, but a column state that lists words of its own',
+    hint: `If it has the row's state: p_status_column => 'state'. If not: p_status_column => 'status', which add_queue adds.`,
+  },
+  {
     mistake: 'a misspelt status column',
     columns: `, state text, kind app.kind, amount integer, last_error text`,
     given: [`create type app.kind as enum ('once', 'monthly')`],
@@ -603,7 +610,7 @@ describe('add_queue refuses', () => {
   });
 
   it('only for reasons that have a case here', () => {
-    const folder = new URL('../../supabase/schemas/add-queue', import.meta.url);
+    const folder = new URL('../../supabase/schemas/add-queue/', import.meta.url);
     const sql = readdirSync(folder)
       .map((file) => readFileSync(new URL(file, folder), 'utf8'))
       .join('');

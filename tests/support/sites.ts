@@ -32,7 +32,7 @@ export interface Sites {
   closeAll(): Promise<void>;
 }
 
-const certificates = new URL('../fixtures/certificates', import.meta.url);
+const certificates = new URL('../fixtures/certificates/', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, certificates), 'utf8');
 
 /** The authority that signs the certificates of sites. */

@@ -14,7 +14,7 @@ import type { TestDatabase } from '../support/test-database.ts';
 import { filledAt } from './fill-database.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const dumps = new URL('../fixtures/upgrade', import.meta.url);
+const dumps = new URL('../fixtures/upgrade/', import.meta.url);
 const releases = readdirSync(dumps).map((file) => file.replace('.sql.gz', ''));
 
 const catalogueOf = (db: PGlite) =>

@@ -36,7 +36,7 @@ export function lockDirectory(directory: string): () => void {
 function inUse(directory: string, by: string | null): StoreError {
   return new StoreError(
     'misconfigured',
-    `the database in ${directory} is in use by ${by ?? 'a process in another container'}. End that process first, or call it over HTTP`,
+    `the database in ${directory} is in use by ${by ?? 'a process in another container'}. Call that process over HTTP, or end it first`,
     directoryInUseCode,
   );
 }

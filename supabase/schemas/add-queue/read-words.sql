@@ -29,22 +29,28 @@ begin
 end
 $$;
 
--- Raises 22023 for a table without the status column if another column has a check or an enum with the pending word. That column probably has the
--- row's state, and ticks would ignore it.
+-- Raises 22023 for a table without the status column if another column probably has the row's state, which ticks would ignore: its check or enum
+-- has the pending word, or it lists words and is called state.
 create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_column text;
+  v_accepts boolean;
 begin
   if punctual.type_of_column(p_table, q.status_column) is not null then return; end if;
-  select a.attname into v_column from pg_catalog.pg_attribute a
+  select a.attname, strpos(w.words, quote_literal(q.pending_word)) > 0 into v_column, v_accepts
+    from pg_catalog.pg_attribute a
+   cross join lateral (
+     select string_agg(quote_literal(e.enumlabel), ' ') from pg_catalog.pg_enum e where e.enumtypid = a.atttypid
+     union all
+     select pg_get_expr(c.conbin, c.conrelid) from pg_catalog.pg_constraint c
+      where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]) w (words)
    where a.attrelid = p_table and not a.attisdropped
-     and (exists (select from pg_catalog.pg_enum e where e.enumtypid = a.atttypid and e.enumlabel = q.pending_word)
-       or exists (select from pg_catalog.pg_constraint c
-                   where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]
-                     and strpos(pg_get_expr(c.conbin, c.conrelid), quote_literal(q.pending_word)) > 0)) order by a.attnum limit 1;
+     and (strpos(w.words, quote_literal(q.pending_word)) > 0 or (a.attname = 'state' and strpos(w.words, '''') > 0))
+   order by 2 desc, a.attnum limit 1;
   if v_column is not null then
-    raise exception 'add_queue: % has no column status, but a column % that accepts the word "%"', p_table, v_column, q.pending_word
+    raise exception 'add_queue: % has no column status, but a column % that %', p_table, v_column,
+        case when v_accepts then format('accepts the word "%s"', q.pending_word) else 'lists words of its own' end
       using errcode = '22023',
             hint = format('If it has the row''s state: p_status_column => %L. If not: p_status_column => ''status'', which add_queue adds.', v_column);
   end if;

@@ -1,4 +1,4 @@
-select punctual.add_queue('monitors', 'punctual.monitors', 'next_check_at', 'at-least-once',
+select punctual.add_queue('monitors', 'punctual.monitors', 'next_check_at', 'at-least-once', p_status_column => 'status',
   p_words => '{"pending": "scheduled", "running": "checking", "cancelled": "inactive"}',
   p_partition_column => 'region',
   p_after_settle => 'punctual.settle_checks',
