@@ -112,7 +112,7 @@ test('the command names the file and line of bad SQL, and keeps nothing of that 
 test('the command says why it cannot reach the database, without the password', async () => {
   await write('20260101000000_one.sql', 'create schema t;');
   const withoutUrl = await migrate();
-  expect(withoutUrl).toMatchObject({ code: 2, stderr: expect.stringContaining('set DATABASE_URL') });
+  expect(withoutUrl).toMatchObject({ code: 2, stderr: expect.stringContaining('Set DATABASE_URL') });
 
   const wrong = new URL(stack.ownerUrl);
   wrong.password = 'open-sesame';
