@@ -127,6 +127,6 @@ test('the command says why it cannot reach the database, without the password', 
     stderr: expect.stringMatching(/127\.0\.0\.1:1\/db.*ECONNREFUSED/),
   });
   const malformed = await migrate('--url', 'postgres://me:open-sesame#/@host/db');
-  expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining('percent-encoded') });
+  expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining('Percent-encode') });
   expect(refused.stderr + unreachable.stderr + malformed.stderr).not.toContain('open-sesame');
 });
