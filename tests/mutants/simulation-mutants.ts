@@ -172,6 +172,7 @@ export const simulationMutants: Mutant[] = [
    where t.id = e.id;`,
     replace: `next_attempt_at = null, attempts = 0
    where t.id = e.id;`,
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'what is stopped has its message withdrawn',
