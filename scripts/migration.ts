@@ -49,8 +49,8 @@ async function run(name: string): Promise<number> {
     return 0;
   }
   const version = nextVersion(migrations);
-  const signatures = new Map([...from.values()].map((one) => [one.name, one.signature]));
-  const { sql, byHand } = writeMigration(`${version}_${name}`, changes, sources.statements, signatures);
+  const { statements } = sources;
+  const { sql, byHand } = writeMigration(`${version}_${name}`, changes, { from, statements });
   writeFileSync(path.join(folder, `${version}_${name}.sql`), sql);
   const versionFile = path.join(root, 'lib/store/migrate/schema-version.ts');
   const code = readFileSync(versionFile, 'utf8');

@@ -10,16 +10,16 @@ interface MigrationText {
 
 /**
  * Writes the migration that leads from the schema of the migrations to that of the sources, as far as it concerns functions and templates. A
- * function whose signature changed is dropped first. The text of each is its source's.
+ * function whose signature changed is dropped first. The text of each is its source's. `from`: the catalogue that the migrations make;
+ * `statements`: those of the sources.
  */
 export function writeMigration(
   name: string,
   { added, changed, removed }: CatalogueChanges,
-  statements: SqlStatement[],
-  signatures: Map<string, string | undefined>,
+  { from, statements }: { from: Map<string, SchemaObject>; statements: SqlStatement[] },
 ): MigrationText {
   const isOwn = ({ kind, name: object }: SchemaObject) => kind === 'function' && !isRendered(object);
-  const isReplaced = (object: SchemaObject) => signatures.get(object.name) === object.signature;
+  const isReplaced = (object: SchemaObject) => from.get(object.name)?.signature === object.signature;
   const dropped = [...removed.filter(isOwn), ...changed.filter((one) => isOwn(one) && !isReplaced(one))];
   const sources = new Set(
     [...added, ...changed].filter(isOwn).flatMap((one) => findFunction(statements, plainName(one.name))),

@@ -4,10 +4,10 @@ import { gunzipSync } from 'node:zlib';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
-import { applyMigrations, readMigrations } from '../../lib/store/migrate/migrations.ts';
+import { readMigrations } from '../../lib/store/migrate/migrations.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue.ts';
-import { makeDatabase } from '../../scripts/schema/make-database.ts';
+import { makeDatabase, migrateEmbedded } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 import { exchanges, finding } from '../support/exchanges.ts';
 import type { TestDatabase } from '../support/test-database.ts';
@@ -67,13 +67,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     sql = exchanges(database);
     sql.setNow(filledAt);
     before = await counts();
-    await applyMigrations(
-      {
-        exec: (text) => db.exec(text),
-        query: async (text, params) => (await db.query<Record<string, unknown>>(text, params)).rows,
-      },
-      await readMigrations(),
-    );
+    await migrateEmbedded(db, await readMigrations());
   });
   afterAll(() => db.close());
 

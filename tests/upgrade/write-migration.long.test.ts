@@ -46,9 +46,8 @@ it('a generated migration leads from the schema of the migrations to that of the
   expect(names).toContain('function punctual.is_new()');
   expect(names).toContain('function punctual.refusal_wait(integer)');
 
-  const signatures = new Map([...from.values()].map((one) => [one.name, one.signature]));
   const name = '20990101000000_a_day';
-  const { sql, byHand } = writeMigration(name, changes, sources.statements, signatures);
+  const { sql, byHand } = writeMigration(name, changes, { from, statements: sources.statements });
   expect(byHand).toEqual([]);
   const written = {
     version: '20990101000000',
@@ -64,7 +63,10 @@ it('a change to a table is named in a comment and left for its author to write',
   const from = await catalogueOf([readSources(root)]);
   const to = new Map(from);
   to.delete('column punctual.queues.paused_reason');
-  const { sql, byHand } = writeMigration('20990101000000_x', compareCatalogues(from, to), [], new Map());
+  const { sql, byHand } = writeMigration('20990101000000_x', compareCatalogues(from, to), {
+    from,
+    statements: [],
+  });
   expect(byHand).toEqual(['column punctual.queues.paused_reason is gone in the sources']);
   expect(sql).toContain('-- By hand, before the functions: column punctual.queues.paused_reason is gone');
 });
