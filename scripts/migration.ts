@@ -14,7 +14,7 @@ Compares the schema that supabase/migrations makes with that of the sources in s
 the functions and templates that changed. A change to a table, an index or a queue's settings is yours to write: a comment names it.
 Sets the version that the code needs, in lib/store/migrate/schema-version.ts.
 
-Exit codes: 0 written or nothing to do, 1 the sources have a fault or the name is none.
+Exit codes: 0 written or nothing to do, 1 the sources have a fault or the name is not valid.
 `;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
