@@ -4,7 +4,7 @@ import { listJobs, watchJobs } from './scripts/list-jobs.mjs';
 const config = {
   // PGlite loads its WebAssembly from its own folder and must not be bundled.
   serverExternalPackages: ['@electric-sql/pglite'],
-  // `npm run types` checks the types. They include the tests, and a type error in a test must not fail the build.
+  // `npm run types` checks types, also of tests. A type error in a test must not fail the build.
   typescript: { ignoreBuildErrors: true },
   poweredByHeader: false,
   // `next dev` allows localhost by itself.

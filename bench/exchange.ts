@@ -66,6 +66,14 @@ async function open(serverUrl: string, commit: string | undefined): Promise<Clie
   return client;
 }
 
+/** Whether the commit's exchanges are numbered: before 624e78e they named their claim. */
+async function isNumbered(client: Client): Promise<boolean> {
+  const { rows } = await client.query(
+    `select pg_get_function_arguments('punctual.exchange'::regproc) like '%p_seq%' as numbered`,
+  );
+  return rows[0].numbered;
+}
+
 /** Runs a tick with three exchanges: claim, settle and claim, settle. Returns the milliseconds of the second, or of an idle tick's only one. */
 async function round(
   client: Client,
@@ -115,12 +123,13 @@ const server = await startPostgresServer(flags.postgres as PostgresVersion, {
 try {
   const ours = await open(server.url, undefined);
   const theirs = flags.against ? await open(server.url, flags.against) : null;
+  const theirExchanges = theirs && (await isNumbered(theirs)) ? exchangesOf : formerExchangesOf;
   const times = new Map(shapes.map((shape) => [shape, { ours: [] as number[], theirs: [] as number[] }]));
   for (let n = 0; n < Number(flags.rounds); n++) {
     for (const [shape, one] of times) {
       // Five in a row, because the first finds the processor's caches filled by the other database.
       for (let m = 0; m < 5; m++) one.ours.push(await round(ours, shape, exchangesOf));
-      for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape, formerExchangesOf));
+      for (let m = 0; theirs && m < 5; m++) one.theirs.push(await round(theirs, shape, theirExchanges));
     }
   }
   console.log(

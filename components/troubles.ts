@@ -4,8 +4,8 @@ import { explanationHash } from './explained-row.ts';
 type Partition = QueueStats['partitions'][number];
 
 /**
- * Something that is wrong, in a few words. `wait` ends by itself, `warn` ends with a person's decision or with a pause, `bad` lasts until
- * somebody corrects it.
+ * Something that is wrong, in a few words. `wait` ends by itself. `warn` waits for a person's decision, or for a pause to end. `bad` lasts
+ * until somebody corrects it.
  */
 export interface Trouble {
   tone: 'wait' | 'warn' | 'bad';

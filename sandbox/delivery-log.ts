@@ -35,7 +35,7 @@ export interface Reply extends Chat {
   /** ISO 8601, UTC. */
   at: string;
   /** When its webhook was accepted. */
-  told_at: string | null;
+  reported_at: string | null;
 }
 
 /** All deliveries and replies, in order. Tests compare a client's records with it. */
@@ -69,7 +69,14 @@ export class DeliveryLog {
   /** Records a reply. */
   addReply(chat: Chat, text: string): Reply {
     const id = `${prefixes[chat.provider]}${this.#run}_r${this.#replies.length}`;
-    const reply: Reply = { kind: 'reply', id, ...chat, text, at: new Date().toISOString(), told_at: null };
+    const reply: Reply = {
+      kind: 'reply',
+      id,
+      ...chat,
+      text,
+      at: new Date().toISOString(),
+      reported_at: null,
+    };
     this.#replies.push(reply);
     this.#lastReplyMs.set(chatKey(chat), Date.parse(reply.at));
     this.#keep(reply);

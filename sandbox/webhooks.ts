@@ -46,14 +46,14 @@ export class Webhooks {
     }
   }
 
-  /** Sends the event of a reply, and sets its `told_at` once the event is accepted. */
+  /** Sends the event of a reply, and sets its `reported_at` once the event is accepted. */
   announceReply(reply: Reply): void {
     const events =
       reply.provider === 'unipile'
         ? this.#byUnipile(receivedEvent, newMessageEvent, reply)
         : this.#byWhatsapp(inboundEvent(reply));
     const onAccepted = () => {
-      reply.told_at ??= new Date().toISOString();
+      reply.reported_at ??= new Date().toISOString();
     };
     this.#plan(events.map((event) => ({ ...event, onAccepted })));
   }

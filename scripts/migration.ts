@@ -3,8 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type MigrationFile, readMigrations } from '../lib/store/migrate/migrations.ts';
-import { compareCatalogues, readCatalogue } from './schema/catalogue.ts';
-import { makeDatabase } from './schema/make-database.ts';
+import { compareCatalogues } from './schema/catalogue.ts';
+import { catalogueOfFiles, readOwnMigrations } from './schema/make-database.ts';
 import { findSourceFaults, readSources } from './schema/sources.ts';
 import { writeMigration } from './schema/write-migration.ts';
 
@@ -20,15 +20,6 @@ Exit codes: 0 written or nothing to do, 1 the sources have a fault or the name i
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = path.join(root, 'supabase/migrations');
 
-async function catalogueOf(files: MigrationFile[]) {
-  const db = await makeDatabase(files);
-  try {
-    return await readCatalogue(async (sql) => (await db.query<Record<string, unknown>>(sql)).rows);
-  } finally {
-    await db.close();
-  }
-}
-
 /** Fourteen digits of UTC, later than every migration. */
 function nextVersion(files: MigrationFile[]): string {
   const now = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14);
@@ -42,8 +33,8 @@ async function run(name: string): Promise<number> {
   if (faults.length > 0) return 1;
   const migrations = await readMigrations(folder);
   const sources = readSources(root);
-  const from = await catalogueOf(migrations);
-  const changes = compareCatalogues(from, await catalogueOf([sources]));
+  const from = await catalogueOfFiles(await readOwnMigrations(folder));
+  const changes = compareCatalogues(from, await catalogueOfFiles([sources]));
   if (Object.values(changes).every((list) => list.length === 0)) {
     console.log('Nothing to do: the migrations make what the sources make.');
     return 0;

@@ -139,6 +139,12 @@ interface Choice {
   fault?: string;
 }
 
+/** The first parameter of a cron path that no handler reads. Its route would refuse the call. */
+function unknownParameter(path: string): string | null {
+  const names = [...new URL(path, 'http://worker.invalid').searchParams.keys()];
+  return names.find((name) => name !== 'partition' && name !== 'day') ?? null;
+}
+
 /** Chooses the schedules that this worker ticks: those named by `only`, or all that have a handler. */
 export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedules): Choice {
   // `only` may have names as in the registry or as in paths.
@@ -148,6 +154,12 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
   for (const entry of crons) {
     const { path } = entry;
     const handler = findHandler(path, scheduledQueues);
+    const unknown = handler && unknownParameter(path);
+    if (unknown)
+      return {
+        ...choice,
+        fault: `${path}: the path does not take ?${unknown}=. ?partition= names a partition`,
+      };
     if (onlyNames && !onlyNames.includes(nameOf(entry)))
       choice.skipped.push({ path, why: '--only does not name it' });
     else if (!handler)

@@ -1,4 +1,7 @@
-/** The headers in which a scheduler describes its call; docs/schedulers.md explains them. Missing or malformed ones are ignored. */
+/**
+ * The headers in which a call describes itself. docs/schedulers.md has the three for a scheduler of your own; Punctual sends `path`,
+ * `continuation` and `runId`. Missing or malformed ones are ignored.
+ */
 export const callHeaders = {
   scheduler: 'x-punctual-scheduler',
   schedule: 'x-punctual-schedule',

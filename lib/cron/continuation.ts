@@ -66,7 +66,7 @@ async function startContinuation(
 
 /**
  * Whether rows are left that a continuation could start now: the tick ended by its budget or batch limit. A tick that started none has no
- * continuation, which could loop.
+ * continuation, because that could loop.
  */
 export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
   const gotSomewhere = counts.claimed > counts.released;

@@ -19,9 +19,9 @@ export interface CronCall {
   continuation: number;
   /** A UUID that a call's ticks share with their continuations. */
   runId: string;
-  /** When the route's first line ran, in the clock's milliseconds. */
+  /** When the call began: the route's first line, or the worker's call. In the clock's milliseconds. */
   startedAt: number;
-  /** The call's execution limit in seconds. The platform enforces it; in the worker, only ticks keep to it. */
+  /** The call's execution limit in seconds. The platform enforces it. In the worker nothing does, but every handler keeps to it. */
   maxDuration: number;
   /** Ends the call early. */
   stop?: StopSignal;
@@ -65,7 +65,7 @@ export function admitsOf(clock: Clock, { startedAt, maxDuration, stop }: CronCal
   return (ms) => !stop?.signal.aborted && budget.admits(ms);
 }
 
-/** The ledger keeps the path. So of the query it contains only `partition`, which cannot hold a secret. */
+/** Returns the path for the ledger. Leaves out the query except `partition`, because other parameters may hold a secret. */
 function pathOf(pathname: string, params: URLSearchParams): string {
   const partition = params.get('partition');
   const query = partition === null ? '' : `?partition=${encodeURIComponent(partition)}`;

@@ -8,7 +8,7 @@ import { type After, scheduleContinuation } from './continuation.ts';
 import { type CronCall, readCall } from './cron-call.ts';
 import type { CronHandler } from './cron-handler.ts';
 
-/** The query of an endpoint whose queue has named partitions. */
+/** The query of an endpoint that ticks all partitions with due rows: `partition` names one of them. */
 export const partitionQuery = z.strictObject({ partition: z.string().optional() });
 
 export interface CronRouteOptions {
@@ -22,7 +22,7 @@ export interface CronRouteOptions {
 
 /**
  * A cron endpoint: GET for Vercel Cron, POST for other schedulers. 200 with the handler's report, 400 for an unknown query parameter, 401
- * without `CRON_SECRET`, 503 with the setting to make or the seconds to wait.
+ * without `CRON_SECRET`, 503 with the settings to make or the seconds to wait.
  */
 export function cronRoute(handler: CronHandler, options: CronRouteOptions) {
   return (request: Request): Promise<Response> =>

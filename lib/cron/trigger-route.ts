@@ -22,8 +22,10 @@ export function triggerRoute(queues: readonly ScheduledQueue[], options: CronRou
         const names = queues.map(({ queue }) => queue.name).join(', ');
         throw new NotFoundError(`there is no such queue. The queues are ${names}`);
       }
-      const services = await getServices();
       const queue = found.queue.name;
+      if (call.params.has('partition') && found.partitions !== 'due')
+        throw new NotFoundError(`${queue} has no partitions to name. Call it without ?partition=`);
+      const services = await getServices();
       const result = await handOver(queue, call, services.env.worker);
       if ('state' in result) return json(202, { queue, worker: result.state });
       if (result.isFault)

@@ -6,11 +6,11 @@ export interface Verdict {
   outcome: Outcome;
   /** `failed`: no usable response; `refused`: it refuses every call of ours; null: the outcome says nothing about it. */
   provider: 'answered' | 'failed' | 'refused' | null;
-  /** The process was ending. */
-  wasAborted?: boolean;
+  /** The process was ending, or the machine had been suspended past the timeout. Says nothing about the provider. */
+  wasCutShort?: boolean;
 }
 
-/** An aborted attempt has this long to return. Then it counts as uncertain. */
+/** An attempt whose signal aborted has this long to return. Then it counts as uncertain. */
 const graceMs = 250;
 
 /** Maps a thrown error to an outcome by its `kind`. An error without one is uncertain: the attempt may have had its effect. */
@@ -125,11 +125,11 @@ export function runAttempt(
     const { signal } = controller;
     const endsAt = clock.now() + timeoutMs;
     let isLate = false;
-    let wasAborted = false;
-    // That the process ends says nothing about the provider.
+    let wasCutShort = false;
+    // A cut says nothing about the provider.
     const asVerdict = ({ outcome, provider }: Verdict): Verdict =>
-      wasAborted
-        ? { outcome, provider: provider === 'failed' ? null : provider, wasAborted }
+      wasCutShort
+        ? { outcome, provider: provider === 'failed' ? null : provider, wasCutShort }
         : { outcome, provider };
     const expire = (why: string, error: string) => {
       aborts.delete(abort);
@@ -141,7 +141,7 @@ export function runAttempt(
       });
     };
     const abort = () => {
-      wasAborted = true;
+      wasCutShort = true;
       expire('the process ends', 'the process ended before the attempt did');
     };
     let cancel = clock.timer(timeoutMs, () =>

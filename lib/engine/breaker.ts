@@ -59,7 +59,7 @@ export class Breaker {
   }
 
   /** Puts back the notes of a failed exchange. Newer notes win. */
-  giveBack(notes: ProviderNote[]): void {
+  putBack(notes: ProviderNote[]): void {
     for (const note of notes) if (!this.notes.has(note.name)) this.notes.set(note.name, note);
   }
 }

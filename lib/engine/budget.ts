@@ -4,7 +4,7 @@ import type { Clock } from './ports/clock.ts';
  * Reserved at the end of a tick: 3 s for a cold start that the platform counts before the handler's first line, two exchanges of 5 s each, and
  * the response.
  */
-export const marginMs = 15_000;
+const marginMs = 15_000;
 
 /** How long a tick with this limit works before it ends. */
 export const workMs = (limitMs: number): number => limitMs - marginMs;
@@ -27,7 +27,7 @@ export interface Budget {
   usedMs(): number;
   /** Shortens the working time so that it ends by this instant. */
   endBy(at: number): void;
-  /** Moves the function's end forward to this instant, because something other than the platform's limit ends it. */
+  /** Makes the function end by this instant, because something other than the platform's limit ends it. */
   limitTo(at: number): void;
   /** Whether an attempt of up to `timeoutMs` that starts in `laterMs` still fits. */
   admits(timeoutMs: number, laterMs?: number): boolean;

@@ -19,9 +19,10 @@ import { transportable } from './transportable.ts';
 export const exchangeMs = 5_000;
 /** The database cancels a call after this. */
 const statementMs = 4_000;
-/** Allowed for a cold start, which the platform counts, and for the response. */
+/** Allowed for a cold start, which the platform counts. */
 export const coldStartMs = 3_000;
-const answerMs = 500;
+/** Allowed for the response. */
+const responseMs = 500;
 /** Between a failed call and its repeat. */
 const pauseMs = 200;
 
@@ -136,7 +137,7 @@ export class Exchanges {
       return { ...reply, requestedAt };
     } catch (error) {
       this.putBack(settlements);
-      if (!this.unanswered) this.breaker.giveBack(notes);
+      if (!this.unanswered) this.breaker.putBack(notes);
       throw error;
     }
   }
@@ -159,7 +160,7 @@ export class Exchanges {
 
   /** Whether work of `ms` leaves time for the response. */
   timeFor(ms: number): boolean {
-    return this.ports.clock.now() + ms <= this.budget.limitAt - coldStartMs - answerMs;
+    return this.ports.clock.now() + ms <= this.budget.limitAt - coldStartMs - responseMs;
   }
 
   /** Sends the request, and again if there is no response. `onUnanswered` is called when a call may have had its effect. */
@@ -222,7 +223,7 @@ export class Exchanges {
   private logUnwritten(settlement: Partial<Settlement>, reason: string): void {
     this.ports.log.error(
       { ...settlement, queue: this.tick.queue, reason },
-      'an outcome could not be written; its row runs until its lease ends',
+      'an outcome could not be written; its row keeps the status running until its lease ends and it is swept',
     );
   }
 }

@@ -36,7 +36,7 @@ export class Executor<Row, Deps, Env> {
   readonly durations = new Durations();
   /** `stopping`: rows that have not started are released. `closed`: late outcomes can only be logged. */
   phase: 'running' | 'stopping' | 'closed' = 'running';
-  private readonly slots: LimitFunction = pLimit(1);
+  private readonly limit: LimitFunction = pLimit(1);
   private readonly aborts = new Set<() => void>();
   private settings!: QueueSettings;
 
@@ -51,13 +51,13 @@ export class Executor<Row, Deps, Env> {
     private readonly onChange: () => void,
   ) {}
 
-  /** Rows that run or wait for a slot. */
+  /** Rows that run or wait to run. */
   get busy(): number {
-    return this.slots.activeCount + this.slots.pendingCount;
+    return this.limit.activeCount + this.limit.pendingCount;
   }
 
   get free(): number {
-    return this.slots.concurrency - this.slots.activeCount;
+    return this.limit.concurrency - this.limit.activeCount;
   }
 
   /** Aborts every attempt that runs. */
@@ -67,9 +67,9 @@ export class Executor<Row, Deps, Env> {
 
   start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
     this.settings = settings;
-    this.slots.concurrency = settings.concurrency;
+    this.limit.concurrency = settings.concurrency;
     for (const row of rows) {
-      void this.slots(() => this.perform(row, claim))
+      void this.limit(() => this.perform(row, claim))
         // A fault of ours: the row keeps its lease and is swept later.
         .catch((error) =>
           this.ports.log.error({ err: error, id: row.id, queue: this.queue.name }, 'a row could not be run'),
@@ -127,8 +127,8 @@ export class Executor<Row, Deps, Env> {
     if (provider && (verdict.provider === 'failed' || verdict.provider === 'refused')) {
       this.breaker[verdict.provider](provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
     }
-    // Under at-least-once, an aborted row is released to the next tick and costs no attempt.
-    if (verdict.wasAborted && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
+    // Under at-least-once, an attempt that was cut short is released to the next tick and costs no attempt. A timeout does cost one.
+    if (verdict.wasCutShort && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
       this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }

@@ -103,7 +103,7 @@ async function check<Row, Deps, Env>(
   }
 }
 
-/** Drops results that are no JSON. Throws if it is no finding. */
+/** Drops results that are not JSON. Throws if the value is not a finding. */
 function presentable(finding: Finding, dropResult: (reason: string) => void): Finding {
   const proof = finding.proof.map(({ messageId, result }) => ({
     messageId,

@@ -46,8 +46,8 @@ export interface TickOptions<Deps> {
   /** Ends the tick early. */
   stop?: StopSignal;
   /**
-   * A person asks for up to `limit` rows: due ones, or dead ones, each of which then runs once more. Null is the queue's batch limit. The
-   * tick takes no lock and runs beside others.
+   * The call requests up to `limit` rows: due ones, or dead ones, each of which is retried once. Null is the queue's batch limit. The tick
+   * takes no lock and runs beside others.
    */
   asked?: { state: 'pending' | 'dead'; limit: number | null };
 }
@@ -84,7 +84,7 @@ class Tick<Row, Deps, Env> {
   private readonly budget: Budget;
   private readonly identity: TickIdentity;
   /** Later than the call's start if the call has several ticks. */
-  private readonly startedAt: number;
+  private readonly tickStartedAt: number;
   private readonly breaker = new Breaker();
   private readonly exchanges: Exchanges;
   private readonly executor: Executor<Row, Deps, Env>;
@@ -105,7 +105,7 @@ class Tick<Row, Deps, Env> {
     private readonly ports: TickPorts,
     private readonly options: TickOptions<Deps>,
   ) {
-    this.startedAt = ports.clock.now();
+    this.tickStartedAt = ports.clock.now();
     this.budget = startBudget(ports.clock, options.startedAt ?? ports.clock.now(), options.limitMs);
     if (options.endBy !== undefined) this.budget.endBy(options.endBy);
     const id = ports.newId();
@@ -194,7 +194,8 @@ class Tick<Row, Deps, Env> {
     const isFirst = this.settings === null;
     this.settings = settings;
     this.duplicate ||= reply.duplicate;
-    if (settings.budgetSeconds !== null) this.budget.endBy(this.startedAt + settings.budgetSeconds * 1_000);
+    if (settings.budgetSeconds !== null)
+      this.budget.endBy(this.tickStartedAt + settings.budgetSeconds * 1_000);
     this.drained = reply.rows.length < (want ?? settings.concurrency);
     const fault = this.faultOf(settings);
     if (fault) this.fail(new StoreError('registry', fault));
@@ -256,7 +257,7 @@ class Tick<Row, Deps, Env> {
   }
 
   private checkBudget(): void {
-    // The first exchange brings the row's timeout.
+    // The first exchange brings the queue's timeout.
     if (this.ended !== null || !this.settings) return;
     if (this.budget.admits(this.executor.timeoutMs(null), claimMs)) return;
     this.ended = this.breaker.everOpened ? 'breaker' : 'budget';
@@ -305,7 +306,7 @@ class Tick<Row, Deps, Env> {
     return Math.max(0, Math.min(room, left));
   }
 
-  /** Up to three batches, so that slots never wait for a call, but no more than the rest of the budget can finish. */
+  /** Up to three times the concurrency, so that running rows never wait for a call, but no more than the rest of the budget can finish. */
   private prefetch(concurrency: number): number {
     const typicalMs = Math.max(1, this.executor.durations.quantile(0.95) ?? this.executor.timeoutMs(null));
     const finishable = Math.floor((this.budget.abortAt - this.ports.clock.now()) / typicalMs) * concurrency;

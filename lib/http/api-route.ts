@@ -13,12 +13,12 @@ export interface ApiCall<Params, Query = object> {
   /** Parsed by the route's schema. */
   query: Query;
   params: Params;
-  by: keyof typeof actors;
+  by: Actor;
   services: Services;
 }
 
-/** The callers' names in a history. */
-export const actors = { api: 'the API', dashboard: 'somebody at the dashboard' };
+/** The caller's name in a history. */
+export type Actor = 'the API' | 'a dashboard user';
 
 interface RouteContext<Params> {
   params?: Promise<Params>;
@@ -51,7 +51,7 @@ export function apiRoute<Params = object, Schema extends QuerySchema = typeof no
 ) {
   return (request: Request, context?: RouteContext<Params>): Promise<Response> =>
     respond(async () => {
-      const by = cron && hasCronSecret(request) ? 'api' : requireAccess(request, dashboard);
+      const by = cron && hasCronSecret(request) ? 'the API' : requireAccess(request, dashboard);
       return handleRequest(request, context, by, handle, query);
     });
 }
@@ -69,10 +69,10 @@ export function apiJsonRoute<Params = object, Schema extends QuerySchema = typeo
     }, whenInvalid);
 }
 
-function requireAccess(request: Request, dashboard: boolean): ApiCall<object>['by'] {
+function requireAccess(request: Request, dashboard: boolean): Actor {
   const access = apiAccess(request, accessEnv(), Date.now(), { dashboard });
   if (!access.allowed) throw new HttpError(access.status, access.kind, access.message);
-  return access.by === 'api-key' ? 'api' : 'dashboard';
+  return access.by === 'api-key' ? 'the API' : 'a dashboard user';
 }
 
 async function handleRequest<Params, Schema extends QuerySchema>(
@@ -86,7 +86,7 @@ async function handleRequest<Params, Schema extends QuerySchema>(
   const params = ((await context?.params) ?? {}) as Params;
   const services = await getServices();
   try {
-    return await handle({ query, params, by, services: services });
+    return await handle({ query, params, by, services });
   } finally {
     // The caller's next read shows the change.
     if (request.method !== 'GET') services.stats.forget();

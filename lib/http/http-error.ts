@@ -1,6 +1,6 @@
 import type { FieldError } from './field-error.ts';
 
-/** The error of a request that changed nothing. `errorResponse` maps it to a response. */
+/** An error with its HTTP status, a `kind` for programs and a message for people. `errorResponse` maps it to a response. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   constructor(

@@ -12,11 +12,19 @@ export function keepJson(value: unknown, maxBytes: number): { kept: unknown } | 
   try {
     json = JSON.stringify(value);
   } catch (error) {
-    return { fault: `is not JSON: ${error instanceof Error ? error.message : 'it cannot be written'}` };
+    return { fault: `is not JSON: ${reasonOf(error)}` };
   }
   if (json === undefined) return { fault: `is not JSON: its type is ${typeof value}` };
   const bytes = Buffer.byteLength(json);
   if (bytes > maxBytes) return { fault: `is ${bytes} bytes of JSON; the limit is ${maxBytes} bytes` };
   if (depthOfJson(json) > maxDepth) return { fault: `is nested more than ${maxDepth} levels deep` };
   return { kept: JSON.parse(json) };
+}
+
+/** The thrown value may itself throw when it is read. */
+function reasonOf(error: unknown): string {
+  try {
+    if (error instanceof Error) return String(error.message);
+  } catch {}
+  return 'it cannot be written';
 }

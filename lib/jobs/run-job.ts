@@ -10,14 +10,14 @@ const maxProgressBytes = 4 * 1_024;
 const maxErrorLength = 2_000;
 
 /** A claimed job. */
-export interface DueJob {
+interface DueJob {
   id: string;
   name: string;
   payload: unknown;
 }
 
 /** The part of the queue's `PerformContext` that an attempt uses. */
-export interface AttemptContext {
+interface AttemptContext {
   attempt: number;
   signal: AbortSignal;
   log: Log;

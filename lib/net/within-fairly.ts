@@ -17,7 +17,7 @@ export function trackBusyTime(ms: number): () => number {
 }
 
 /**
- * Like `within`, for work that is judged by its duration. Extends the time by how long this process was busy, at most by twice `ms` and at most by
+ * Like `within`, for work that is judged by its duration. Extends the time by the credit of `trackBusyTime`: at most twice `ms`, and never more than
  * 1.5 s. Data that has arrived by the end is read before the signal fires.
  */
 export function withinFairly<T>(

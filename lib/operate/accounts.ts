@@ -31,7 +31,7 @@ const accountInput = z.strictObject({
   time_zone: text.refine(isTimeZone, 'must be a time zone, for example Europe/Berlin').optional(),
   daily_limit: dailyLimit.optional(),
   ...pace,
-  /** Up to so many random seconds are added to the gap. */
+  /** The most random seconds that are added to the gap. */
   gap_jitter_seconds: seconds
     .nullable()
     .transform((jitter) => jitter ?? 0)
@@ -63,7 +63,7 @@ const accountInput = z.strictObject({
 
 const storedHours = z.record(z.string(), z.array(z.string()));
 
-export const accountSchema = z.object({
+const accountSchema = z.object({
   id: z.string(),
   provider: z.string(),
   provider_account_id: z.string(),
@@ -94,9 +94,9 @@ export const accountSchema = z.object({
   ),
 });
 
-export type StoredAccount = z.infer<typeof accountSchema>;
+type StoredAccount = z.infer<typeof accountSchema>;
 
-/** Adds an account, or changes the fields that are given of the one with the same provider id. Throws a `ValidationError` or a `StoreError`. */
+/** Adds an account, or changes the given fields of the account with the same provider id. Throws a `ValidationError` or a `StoreError`. */
 export async function saveAccount(rpc: Rpc, body: unknown): Promise<{ account: StoredAccount }> {
   const p_account = parseInput(accountInput, body);
   try {

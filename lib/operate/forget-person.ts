@@ -50,7 +50,7 @@ function conflictMessage({ unknown = [], ...others }: Record<string, string[]>):
   const parts = [
     sending.length > 0 && `being sent: ${sending.join(', ')} (try again in two minutes)`,
     unknown.length > 0 &&
-      `perhaps sent: ${unknown.join(', ')} (try again once they are resolved, or resolve them with POST /api/dms/:id/resolve)`,
+      `which may have been sent: ${unknown.join(', ')} (try again once they are resolved, or resolve them with POST /api/dms/:id/resolve)`,
   ];
   return `Nothing was deleted yet, and nothing more will be sent. Messages ${parts.filter(Boolean).join('; ')}.`;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Actor } from '../http/api-route.ts';
 import { toHttpError } from '../http/http-error.ts';
 import { parseInput } from '../http/input/parse-input.ts';
 import { storableText } from '../http/input/storable-text.ts';
@@ -22,7 +23,7 @@ export async function resolveRow(
   rpc: Rpc,
   queue: string,
   id: string,
-  by: 'api' | 'dashboard',
+  by: Actor,
   body: unknown,
 ): Promise<ResolvedRow> {
   const { decision, note = null, attempt = null } = parseInput(bodySchema, body);

@@ -41,7 +41,7 @@ export function sqlRoute(request: Request): Promise<Response> {
       throw new HttpError(
         409,
         'other_database',
-        `this server has another database, ${directory}: start the app on the right one`,
+        `this server has another database, ${directory}: pass the address of the app that has yours open with --url, or set PUNCTUAL_DATA to this one`,
       );
     }
     try {

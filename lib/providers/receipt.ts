@@ -31,7 +31,7 @@ export interface ConnectionNotice {
   /** The provider's time of the event; ISO 8601, UTC. */
   said_at?: string;
   /** Codes of the refusals that the new connection ends. */
-  mends?: string[];
+  ends?: string[];
 }
 
 export interface WebhookReading {

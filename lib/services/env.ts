@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { schedulerName } from './scheduler-name.ts';
 
-/** A setting is invalid or missing. The message names the variables, but never a value. Only this file reads `process.env`. */
+/** A setting is invalid or missing. The message names the variables, but never a value. */
 export class EnvError extends Error {
   override readonly name = 'EnvError';
   readonly kind = 'not_configured';
@@ -149,9 +149,9 @@ export interface ServerEnv {
   upstash?: { url: string; token: string };
   /** The app's own URL, for its continuations. */
   selfUrl: string;
-  /** The worker that triggers wake. */
+  /** The worker that `/api/trigger/:queue` wakes. */
   worker?: { url: string; secret: string };
-  /** The scheduler's name of a worker's ticks in the ledger. */
+  /** The name of a worker as the scheduler of its ticks. */
   workerName: string;
   /** From SIGTERM until the platform kills the worker. */
   workerGraceSeconds: number;

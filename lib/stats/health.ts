@@ -17,7 +17,7 @@ export interface Health {
   lock: 'ok' | 'failing' | 'none';
   /** Seconds since each queue's last tick; null before the first one. */
   lastTickSeconds: Record<string, number | null>;
-  /** Why the database fails, and the remedy. Only in development on the embedded database. */
+  /** Why the check failed, and the remedy. Only in development and in the demo. */
   reason?: string;
 }
 
@@ -33,7 +33,7 @@ const shared = sharedReading<Health>(keepMs, () => Date.now());
 /** Why the latest check failed; null if it passed. The same reason is logged once. */
 let logged: string | null = null;
 
-/** Reads the server's health. The reason of a failure is included only in development. Never throws. */
+/** Reads the server's health. The reason of a failure is included only in development and in the demo. Never throws. */
 export const readHealth = (): Promise<Health> => shared.get(checkHealth);
 
 async function checkHealth(): Promise<Health> {

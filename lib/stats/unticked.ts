@@ -3,7 +3,7 @@ import { scheduledQueues } from '../queues/scheduled-queues.ts';
 import type { QueueStats } from '../store/stats.ts';
 import { shortDuration } from './short-duration.ts';
 
-/** The slowest schedulers call every few minutes. */
+/** Longer than the usual interval of a scheduler, which is one to five minutes. */
 const lateSeconds = 300;
 
 /** Returns a warning if rows are due and no tick comes, with the remedy if none ever came. Null if ticks come or are not needed. */

@@ -39,4 +39,3 @@ export const explanationSchema = z.object({
 });
 
 export type Explanation = z.infer<typeof explanationSchema>;
-export type ReconcileFacts = z.infer<typeof reconcileFacts>;

@@ -21,7 +21,7 @@ const ledgerTick = z.object({
   outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
   duplicate: z.boolean(),
   ...tickCounts.shape,
-  /** The state of the rows that a person or program requested; null for a scheduler's call. */
+  /** The state of the rows that the call requested, from the API or by `?partition=failed`; null for a tick of all due rows. */
   asked_for: z.enum(['pending', 'dead']).nullable(),
   /** The tick's report; null while it runs, or if it died. */
   report: z.record(z.string(), z.unknown()).nullable(),
@@ -32,7 +32,7 @@ const queueStats = z.object({
   delivery: z.enum(['at-most-once', 'at-least-once']),
   paused_at: z.string().nullable(),
   paused_reason: z.string().nullable(),
-  /** Why its rows cannot be read, and what to do; null if they can. Without them, the figures of its rows are empty. */
+  /** Why its rows cannot be read, and what to do; null if they can. While there is a problem, the figures of its rows are empty. */
   problem: z.string().nullable(),
   /** Why each of its ticks gets a 503, and what to do; null if none does. Added by the server, because the database does not know. */
   failing: z.string().nullable().default(null),
@@ -139,7 +139,7 @@ export const statsSchema = z.object({
   /** The version of the database's schema. */
   schema: z.string().nullish(),
   queues: z.array(queueStats),
-  /** Providers that rest after failures. */
+  /** Providers that are paused after failures. */
   providers: z.array(
     z.object({ name: z.string(), paused_until: z.string().nullable(), last_error: z.string().nullable() }),
   ),

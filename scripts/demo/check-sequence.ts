@@ -45,8 +45,8 @@ export function faultsInLog(
         (reply) =>
           typeof sinceMs === 'number' &&
           Date.parse(reply.at) >= sinceMs &&
-          reply.told_at !== null &&
-          Date.parse(reply.told_at) + inFlightMs < atMs,
+          reply.reported_at !== null &&
+          Date.parse(reply.reported_at) + inFlightMs < atMs,
       );
       return [
         ...(isNext ? [] : [`${recipient} got step ${name} after ${before?.name ?? 'nothing'}`]),

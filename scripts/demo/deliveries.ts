@@ -9,9 +9,9 @@ export function deliveriesOf(json: unknown): Delivery[] {
   return z.array(entry).parse(json);
 }
 
-const reply = entry.extend({ told_at: z.string().nullable() });
+const reply = entry.extend({ reported_at: z.string().nullable() });
 
-/** A message that a person wrote in the sandbox. `told_at`: when the app had accepted its webhook. */
+/** A message that a person wrote in the sandbox. `reported_at`: when the app had accepted its webhook. */
 export type Reply = z.infer<typeof reply>;
 
 export function repliesOf(json: unknown): Reply[] {

@@ -145,7 +145,7 @@ export class DemoClient {
   async write(replies: DemoReply[]): Promise<void> {
     await this.#callSandbox('/replies', { method: 'POST', body: JSON.stringify(replies) });
     const until = Date.now() + timeoutMs;
-    while ((await this.replies()).some((reply) => reply.told_at === null)) {
+    while ((await this.replies()).some((reply) => reply.reported_at === null)) {
       if (Date.now() > until) {
         throw new DemoError(
           `The app did not accept the webhooks of people's replies within ${timeoutMs / 1_000} s. See .data/demo-logs/app.log.`,

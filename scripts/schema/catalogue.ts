@@ -2,7 +2,7 @@
 type Sql = (text: string) => Promise<Record<string, unknown>[]>;
 
 export interface SchemaObject {
-  /** `function punctual.exchange(jsonb, integer)`, `column punctual.queues.name`, `row of punctual.templates claim {plain}`. */
+  /** `function punctual.exchange(jsonb, integer)`, `column punctual.queues.name`, `template claim {plain}`. */
   name: string;
   kind: 'function' | 'template' | 'other';
   /** Everything about it that Postgres knows and a migration makes, as text. */
@@ -28,8 +28,11 @@ const queries = [
      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
      left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
     where ${inSchemas} and c.relkind in ('r', 'c')`,
-  `select 'constraint ' || c.conrelid::regclass || ' ' || c.conname as name, 'other' as kind, pg_get_constraintdef(c.oid) as definition
-     from pg_constraint c join pg_namespace n on n.oid = c.connamespace where ${inSchemas} and c.conrelid <> 0`,
+  `select 'constraint ' || case when c.conrelid <> 0 then c.conrelid::regclass::text else c.contypid::regtype::text end || ' ' || c.conname as name,
+          'other' as kind, pg_get_constraintdef(c.oid) as definition
+     from pg_constraint c join pg_namespace n on n.oid = c.connamespace where ${inSchemas}`,
+  `select 'domain ' || t.oid::regtype as name, 'other' as kind, concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault) as definition
+     from pg_type t join pg_namespace n on n.oid = t.typnamespace where ${inSchemas} and t.typtype = 'd'`,
   `select 'index ' || i.indexrelid::regclass as name, 'other' as kind, pg_get_indexdef(i.indexrelid) as definition
      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace where ${inSchemas}`,
   `select 'trigger ' || t.tgrelid::regclass || ' ' || t.tgname as name, 'other' as kind, pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text as definition
@@ -45,6 +48,7 @@ const queries = [
   `select 'template ' || t.verb || ' ' || t.kinds::text as name, 'template' as kind, t.text as definition from punctual.templates t`,
   `select 'queue ' || q.name as name, 'other' as kind, to_jsonb(q)::text as definition from punctual.queues q`,
   `select 'partition ' || p.queue || ' ' || p.partition as name, 'other' as kind, to_jsonb(p)::text as definition from punctual.partitions p`,
+  `select 'region ' || r.name as name, 'other' as kind, (to_jsonb(r) - 'created_at')::text as definition from punctual.regions r`,
   `select 'settings' as name, 'other' as kind, to_jsonb(s)::text as definition from punctual.settings s`,
 ];
 

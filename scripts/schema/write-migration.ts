@@ -21,15 +21,16 @@ export function writeMigration(
   const isOwn = ({ kind, name: object }: SchemaObject) => kind === 'function' && !isRendered(object);
   const isReplaced = (object: SchemaObject) => from.get(object.name)?.signature === object.signature;
   const dropped = [...removed.filter(isOwn), ...changed.filter((one) => isOwn(one) && !isReplaced(one))];
-  const sources = new Set(
-    [...added, ...changed].filter(isOwn).flatMap((one) => findFunction(statements, plainName(one.name))),
-  );
+  const made = [...added, ...changed].filter(isOwn);
+  const textsOf = (object: SchemaObject) => findFunction(statements, plainName(object.name));
+  const sources = new Set(made.flatMap(textsOf));
   const templates = [...added, ...changed, ...removed].filter(({ kind }) => kind === 'template');
   const byHand = [
     ...added.map((one) => [one, 'is new'] as const),
     ...changed.map((one) => [one, 'differs'] as const),
     ...removed.map((one) => [one, 'is gone'] as const),
-  ].filter(([{ kind }]) => kind === 'other');
+    // A function that no statement of its own creates, but a `do` block, is left to the author too.
+  ].filter(([one]) => one.kind === 'other' || (made.includes(one) && textsOf(one).length === 0));
   const notes = byHand.map(([{ name: object }, how]) => `${object} ${how} in the sources`);
 
   const parts = [

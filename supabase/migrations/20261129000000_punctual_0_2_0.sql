@@ -1,14 +1,20 @@
 -- The schema of 0.2.0, made from supabase/schemas. Never edited again: later migrations change it.
 
--- A database of an earlier version has other migrations, which this one does not follow.
+-- Stops on a database that has Punctual's tables already: those of an earlier version, which this migration does not follow, or its own.
 do $$
 declare
   v_version text;
 begin
-  if to_regclass('punctual.schema_migrations') is null then return; end if;
-  select max(m.version) into v_version from punctual.schema_migrations m where m.engine;
-  if v_version is null then return; end if;
-  raise exception 'the database has Punctual''s migrations up to %, from before 0.2.0, and they cannot be upgraded', v_version
+  if to_regclass('punctual.queues') is null then return; end if;
+  -- 0.1.0 has no such table.
+  if to_regclass('punctual.schema_migrations') is not null then
+    select max(m.version) into v_version from punctual.schema_migrations m where m.engine;
+  end if;
+  if v_version >= '20261129000000' then
+    raise exception 'the database has this migration already: its schema is at %', v_version
+      using hint = 'Record it: supabase migration repair --status applied 20261129000000';
+  end if;
+  raise exception 'the database has Punctual''s schema from before 0.2.0, which cannot be upgraded'
     using hint = 'Create a new database, run the migrations there, and move your rows. In development, delete the folder .data.';
 end
 $$;
@@ -64,8 +70,8 @@ begin
 end
 $$;
 
--- The name of a function with its schema, quoted as Postgres quotes names, and nothing else. Statements contain the name as it is, and a call of a
--- tick's functions by the owner runs it as the owner.
+-- A function's name with its schema, quoted as Postgres quotes names. Statements contain it verbatim. When the owner calls a tick's functions, this
+-- function runs as the owner.
 create domain punctual.function_name as text check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\.("([^"]|"")+"|[a-z_][a-z0-9_]*)$');
 
 -- The registry: one row a queue.
@@ -311,7 +317,7 @@ create table punctual.pace (
   limited integer not null default 0,
   -- The provider's latest refusals in a row, of this queue's rows or of every row: see count_refusal(). Null after any other response.
   refused jsonb,
-  -- Addressees that the provider holds: {addressee: {until, count, said}}.
+  -- Addressees that the provider limits: {addressee: {until, count, said}}.
   limited_addressees jsonb,
   -- The account may not send before this instant; '-infinity' if unknown.
   next_ok_at timestamptz not null default '-infinity',
@@ -1323,7 +1329,7 @@ end
 $$;
 
 -- Raises 22023 for a table without the status column if another column probably has the row's state, which ticks would ignore: its check or enum
--- has the pending word, or it lists words and is called state.
+-- has the pending word, or it is called state and has a check or an enum with text.
 create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -1343,7 +1349,7 @@ begin
    order by 2 desc, a.attnum limit 1;
   if v_column is not null then
     raise exception 'add_queue: % has no column status, but a column % that %', p_table, v_column,
-        case when v_accepts then format('accepts the word "%s"', q.pending_word) else 'lists words of its own' end
+        case when v_accepts then format('accepts the word "%s"', q.pending_word) else 'has a check or an enum of its own' end
       using errcode = '22023',
             hint = format('If it has the row''s state: p_status_column => %L. If not: p_status_column => ''status'', which add_queue adds.', v_column);
   end if;
@@ -1626,7 +1632,7 @@ begin
   end if;
   perform punctual.end_hold(q, to_jsonb(old), clock_timestamp()) from punctual.queues q where q.name = tg_argv[0];
   if tg_op = 'UPDATE' then
-    perform punctual.run_after_settle(q, jsonb_build_array(jsonb_build_object(
+    perform punctual.run_after_settle_isolated(q, jsonb_build_array(jsonb_build_object(
         'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>q.status_column), 'error', v_row->'last_error',
         'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
       -- Null if a later trigger of the table has settled the row.
@@ -1651,7 +1657,7 @@ begin
        format('requeue_by_hand(%L)', q.delivery), true),
       ('note_settled_by_hand', 'after update', v_settled, format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
-      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
+      ('note_deleted_by_hand', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
        format('note_settled_by_hand(%L, '''')', q.name), q.account_column is not null),
       ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)
@@ -1800,8 +1806,8 @@ $$;
 -- p_progress_column  the jsonb column for a running row's progress.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for effects beyond the row.
 --              p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}]. due: the due time of the attempt. It
---              also runs for a row that is settled by another than its attempt: by expiry (dead), by a sweep (unknown, or dead if its attempts are
---              used up), by a webhook, a check or an operator (done, dead, pending, cancelled), or by plain SQL (done, dead, cancelled).
+--              also runs for a row that something other than its attempt settles: expiry (dead), a sweep (unknown, or dead if its attempts are used
+--              up), a webhook, a check or an operator (done, dead, pending, cancelled), or plain SQL (done, dead, cancelled).
 -- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before the claim.
 -- p_proof_column  the result column with the provider's id of the message. Reconciling lets each id prove one row.
 -- p_pair_column  the text column of the addressee, if a provider may limit one addressee of an account.
@@ -1878,8 +1884,8 @@ $$;
 
 -- Removes a queue: its table becomes a plain table again. Owner only.
 --
--- Deletes the queue's ledger, history, partitions, pace and receipts. Drops everything that add_queue created on the table: triggers, indexes, the
--- check on priority and the autovacuum settings. The rows stay as they are. Also works if the table is gone.
+-- Deletes the queue's ledger, history, partitions, pace and receipts. Drops what add_queue created on the table: triggers, indexes, the check on
+-- priority and the autovacuum settings. The rows, columns, defaults and grants stay. Also works if the table is gone.
 --
 -- p_drop_columns  also drops the columns that add_queue added, with their contents.
 --
@@ -2209,12 +2215,50 @@ $$;
 
 -- Calls the queue's after_settle for rows that were swept, expired, restored or settled by hand. If the batch raises, each row is retried alone, so
 -- one bad row cannot block the others. The error goes to that row's history.
-create function punctual.run_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+create function punctual.run_after_settle_isolated(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   if q.after_settle is null or p_applied is null then return; end if;
   perform punctual.do_isolated(q, format('select punctual.call_after_settle(%L, $1, $2)', q.after_settle), p_applied,
-                               q.after_settle || ' could not be told of it', p_now);
+                               q.after_settle || ' failed', p_now);
+end
+$$;
+
+-- Returns the `reconcile` of a row that becomes unknown: its value before, with {over_at, checks, waits_for_operator, first_at, claims, account_id,
+-- digest}. p_row: the row before. over_at: from then on the attempt is certainly over. first_at, claims: the instant of the first and the claims of
+-- all uncertain attempts. account_id, digest: of the row as it was sent.
+create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues;
+  v_before jsonb := case when jsonb_typeof(p_row->'reconcile') = 'object' then p_row->'reconcile' else '{}' end;
+begin
+  select * into q from punctual.queues where name = p_queue;
+  return v_before - 'found' || jsonb_build_object(
+    'over_at', p_over_at, 'checks', 0,
+    -- The queue's code has no `reconcile`, so no tick will check the row.
+    'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
+    'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
+    'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
+    'account_id', p_row->q.account_column,
+    'digest', punctual.row_digest(q, p_row));
+end
+$$;
+
+-- Returns a digest of the row without the columns that the engine writes.
+create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return md5((p_row - array[q.status_column, 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
+    'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text);
+end
+$$;
+
+-- Returns when an unknown row is checked next, after p_checks checks: in 30 s, then twice as long each time, 1 h at most.
+create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_checks, 10))));
 end
 $$;
 
@@ -2337,10 +2381,10 @@ begin
       most := case when v_again_at <= p_now then 1 else 0 end;
       if v_again_at < 'infinity' and most = 0 then
         opens_at := v_again_at;
-        reason := format('row %s failed, is tried again, and goes first', head_id);
+        reason := format('row %s failed, will be retried, and goes first', head_id);
       elsif most = 0 then
         opens_at := 'infinity';
-        reason := format('row %s was begun and goes first, and its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
+        reason := format('row %s has been attempted and goes first, but its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
       end if;
       return;
     end if;
@@ -2543,12 +2587,12 @@ begin
         busy_until = case when h.id is null then p.busy_until else p_lease_until end,
         next_ok_at = case when h.open_at > p_now then h.open_at else '-infinity' end,
         waiting_for = h.reason,
-        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.held_until) end
+        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.limited_until) end
         from head h
-        -- Without a row to send, the account is ready again when its next row falls due or its first held addressee is free.
+        -- Without a row to send, the account is ready again when its next row falls due or its first limited addressee is free.
         left join lateral (
           select min(f.due) as due,
-                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as limited_until
             from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
               select {due_at} as due from {table} t
                where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
@@ -2844,20 +2888,21 @@ $$;
 -- outcome                 the row afterwards
 -- done, dead, cancelled   has that state; finished now
 -- unknown                 unknown; first checked 30 s later
--- retry                   pending, due after its delay; dead if its attempts are used up
+-- retry                   pending, due after its delay; in a queue with accounts the account waits instead. Dead if its attempts are used up. A
+--                         rate limit takes the attempt back and never makes the row dead
 -- again                   pending, due at its next time; attempts start at 0
 -- release, pending        pending, due as before; a release takes the attempt back
 -- swept                   unknown under at-most-once, otherwise as for retry; keeps its claim and lease, by which late proof is recognised
 --
--- asked: the number of outcomes. settled: the number of rows written. written: their id/claim_id, if fewer than asked. counts: by outcome. applied:
+-- given: the number of outcomes. settled: the number of rows written. written: their id/claim_id, if fewer than given. counts: by outcome. applied:
 -- [{id, claim_id, outcome, …}] of rows with consequences. changed: rows whose outcome differs from the one given.
 insert into punctual.templates (verb, text) values ('settle', $template$
 create function {function}(
   p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
-  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+  out given integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
 language plpgsql {keeps_plan} as $$
 begin
-  with told as materialized (
+  with outcomes as materialized (
     select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, coalesce(o.rate_limited, false) as rate_limited, o.limit_scope,
            o.refused, o.refusal, coalesce(o.unreadable, false) as unreadable, o.by, o.event, o.text, o.was
       from punctual.list_outcomes(p_done, p_records) o order by 1),
@@ -2883,7 +2928,7 @@ begin
       last_error = case when o.by is not null or {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
                         when o.outcome = 'release' then t.last_error end
       {set_results} {set_reconcile}
-      from told o {old_row}
+      from outcomes o {old_row}
      where t.id = o.id
        -- Anyone else has judged the row under its lock.
        and case when o.by is null then t.claim_id = o.claim_id
@@ -2893,20 +2938,20 @@ begin
                        -- Swept: its lease is still there.
                        or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
                 else true end
-    returning t.id, t.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
+    returning t.id, t.claim_id, {outcome} as outcome, o.outcome as given_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
               o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair,
               {late} and coalesce(o.by, 'sweep') = 'sweep' as late, o.by, o.event, o.text, o.was)
-  select (select count(*) from told), count(*),
-         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || coalesce(w.claim_id::text, '')), '{}') else '{}' end,
+  select (select count(*) from outcomes), count(*),
+         case when count(*) < (select count(*) from outcomes) then coalesce(array_agg(w.id || '/' || coalesce(w.claim_id::text, '')), '{}') else '{}' end,
          jsonb_build_object(
            'done', count(*) filter (where w.outcome = 'done'), 'retried', count(*) filter (where w.outcome = 'retry'),
            'again', count(*) filter (where w.outcome = 'again'), 'dead', count(*) filter (where w.outcome = 'dead'),
            'unknown', count(*) filter (where w.outcome = 'unknown'), 'released', count(*) filter (where w.outcome = 'release'),
            'limited', count(*) filter (where w.rate_limited and w.refused is null)),
-         coalesce(jsonb_agg(to_jsonb(w) - 'asked_outcome' order by w.id) filter (where {has_consequences}), '[]'),
+         coalesce(jsonb_agg(to_jsonb(w) - 'given_outcome' order by w.id) filter (where {has_consequences}), '[]'),
          coalesce(jsonb_agg(jsonb_build_object('id', w.id::text, 'claim_id', w.claim_id, 'verdict', 'applied', 'outcome', w.outcome) order by w.id)
-                    filter (where w.outcome <> w.asked_outcome and w.by is null), '[]')
-    into asked, settled, written, counts, applied, changed
+                    filter (where w.outcome <> w.given_outcome and w.by is null), '[]')
+    into given, settled, written, counts, applied, changed
     from written w;
 end
 $$
@@ -3051,7 +3096,7 @@ begin
   if q.account_column is not null and not p_records @? '$[*].by' then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
   execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using p_done, p_records, q.max_attempts, p_now;
   v_exceptions := v_settled.changed;
-  if v_settled.settled < v_settled.asked then
+  if v_settled.settled < v_settled.given then
     execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using p_done, p_records, v_settled.written;
     v_exceptions := v_exceptions || coalesce(v_missed, '[]');
   end if;
@@ -3076,7 +3121,7 @@ begin
        from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);
     v_is_known := v_is_known or found;
   end if;
-  if q.after_settle is not null then perform punctual.run_after_settle_of(q, v_settled.applied, v_is_known, p_now); end if;
+  if q.after_settle is not null then perform punctual.run_after_settle(q, v_settled.applied, v_is_known, p_now); end if;
   -- A released row may belong to another claim by now. It counts as released, not as lost.
   return v_settled.counts || (
     select jsonb_build_object('lost', count(*) filter (where e->>'outcome' <> 'release'), 'exceptions', v_exceptions,
@@ -3087,7 +3132,7 @@ $$;
 
 -- Calls after_settle for settled rows. p_is_known: receipts or proof have changed some of these rows in this call, and after_settle has run for
 -- them. So rows whose state no longer matches their outcome are left out.
-create function punctual.run_after_settle_of(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
+create function punctual.run_after_settle(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_current jsonb := p_applied;
@@ -3096,7 +3141,7 @@ begin
     execute format('select punctual.%I($1)', q.name || '.as_settled') into v_current using v_current;
   end if;
   -- Swept and expired rows stay settled even if after_settle raises. It is not called for a swept row that will run again.
-  perform punctual.run_after_settle(q, nullif(jsonb_path_query_array(v_current, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
+  perform punctual.run_after_settle_isolated(q, nullif(jsonb_path_query_array(v_current, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
   v_current := jsonb_path_query_array(v_current, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
   if v_current <> '[]' then perform punctual.call_after_settle(q.after_settle, v_current, p_now); end if;
 end
@@ -3206,7 +3251,7 @@ language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_new integer;
-  v_heard bigint[];
+  v_replies bigint[];
 begin
   -- One call may bring a reply without a number, and another the number of its user id. They wait for each other, and the second sees both.
   perform pg_advisory_xact_lock(hashtextextended('punctual user ' || n.user_id, 0))
@@ -3228,9 +3273,9 @@ begin
    -- One order, so that two calls with the same receipts do not deadlock.
    order by r.message_id, r.kind, r.status
   on conflict (provider, message_id, kind, status) do nothing returning id, kind, status)
-  select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_heard from written w;
-  v_heard := v_heard || punctual.save_whatsapp_users(p_receipts, v_now);
-  if v_heard is not null then perform punctual.apply_replies(v_heard, v_now); end if;
+  select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_replies from written w;
+  v_replies := v_replies || punctual.save_whatsapp_users(p_receipts, v_now);
+  if v_replies is not null then perform punctual.apply_replies(v_replies, v_now); end if;
   return jsonb_build_object('received', jsonb_array_length(p_receipts), 'new', v_new);
 end
 $$;
@@ -3283,7 +3328,7 @@ begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
     exception when others then
       -- A row that the table's triggers or checks refuse must not block the others.
-      perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
+      perform punctual.note_error(q, v_receipt.row_id, format('its receipt could not be applied: %s', sqlerrm), p_now);
     end;
     exit when punctual.is_call_over();
   end loop;
@@ -3426,44 +3471,6 @@ begin
 end
 $$;
 
--- Returns the `reconcile` of a row that becomes unknown: its value before, with {over_at, checks, waits_for_operator, first_at, claims, account_id,
--- digest}. p_row: the row before. over_at: from then on the attempt is certainly over. first_at, claims: the instant of the first and the claims of
--- all uncertain attempts. account_id, digest: of the row as it was sent.
-create function punctual.begin_reconcile(p_queue text, p_row jsonb, p_over_at timestamptz) returns jsonb
-language plpgsql stable set search_path = '' as $$
-declare
-  q punctual.queues;
-  v_before jsonb := case when jsonb_typeof(p_row->'reconcile') = 'object' then p_row->'reconcile' else '{}' end;
-begin
-  select * into q from punctual.queues where name = p_queue;
-  return v_before - 'found' || jsonb_build_object(
-    'over_at', p_over_at, 'checks', 0,
-    -- The queue's code has no `reconcile`, so no tick will check the row.
-    'waits_for_operator', coalesce(current_setting('punctual.reconciles', true) = 'false', false),
-    'first_at', coalesce(v_before->'first_at', p_row->'claimed_at'),
-    'claims', coalesce(v_before->'claims', '[]') || jsonb_build_array(p_row->'claim_id'),
-    'account_id', p_row->q.account_column,
-    'digest', punctual.row_digest(q, p_row));
-end
-$$;
-
--- Returns a digest of the row without the columns that the engine writes.
-create function punctual.row_digest(q punctual.queues, p_row jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return md5((p_row - array[q.status_column, 'priority', 'attempts', 'max_attempts', 'next_attempt_at', 'claim_id', 'lease_expires_at', 'timeout_seconds',
-    'last_error', 'finished_at', 'expires_at', 'claimed_at', 'reconcile_at', 'reconcile', q.due_column] - q.result_columns)::text);
-end
-$$;
-
--- Returns when an unknown row is checked next, after p_checks checks: in 30 s, then twice as long each time, 1 h at most.
-create function punctual.next_check_at(p_checks integer, p_now timestamptz) returns timestamptz
-language plpgsql immutable set search_path = '' as $$
-begin
-  return p_now + make_interval(secs => least(3600, 30 * power(2, least(p_checks, 10))));
-end
-$$;
-
 -- are_checks_due returns whether a row's check is due. take_unknown takes up to p_want rows whose check is due and sets their next check to p_until.
 -- Skips locked rows.
 insert into punctual.templates (verb, text) values ('are_checks_due', $template$
@@ -3547,7 +3554,7 @@ $$;
 
 -- Judges the findings of checks of unknown rows. p_findings: [{id, claim_id, over_seconds, proof: [{message_id, result}], candidates: [message_id],
 -- absent_after_seconds, text, failed}]. over_seconds: as take_unknown returned it. absent_after_seconds: null if finding nothing proves nothing.
--- failed: the provider could not be asked. p_call_ms: see is_call_over.
+-- failed: the check failed. p_call_ms: see is_call_over.
 --
 -- Returns {checked, done, absent, dead}. Locks the messages by id, then the rows by id. Waits for no row and no account: a locked row is checked
 -- again.
@@ -3576,7 +3583,7 @@ begin
     begin
       v_verdict := punctual.settle_finding(q, v_finding, v_now);
     exception when others then
-      perform punctual.note_error(q, v_finding->>'id', format('what was found of it could not be written: %s', sqlerrm), v_now);
+      perform punctual.note_error(q, v_finding->>'id', format('its finding could not be written: %s', sqlerrm), v_now);
       v_verdict := null;
     end;
     -- Also a finding that is sent again because the response was lost.
@@ -3610,14 +3617,14 @@ begin
   if v_proof is not null and r.state <> 'running' and punctual.is_ambiguous(q, r.content) then
     v_proof := null;
     v_has_candidate := true;
-    v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
+    v_text := 'the message that was found may be another row''s, which is running or was sent without the provider''s id: check with the provider';
   end if;
   if v_proof is not null then return punctual.settle_proof(q, r, v_proof, v_text, p_now); end if;
   -- The row was settled or claimed since. Without proof, the finding no longer counts.
   if r.state <> 'unknown' or r.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
   if r.reconcile->>'digest' <> punctual.row_digest(q, r.content) then
     v_has_candidate := true;
-    v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
+    v_text := 'the row was changed after it was sent, so a check cannot find its message';
   end if;
   if not v_has_candidate and (p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then
     return punctual.settle_absence(q, r, v_text, p_now);
@@ -3651,7 +3658,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_is_used_up boolean := (r.content->>'attempts')::integer >= coalesce((r.content->>'max_attempts')::integer, q.max_attempts);
 begin
-  if not punctual.release_place(q, r.content, p_now) then return null; end if;
+  if not punctual.refund_place(q, r.content, p_now) then return null; end if;
   perform punctual.settle_judged(q, 'check', r.id, r.state, jsonb_build_object('event', 'absent', 'text', p_text,
     'outcome', case when v_is_used_up then 'dead' else 'pending' end,
     'error', format(case when v_is_used_up then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
@@ -3714,8 +3721,8 @@ begin
 end
 $$;
 
--- Gives back the place under the account's limits of a claim that had no effect. Returns false if the account's row of pace is locked.
-create function punctual.release_place(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
+-- Refunds the account's place for a claim that had no effect. Returns false if the account's row of pace is locked.
+create function punctual.refund_place(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_account uuid := (p_content->'reconcile'->>'account_id')::uuid;
@@ -3734,7 +3741,7 @@ begin
 end
 $$;
 
--- Returns a hint how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
+-- Returns a hint on how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
 -- row is made pending by hand: see requeue_by_hand. p_row: all of its columns.
 create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -3788,7 +3795,7 @@ begin
   perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',
     'error', case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end,
     'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
-                   when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
+                   when 'dead' then 'mark it dead' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', punctual.word_of_state(q, v_decision));
 end
@@ -3882,8 +3889,9 @@ $$;
 
 -- Lists the partitions that a call for the whole queue ticks: those that are not paused and have a row that could start now, the longest not ticked
 -- first. If there is none, lists the partition that has not been ticked for the longest time, paused or not, because a tick must sweep rows whose
--- tick died. Returns [{partition, timeout_seconds, due_seconds}]. due_seconds: how long the first row has been due; null if none is. p_only: lists
--- this partition in any case. Raises PT404 if it does not exist.
+-- tick died. Returns [{partition, timeout_seconds, due_seconds}]. due_seconds: how long the first row has been due; null if none is. A
+-- partition whose message table has a fault comes last. p_only: lists this partition in any case, without due_seconds. Raises PT404 if it does not
+-- exist.
 create function punctual.list_due_partitions(p_queue text, p_only text default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare
@@ -4351,9 +4359,9 @@ begin
 end
 $$;
 
--- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any
--- other tick if the call returns no row and p_close is true or the queue is paused. p_report: the tick's own report, written before it knew the
--- result of this call.
+-- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any other tick if the call
+-- returns no row, reached every ready account, and either p_close is true or it is the first call of a tick whose queue or partition is paused.
+-- p_report: the tick's own report, written before it knew the result of this call.
 create function punctual.note_call(
   c punctual.call, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_close boolean, p_report jsonb) returns punctual.ticks
 language plpgsql set search_path = '' as $$
@@ -4628,7 +4636,7 @@ language sql stable set search_path = '' as $$
     from (select p.waiting_for as reason, count(*) as accounts, min(p.next_ok_at) as until
             from punctual.pace p where p.queue = q.name and p.waiting_for is not null and p.next_ok_at > p_now group by 1
           union all
-          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
+          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses our configuration' else 'failed and is paused' end), count(*), max(v.paused_until)
             from punctual.pace p join punctual.providers v on v.name = p.provider
            -- The account with the refused row waits as long as the provider rests.
            where p.queue = q.name and v.paused_until > p_now and (p.ready_at <= p_now or (p.retry_at > p_now and p.refused->>'what' = 'provider'))
@@ -4872,41 +4880,41 @@ language sql set search_path = '' as $$
    where p.queue = l.queue and p.account_id = l.account_id
 $$;
 
--- Applies a webhook event about an account's connection. p_told: {provider_account_id, connected, said, said_at, mends}. said: the text for people.
--- said_at: the provider's time of the event, or null. mends: codes of refusals that a connection ends.
+-- Applies a webhook event about an account's connection. p_event: {provider_account_id, connected, said, said_at, ends}. said: the text for people.
+-- said_at: the provider's time of the event, or null. ends: codes of refusals that a connection ends.
 --
 -- A disconnected account counts as refused: it pauses for 4 hours, as after many refusals. Then one row tries it, so a lost event cannot stop it
--- forever. A connected account is tried at once if such an event, or a refusal with a code in mends, had paused it. An earlier pause that has not
+-- forever. A connected account is tried at once if such an event, or a refusal with a code in `ends`, had paused it. An earlier pause that has not
 -- ended applies again, and a pause that a person has set since stays. Events with a time count in that order, others in order of arrival.
 --
 -- Returns whether anything changed. Does nothing for an unknown account. Locks the account, then its pace.
-create function punctual.note_connection(p_provider text, p_told jsonb, p_now timestamptz default null) returns boolean
+create function punctual.note_connection(p_provider text, p_event jsonb, p_now timestamptz default null) returns boolean
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   -- A provider's clock that is ahead must not make later events look old.
-  v_at timestamptz := least((p_told->>'said_at')::timestamptz, v_now);
-  v_said text := left(p_told->>'said', 500);
+  v_at timestamptz := least((p_event->>'said_at')::timestamptz, v_now);
+  v_said text := left(p_event->>'said', 500);
   v_until timestamptz := v_now + punctual.refusal_wait(10);
   v_queue text;
   v_held jsonb;
   a punctual.accounts;
 begin
   select x.* into a from punctual.accounts x
-   where x.provider = p_provider and x.provider_account_id = p_told->>'provider_account_id' for no key update;
+   where x.provider = p_provider and x.provider_account_id = p_event->>'provider_account_id' for no key update;
   if not found or v_at < a.connection_reported_at then return false; end if;
   update punctual.accounts x set connection_reported_at = v_at where x.id = a.id;
-  if not (p_told->>'connected')::boolean then
-    if a.refused->>'told' = v_said then return false; end if;
+  if not (p_event->>'connected')::boolean then
+    if a.refused->>'reported' = v_said then return false; end if;
     select p.queue into v_queue from punctual.pace p where p.account_id = a.id order by p.ready_at, p.queue limit 1;
     update punctual.accounts x set
-      refused = jsonb_build_object('what', 'account', 'count', 10, 'said', v_said, 'told', v_said) || punctual.place_refusal(a, v_queue, null, v_now),
+      refused = jsonb_build_object('what', 'account', 'count', 10, 'said', v_said, 'reported', v_said) || punctual.place_refusal(a, v_queue, null, v_now),
       paused_until = greatest(a.paused_until, v_until),
       paused_reason = case when v_until > coalesce(a.paused_until, '-infinity') then v_said else a.paused_reason end
      where x.id = a.id;
     return true;
   end if;
-  if (a.refused ? 'told' or (p_told->'mends' ? (a.refused->>'cause') and v_at >= (a.refused->>'at')::timestamptz)) is not true then
+  if (a.refused ? 'reported' or (p_event->'ends' ? (a.refused->>'cause') and v_at >= (a.refused->>'at')::timestamptz)) is not true then
     return false;
   end if;
   if (a.refused->'held'->>'until')::timestamptz > v_now then v_held := a.refused->'held'; end if;
@@ -4920,7 +4928,8 @@ begin
 end
 $$;
 
--- Ends a refusal whose cause a person has removed. The account is tried again at once. If p_account_id is null, the provider is, with one row first.
+-- Ends a refusal whose cause a person has removed. The account is tried again at once. Without p_account_id, ends the provider's refusal of all
+-- accounts: one row tries the provider first.
 -- Raises PT404 if nothing is refused. Locks the account, then pace by queue and account, then the provider.
 create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
@@ -4982,7 +4991,7 @@ $$;
 create function punctual.explain_running(q punctual.queues, p_row jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then'),
+    'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick runs it until then, or died'),
     'tick', (select jsonb_build_object('id', t.id, 'scheduler', t.scheduler, 'started_at', t.started_at, 'deadline_at', t.deadline_at)
                from punctual.tick_of_claim(q.name, (p_row->>'claim_id')::uuid) t where t.id is not null))
 $$;
@@ -4994,15 +5003,16 @@ language sql stable set search_path = '' as $$
     from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
 $$;
 
--- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.limited_addressees, p_now: the instant, both as SQL.
-create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
+-- Returns a SQL condition on t: the provider does not limit its addressee. p_limited: the account's pace.limited_addressees, p_now: the instant,
+-- both as SQL.
+create function punctual.pair_condition(q punctual.queues, p_limited text, p_now text) returns text
 language sql stable set search_path = '' as $$
   select case when q.pair_column is null then 'true'
-              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
+              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_limited, q.pair_column, p_now) end
 $$;
 
 -- Returns the rows of its account that go before a pending row: {count, ids}. Counts up to 1,000 and names the first ten.
-create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_held jsonb, p_now timestamptz) returns jsonb
+create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_limited jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_ahead jsonb;
@@ -5023,7 +5033,7 @@ begin
     $sql$, punctual.pair_condition(q, '$6', '$5'))
   into v_ahead
   using (p_row->>'priority')::integer, (p_row->>q.account_column)::uuid, p_row->>'id',
-        coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_held;
+        coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_limited;
   return v_ahead;
 end
 $$;
@@ -5080,7 +5090,7 @@ begin
          then punctual.wait_of('partition_paused', null, format('the partition "%s" is unknown', p_row->>q.partition_column)) else '[]' end
     || punctual.list_pauses(q, p_partition, p_now)
     || case when v_opening.most <= 0 or v_opening.head_id <> p_row->>'id' then punctual.wait_of('blocked', v_opening.opens_at,
-              coalesce(v_opening.reason, format('row %s of the partition was begun, and is finished first', v_opening.head_id))) else '[]' end;
+              coalesce(v_opening.reason, format('row %s of the partition has been attempted and must finish first', v_opening.head_id))) else '[]' end;
 end
 $$;
 
@@ -5103,7 +5113,7 @@ begin
   if v_provider.paused_until > p_now then
     v_waits := v_waits || punctual.wait_of('provider_resting', v_provider.paused_until,
       format('the provider %s %s: %s', p_account.provider,
-             case when v_provider.refusals > 0 then 'refuses what we ask, and a person has to act' else 'failed and rests' end, v_provider.last_error));
+             case when v_provider.refusals > 0 then 'refuses our configuration: correct it' else 'failed and is paused' end, v_provider.last_error));
   end if;
   v_waits := v_waits || coalesce((
     select jsonb_agg(case when w->>'until' = 'infinity' then jsonb_set(w, '{until}', 'null')
@@ -5111,7 +5121,7 @@ begin
       from punctual.account_opening(p_account, p_pace, p_now) o cross join lateral jsonb_array_elements(o.waits) w), '[]');
   if (v_held->>'until')::timestamptz > p_now then
     v_waits := v_waits || punctual.wait_of('pair', (v_held->>'until')::timestamptz,
-      'the provider holds back messages to this addressee: ' || (v_held->>'said'));
+      'the provider limits messages to this addressee: ' || (v_held->>'said'));
   end if;
   return v_waits;
 end
@@ -5385,14 +5395,14 @@ begin
 end
 $$;
 
--- Learns which number and user id are one person's, from receipts that have both. Returns the ids of these people's replies: they may have come
+-- Saves which number and user id are one person's, from receipts that have both. Returns the ids of these people's replies: they may have come
 -- before that was known.
 create function punctual.save_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
   v_names text[];
 begin
-  with learnt as (
+  with saved as (
     insert into punctual.whatsapp_users as u (user_id, number, seen_at)
     select distinct on (r.user_id) r.user_id, punctual.digits_of(r.recipient), p_now
       from jsonb_to_recordset(p_receipts) r (recipient text, user_id text)
@@ -5400,7 +5410,7 @@ begin
     on conflict (user_id) do update set number = excluded.number, seen_at = excluded.seen_at
      where u.number <> excluded.number or u.seen_at < excluded.seen_at - interval '1 day'
     returning u.user_id, u.number)
-  select array_agg(x) into v_names from learnt l cross join lateral unnest(array[l.user_id, l.number]) x;
+  select array_agg(x) into v_names from saved l cross join lateral unnest(array[l.user_id, l.number]) x;
   return (
     select array_agg(r.id) from punctual.accounts a
       join punctual.receipts r on r.provider_account_id = a.provider_account_id and r.recipient = any (v_names) and r.provider = a.provider
@@ -5409,8 +5419,8 @@ begin
 end
 $$;
 
--- The queue's `facts`: returns {id: {heard_at, in_window}} for claimed messages over WhatsApp's Cloud API.
--- heard_at: when the person last wrote to the account.
+-- The queue's `facts`: returns {id: {last_reply_at, in_window}} for claimed messages over WhatsApp's Cloud API.
+-- last_reply_at: when the person last wrote to the account.
 -- in_window: whether that was less than 24 hours ago, with a minute left for the call. Null if that cannot be known, because the account's
 -- webhooks did not reach us within these 24 hours: WhatsApp accepted a message over a minute ago, and no webhook has reported it. Only the
 -- account's latest 1,000 messages of the day are checked, or 20 if the call's time is over.
@@ -5418,7 +5428,7 @@ create function punctual.read_dm_facts(p_ids text[], p_now timestamptz) returns 
 language plpgsql stable set search_path = '' as $$
 begin
   return (
-    with asked as materialized (
+    with messages as materialized (
       select d.id, d.account_id, h.at, coalesce(h.at > p_now - interval '24 hours' + interval '1 minute', false) as is_open
         from punctual.dm_queue d
         join punctual.accounts a on a.id = d.account_id and a.provider = 'whatsapp_cloud'
@@ -5428,8 +5438,8 @@ begin
           where x.provider_account_id = a.provider_account_id and x.kind = 'message' and x.status = 'received'
             and x.recipient = any (n.names) and x.provider = a.provider) h
        where d.id = any (array(select unnest(p_ids)::bigint))),
-    unheard as materialized (
-      select c.account_id from (select distinct k.account_id from asked k where not k.is_open) c
+    unreported as materialized (
+      select c.account_id from (select distinct k.account_id from messages k where not k.is_open) c
        where exists (
          select from (select d.provider_message_id from punctual.dm_queue d
                        where d.account_id = c.account_id and d.sent_at between p_now - interval '24 hours' and p_now - interval '1 minute'
@@ -5437,11 +5447,11 @@ begin
                        order by d.sent_at desc limit case when punctual.is_call_over() then 20 else 1000 end) s
           -- Looks up each message by its key: planned as a join, this reads the receipts of all messages.
           cross join lateral (select count(*) from (select from punctual.receipts x
-                               where x.provider = 'whatsapp_cloud' and x.message_id = s.provider_message_id and x.kind = 'status' limit 1) t) told
-          where told.count = 0))
+                               where x.provider = 'whatsapp_cloud' and x.message_id = s.provider_message_id and x.kind = 'status' limit 1) t) reports
+          where reports.count = 0))
     select jsonb_object_agg(k.id::text, jsonb_build_object(
-             'heard_at', k.at, 'in_window', case when k.is_open or k.account_id not in (select u.account_id from unheard u) then k.is_open end))
-      from asked k);
+             'last_reply_at', k.at, 'in_window', case when k.is_open or k.account_id not in (select u.account_id from unreported u) then k.is_open end))
+      from messages k);
 end
 $$;
 
@@ -5460,22 +5470,22 @@ select punctual.add_queue('dm_queue', 'punctual.dm_queue', 'send_at', 'at-most-o
 alter table punctual.dm_queue add column sent_at timestamptz generated always as (case when status = 'sent' then finished_at end) stored;
 create index dm_queue_sent on punctual.dm_queue (account_id, sent_at) where sent_at is not null;
 
--- Returns the messages of p_asked with an idempotency key that a different message has, in the table or in p_asked: [{index, field, message}];
+-- Returns the messages of p_rows with an idempotency key that a different message has, in the table or in p_rows: [{index, field, message}];
 -- null if there are none.
-create function punctual.find_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a message that differs in account, channel, addressee, body or template'))
-    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
+    from jsonb_to_recordset(p_rows) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
            idempotency_key text)
     join (
       select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body, d.template
-        from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
          -- A message of a forgotten person has no text left to compare.
          and not (d.body = '' and d.template is null)
       union all
       select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body, i.template
-        from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    -- The send may have set the id of the chat since.
    where (o.account_id, o.channel, o.recipient, o.body, o.template) is distinct from (r.account_id, r.channel, r.recipient, r.body, r.template)
@@ -5583,19 +5593,19 @@ create index posts_claimed on punctual.posts (account_id, claimed_at) where clai
 -- When the post was published; null if it was not. A generated column, so that it always agrees with the state.
 alter table punctual.posts add column published_at timestamptz generated always as (case when status = 'published' then finished_at end) stored;
 
--- Returns the posts of p_asked with an idempotency key that a different post has, in the table or in p_asked: [{index, field, message}]; null if
+-- Returns the posts of p_rows with an idempotency key that a different post has, in the table or in p_rows: [{index, field, message}]; null if
 -- there are none.
-create function punctual.find_post_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_post_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a post that differs in account, body or media'))
-    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, body text, media_urls text[], idempotency_key text)
+    from jsonb_to_recordset(p_rows) r (index integer, account_id uuid, body text, media_urls text[], idempotency_key text)
     join (
       select p.idempotency_key, p.account_id, p.body, p.media_urls
-        from punctual.posts p where p.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.posts p where p.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
       union all
       select i.idempotency_key, i.account_id, i.body, coalesce(i.media_urls, '{}')
-        from jsonb_to_recordset(p_asked) i (account_id uuid, body text, media_urls text[], idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (account_id uuid, body text, media_urls text[], idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    where (o.account_id, o.body, o.media_urls) is distinct from (r.account_id, r.body, coalesce(r.media_urls, '{}'))
 $$;
@@ -5822,12 +5832,12 @@ language plpgsql set search_path = '' as $$
 declare
   v_jobs jsonb;
 begin
-  with asked as materialized (
+  with numbered as materialized (
     select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
   judged as (
     select a.*, t.id as taken_by,
            first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
-      from asked a
+      from numbered a
       left join lateral (
         select j.id from punctual.jobs j
          where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > p_now and j.status <> 'cancelled'
@@ -6217,7 +6227,7 @@ end
 $$;
 
 -- Puts a message that was set aside back into its pgmq queue, visible and under its old number. Returns false if another message has the number.
-create function punctual.restore_message(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
+create function punctual.return_message(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
@@ -6276,17 +6286,17 @@ begin
 end
 $$;
 
--- Locks the messages of one pgmq queue by number, and decides which of their outcomes may be written. p_asked: records with msg_id. Returns them with
+-- Locks the messages of one pgmq queue by number, and decides which of their outcomes may be written. p_records: records with msg_id. Returns them with
 --   verdict      applied, already or lost
 --   applied      the outcome to write; null if there is none
 --   was          the outcome that was written before
 --   enqueued_at
 --   set_aside    the message was set aside and must be put back
-create function punctual.judge_messages(q punctual.queues, p_partition text, p_asked jsonb) returns jsonb
+create function punctual.judge_messages(q punctual.queues, p_partition text, p_records jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
-  v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_asked) r);
+  v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_records) r);
   v_judged jsonb;
 begin
   execute format('select 1 from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update', v_table) using v_ids;
@@ -6319,20 +6329,20 @@ begin
          -- The message was swept, or an outcome was written before. Nobody has read it since.
          when m.state = 'pending' and a.outcome in ('done', 'dead', 'again') then 'applied'
          else 'lost' end as verdict) v
-    $sql$, v_table, v_table) into v_judged using p_asked, p_partition, punctual.max_message_attempts(q, p_partition);
+    $sql$, v_table, v_table) into v_judged using p_records, p_partition, punctual.max_message_attempts(q, p_partition);
   return v_judged;
 end
 $$;
 
 -- Settles the messages of one pgmq queue. Takes and returns the records of judge_messages.
-create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+create function punctual.settle_partition(q punctual.queues, p_partition text, p_records jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_judged jsonb := punctual.judge_messages(q, p_partition, p_asked);
+  v_judged jsonb := punctual.judge_messages(q, p_partition, p_records);
   v_done bigint[];
   v_dead bigint[];
 begin
-  perform punctual.restore_message(p_partition, j.msg_id, j.enqueued_at)
+  perform punctual.return_message(p_partition, j.msg_id, j.enqueued_at)
      from jsonb_to_recordset(v_judged) j (msg_id bigint, enqueued_at timestamptz, set_aside boolean) where j.set_aside;
   update punctual.messages m set
     state = case j.applied when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,
@@ -6383,7 +6393,7 @@ end
 $$
 $template$), ('settle', '{pgmq}', $template$
 create function {function}(p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
-  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+  out given integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
 language plpgsql set search_path = '' as $$
 begin
   counts := punctual.settle_messages(punctual.read_queue({queue}), jsonb_build_object('done', p_done, 'records', p_records), p_now);
@@ -6683,8 +6693,8 @@ begin
 end
 $$;
 
--- Returns {state, vt, attempts, last_error, finished_at, lease_expires_at, claim_id} of a message: in its pgmq queue, set aside or archived. Null if
--- it is nowhere.
+-- Returns a message in its pgmq queue, set aside or archived: {state, partition, attempts, last_error, finished_at, …}. One in its queue also has
+-- {vt, read_by_another, lease_expires_at, claim_id}; one set aside has {enqueued_at}. Null if there is none.
 create function punctual.find_message(q punctual.queues, p_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -6787,7 +6797,7 @@ begin
       hint = 'Only a message that was set aside can be sent back (pending) or thrown away (cancelled).';
   end if;
   if p_decision = 'pending' then
-    if not punctual.restore_message(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
+    if not punctual.return_message(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
       raise exception 'another message has the number % in the pgmq queue "%" by now', v_msg_id, v_partition using errcode = 'PT409', detail = v_word,
         hint = 'The queue was recreated. Send the message by hand: its text is in punctual.set_aside_messages.';
     end if;
@@ -7172,12 +7182,12 @@ begin
 end
 $$;
 
--- Returns the region of p_awake, other than the monitor's current one, that has not checked the monitor for the longest. is_unasked: it has not
+-- Returns the region of p_awake, other than the monitor's current one, that has not checked the monitor for the longest. is_unchecked: it has not
 -- checked it since p_since.
-create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unasked boolean)
+create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unchecked boolean)
 language plpgsql stable set search_path = '' as $$
 begin
-  select h, l.at is null or l.at < p_since into name, is_unasked
+  select h, l.at is null or l.at < p_since into name, is_unchecked
     from unnest(p_awake) h
     left join lateral (select max(k.n) as n, max(k.at) as at from (
       select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
@@ -7256,7 +7266,7 @@ begin
          region = case when m.suspect_since is null then punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default)
                        else coalesce(v_next.name, m.region) end,
          next_check_at = case when m.suspect_since is null then t.next_check_at
-                              when v_next.is_unasked then p_now
+                              when v_next.is_unchecked then p_now
                               -- All regions have checked it and disagree: it waits for its next regular check.
                               when (select count(*) from (select c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 30) c
                                      where c.at >= m.suspect_since) >= m.confirm_checks + v_regions then t.next_check_at
@@ -7535,19 +7545,19 @@ language sql stable set search_path = '' as $$
    where q.name = 'monitors'
 $$;
 
--- Returns the monitors of p_asked with an idempotency key that a different monitor has, in the table or in p_asked: [{index, field, message}];
+-- Returns the monitors of p_rows with an idempotency key that a different monitor has, in the table or in p_rows: [{index, field, message}];
 -- null if there are none.
-create function punctual.find_monitor_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_monitor_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a monitor that differs in name, url, method, headers or interval'))
-    from jsonb_to_recordset(p_asked) r (index integer, name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
+    from jsonb_to_recordset(p_rows) r (index integer, name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     join (
       select m.idempotency_key, m.name, m.url, m.method, m.headers, m.interval_seconds
-        from punctual.monitors m where m.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.monitors m where m.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
       union all
       select i.idempotency_key, i.name, i.url, coalesce(i.method, 'GET'), coalesce(i.headers, '{}'), coalesce(i.interval_seconds, 60)
-        from jsonb_to_recordset(p_asked) i (name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    where (o.name, o.url, o.method, o.headers, o.interval_seconds)
          is distinct from (r.name, r.url, coalesce(r.method, 'GET'), coalesce(r.headers, '{}'), coalesce(r.interval_seconds, 60))
@@ -7784,7 +7794,7 @@ $$;
 -- Daily figures of every queue, and settings of retention. The figures are rolled up from rows, checks and the ledger while these exist, and
 -- outlive them.
 
--- Settings that an operator may change at any time, in one row. A null number of days keeps that kind for ever. For settled rows see
+-- Settings that an operator may change at any time, in one row. A null number of days keeps that kind forever. For settled rows see
 -- queues.retention_days.
 create table punctual.settings (
   only_row boolean primary key default true check (only_row),
@@ -7792,7 +7802,7 @@ create table punctual.settings (
   time_zone text not null default 'UTC' constraint settings_time_zone_exists check (punctual.is_time_zone(time_zone)),
   ticks_days integer default 7 check (ticks_days between 1 and 36500),
   idle_ticks_days integer default 2 check (idle_ticks_days between 1 and 36500),
-  -- For queues that keep their rows for ever. In other queues, a row's history is deleted with the row.
+  -- For queues that keep their rows forever. In other queues an event is deleted after queues.retention_days.
   history_days integer default 365 check (history_days between 1 and 36500),
   receipts_days integer default 30 check (receipts_days between 1 and 36500),
   -- Variables, last reply and timeline of an enrolment that has ended.
@@ -8524,7 +8534,7 @@ begin
   execute 'select s.id from vault.decrypted_secrets s where s.name = $1' into v_secret using 'punctual-' || p_name;
   if v_secret is null then
     execute 'select vault.create_secret($1, $2, $3)'
-      using p_token, 'punctual-' || p_name, format('What punctual.create_queue_worker(%L, …) was given for a token', p_name);
+      using p_token, 'punctual-' || p_name, format('The token of the worker %L', p_name);
   else
     execute 'select vault.update_secret($1, $2)' using v_secret, p_token;
   end if;
@@ -8768,7 +8778,7 @@ begin
   execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
   into v_is_taken using p_name, v_command;
   if v_is_taken then
-    raise exception 'create_queue_worker: the name of the pg_cron job "%" is taken, and that job is not a worker''s', p_name
+    raise exception 'create_queue_worker: a pg_cron job that is not a worker''s is called "%"', p_name
       using errcode = '23505', hint = 'Choose another name, or remove the job: select cron.unschedule(…).';
   end if;
   begin
@@ -9067,7 +9077,7 @@ create table punctual.enrolments (
   phase text not null default 'in_progress' check (phase in ('in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed')),
   -- The next step, or the step that waits for an answer. The first step is 1.
   step integer not null default 1,
-  -- At next_step_at: send the step, send its reminder (remind), move to the next step without an answer (advance_enrolment), or stop without one.
+  -- At next_step_at: send the step, send its reminder (remind), move to the next step without an answer (advance), or stop without one.
   action text not null default 'send' check (action in ('send', 'remind', 'advance', 'stop')),
   next_step_at timestamptz,
   -- next_step_at after a resume.
@@ -9491,7 +9501,7 @@ begin
   -- Replies may have come from this chat before it was known to be this person's.
   if not v_knew_chat and e.chat_id is not null then
     e := punctual.apply_waiting_replies(e, p_now);
-    perform punctual.share_chat(e, p_now);
+    perform punctual.apply_chat_replies(e, p_now);
   end if;
 end
 $$;
@@ -9526,7 +9536,7 @@ begin
     e.resume_at := null;
   end if;
   if e.message_id = p_message.id then
-    e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
+    e.waits_for := format('its message %s, which may have been sent', p_message.id);
   end if;
 end
 $$;
@@ -9608,7 +9618,7 @@ begin
                    case when e.account_id is null then 'its account is gone: enrol the person through another one'
                         when e.action = 'stop' or (e.action = 'advance' and s.step is null) then null
                         when s.step is null then format('its sequence has no step %s', s.number)
-                        when m.missing is not null then format('step %s asks for {{%s}}, which this person has not', s.number, m.missing) end as error
+                        when m.missing is not null then format('step %s needs {{%s}}, which this person lacks', s.number, m.missing) end as error
               from punctual.enrolments e
               join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
              cross join lateral (select e.step + (e.action = 'advance')::integer as number,
@@ -9649,9 +9659,9 @@ begin
 end
 $$;
 
--- Queues the message of each enrolment with the outcome `again`, except those in p_heard. If the step's hours are closed, puts the enrolment off
+-- Queues the message of each enrolment with the outcome `again`, except those in p_replied. If the step's hours are closed, puts the enrolment off
 -- until they open.
-create function punctual.queue_messages(p_applied jsonb, p_heard bigint[], p_now timestamptz) returns void
+create function punctual.queue_messages(p_applied jsonb, p_replied bigint[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   with due as materialized (
@@ -9662,7 +9672,7 @@ begin
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
      cross join lateral (select e.step + (e.action = 'advance')::integer as number) s
      -- If the account was deleted since the claim, the next tick decides the enrolment again.
-     where a.outcome = 'again' and a.id <> all (p_heard) and e.account_id is not null),
+     where a.outcome = 'again' and a.id <> all (p_replied) and e.account_id is not null),
   -- Computes each pair of hours and zone once: most rows share theirs, and one computation may take milliseconds.
   spans as materialized (
     select h.hours, h.time_zone, o.opens_at,
@@ -9742,7 +9752,7 @@ select punctual.add_queue('enrolments', 'punctual.enrolments', 'next_step_at', '
   p_after_settle => 'punctual.settle_enrolments',
   p_facts => 'punctual.judge_enrolments',
   p_waits_column => 'waits_for',
-  -- Rows are kept for ever: they prevent a second enrolment in the same sequence, and its funnel counts them.
+  -- Rows are kept forever: they prevent a second enrolment in the same sequence, and its funnel counts them.
   p_settings => '{"batch_limit": null, "concurrency": 500, "timeout_seconds": 5, "retention_days": null}');
 
 create trigger enrolments_deleted after delete on punctual.enrolments for each row
@@ -9771,7 +9781,7 @@ begin
     from (select x.row_id, d.enrolment_id from punctual.held_rows x left join punctual.dm_queue d on d.id = x.row_id::bigint
            where x.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200) h;
   for v_batch in select punctual.by_fifty(v_items) loop
-    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_batch, 'it could not be taken back', p_now);
+    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_batch, 'it could not be withdrawn', p_now);
     exit when punctual.is_call_over();
   end loop;
   select jsonb_agg(jsonb_build_object('id', c.id)) into v_items
@@ -9951,7 +9961,7 @@ begin
       end loop;
       if p_said is not null then
         select * into e from punctual.enrolments x where x.id = p_said;
-        if e.chat_id is not null then perform punctual.share_chat(e, p_now); end if;
+        if e.chat_id is not null then perform punctual.apply_chat_replies(e, p_now); end if;
       end if;
       return;
     exception when deadlock_detected then
@@ -9984,9 +9994,9 @@ begin
 end
 $$;
 
--- Gives an enrolment's newly known chat to the person's other enrolments, which then apply replies from it. Skips locked enrolments: they apply
--- these replies later.
-create function punctual.share_chat(e punctual.enrolments, p_now timestamptz) returns void
+-- Applies the replies from an enrolment's newly known chat to the person's other enrolments that have no chat. Such an enrolment keeps the chat
+-- only if a reply changed it. Skips locked enrolments: they apply these replies later.
+create function punctual.apply_chat_replies(e punctual.enrolments, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_other punctual.enrolments;
@@ -10398,14 +10408,14 @@ begin
 
   -- Each person has an enrolment by now, from this call or another one.
   select jsonb_agg(jsonb_build_object('index', p.index, 'id', x.id::text, 'status', x.phase, 'created', x.id = p.id, 'account_id', x.account_id,
-                                      'asked_account_id', p.account_id) order by p.index)
+                                      'given_account_id', p.account_id) order by p.index)
     into v_rows
     from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid, chat_id text)
    cross join lateral (select e.id, e.phase, e.account_id from punctual.list_same(p_sequence_id, p.person, p.account_id, p.chat_id) e
                         order by e.id desc limit 1) x;
   select jsonb_agg(jsonb_build_object('index', r->'index', 'field', 'account_id',
                                       'message', format('the person is in the sequence already, through another account (enrolment %s)', r->>'id')))
-    into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'asked_account_id' and not (r->>'created')::boolean;
+    into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'given_account_id' and not (r->>'created')::boolean;
   if v_errors is not null then
     -- Deletes what this call inserted.
     delete from punctual.enrolments e where e.id in (select (r->>'id')::bigint from jsonb_array_elements(v_rows) r where (r->>'created')::boolean);
@@ -10430,7 +10440,7 @@ begin
              'steps', jsonb_array_length(v.steps),
              'next_step_at', case when not punctual.is_over(e) and e.next_step_at < 'infinity' then e.next_step_at end,
              'next_action', case when not punctual.is_over(e) and e.next_step_at < 'infinity' then e.action end,
-             'waits_for', case when e.next_step_at = 'infinity' then 'hours that never come: the step''s leave none' else e.waits_for end,
+             'waits_for', case when e.next_step_at = 'infinity' then 'its step''s hours, which never open' else e.waits_for end,
              'paused_at', e.paused_at, 'message_id', case when not punctual.is_over(e) then e.message_id::text end, 'sent_steps', e.sent_steps,
              'replied_at', e.replied_at, 'last_reply', e.last_reply, 'last_error', e.last_error, 'enrolled_at', e.enrolled_at, 'finished_at', e.finished_at)
       from punctual.sequences s
@@ -10598,7 +10608,7 @@ begin
       greatest(v_at, v_sent + make_interval(secs => (s.step->>'delay_seconds')::double precision), p_now));
     v_list := v_list || punctual.preview_message(s.number, s.step->>'kind', s.step, p_variables, case when v_known then v_at end,
       case when not v_known then 'after the answer to the question before it'
-           when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end);
+           when v_at = 'infinity' then 'never: its hours and the account''s do not overlap, or the account may not send' end);
     v_known := v_known and v_at < 'infinity';
     v_sent := v_at;
     if jsonb_typeof(s.step->'reminder') = 'object' then
@@ -10805,7 +10815,7 @@ language sql set search_path = '' as $$
   select punctual.delete_enrolment_texts(p_enrolments, p_now)
 $$;
 
--- Deletes the person's names from the addressees that accounts hold back, and from the users of WhatsApp. Returns how many users were deleted.
+-- Deletes the person's names from the accounts' limited addressees, and from the users of WhatsApp. Returns how many users were deleted.
 -- Locks `pace` by queue and account.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
 language sql set search_path = '' as $$
@@ -10914,11 +10924,11 @@ begin
       from marked d
     $sql$)
   into rows, last_id, v_ended, proved using p_after, p_since, p_over_at, p_now;
-  if rows > 0 then perform punctual.run_after_settle(q, v_ended, p_now); end if;
+  if rows > 0 then perform punctual.run_after_settle_isolated(q, v_ended, p_now); end if;
 end
 $$;
 
--- Counts the rows that mark_rows_unknown made unknown in `used`, as claims at p_since. A row that is proved absent gives its place back.
+-- Adds the rows that mark_rows_unknown made unknown to their accounts' `used`, as claims at p_since. A row that is proved absent gives its place back.
 create function punctual.count_restored(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin

@@ -17,13 +17,13 @@ export async function checkContinuations(secret: string, apiKey: string): Promis
     const response = await fetch(`${address}/api/cron/jobs?partition=default`, {
       headers: { authorization: `Bearer ${secret}` },
     });
-    const run_id = (await response.json()).reports[0].runId;
+    const runId = (await response.json()).reports[0].runId;
     for (let reads = 0; reads < 10 && continuations.length < 2; reads++) {
       await new Promise((resolve) => setTimeout(resolve, 300));
       const { queues } = await fetchApi(apiKey, '/api/stats');
       const { ticks } = queues.find(({ name }: { name: string }) => name === 'jobs');
       continuations = ticks
-        .filter((tick: { run_id: string }) => tick.run_id === run_id)
+        .filter((tick: { run_id: string }) => tick.run_id === runId)
         .map(continuationAndDone);
     }
   }

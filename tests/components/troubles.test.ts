@@ -90,9 +90,9 @@ describe('partitionTroubles', () => {
   });
 
   it('names the row that blocks it while other rows wait behind', () => {
-    const blocked = partition('blocking', { waiting: 'row 4 failed, is tried again, and goes first' });
+    const blocked = partition('blocking', { waiting: 'row 4 failed, will be retried, and goes first' });
     expect(partitionTroubles({ ...blocked, due: 2 })).toEqual([
-      { tone: 'wait', text: 'blocked: row 4 failed, is tried again, and goes first' },
+      { tone: 'wait', text: 'blocked: row 4 failed, will be retried, and goes first' },
     ]);
     expect(partitionTroubles(blocked)).toEqual([]);
   });

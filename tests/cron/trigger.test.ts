@@ -106,6 +106,14 @@ describe('a trigger', () => {
     expect(await done()).toBe(3);
   });
 
+  it('answers 404 to a partition of a queue that names none', async () => {
+    expect(await trigger('dm-queue?partition=default')).toMatchObject({
+      status: 404,
+      body: { error: { message: 'dm_queue has no partitions to name. Call it without ?partition=' } },
+    });
+    expect(requests).toEqual([]);
+  });
+
   it('answers 404 and lists the queues if the name is unknown', async () => {
     expect(await trigger('nothing')).toMatchObject({
       status: 404,

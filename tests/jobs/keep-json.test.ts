@@ -37,6 +37,15 @@ describe('keepJson', () => {
       },
       /^is not JSON: it cannot be written$/,
     ],
+    [
+      'an object whose toJSON throws an error whose message throws',
+      {
+        toJSON() {
+          throw Object.defineProperty(new Error(), 'message', { get: () => Promise.reject.call(null) });
+        },
+      },
+      /^is not JSON: it cannot be written$/,
+    ],
     ['65 levels of nesting', nested(65), /^is nested more than 64 levels deep$/],
     ['100,000 levels of nesting', nested(100_000), /^is /],
     ['5 MB', 'x'.repeat(5 * 1024 * 1024), /^is 5242882 bytes of JSON; the limit is 65536 bytes$/],

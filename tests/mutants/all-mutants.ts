@@ -7,7 +7,7 @@ import { restoreMutants } from './restore-mutants.ts';
 import { simulationMutants } from './simulation-mutants.ts';
 import { tickMutants } from './tick-mutants.ts';
 
-/** What tests have to see; the simulation has to see its own. */
+/** All mutants. A test must catch each; the simulation must catch its own. */
 export const allMutants: Mutant[] = [
   ...engineMutants,
   ...tickMutants,

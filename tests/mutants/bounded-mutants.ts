@@ -63,8 +63,8 @@ export const boundedMutants: Mutant[] = [
     name: 'the end of taking messages back',
     guarantee: 'no call takes so long that the database ends it',
     file: 'supabase/schemas/enrolments/reopen-messages.sql',
-    find: "'it could not be taken back', p_now);\n    exit when punctual.is_call_over();",
-    replace: "'it could not be taken back', p_now);",
+    find: "'it could not be withdrawn', p_now);\n    exit when punctual.is_call_over();",
+    replace: "'it could not be withdrawn', p_now);",
   },
   {
     name: 'the end of putting messages off',

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** Each takes away one mechanism of the engine's SQL; a test has to see that it is missing. */
+/** Each removes one mechanism of the engine's SQL, and a test must fail. */
 export const engineMutants: Mutant[] = [
   {
     name: 'a release costs no attempt',
@@ -43,7 +43,7 @@ export const engineMutants: Mutant[] = [
     seenBy: 'sql/settle.test.ts',
   },
   {
-    name: 'an outcome told twice is told once',
+    name: 'a repeated outcome is reported once',
     guarantee: 'a repeated settle is answered as already applied',
     file: 'supabase/schemas/engine/settle.sql',
     find: `when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already'`,
@@ -384,7 +384,7 @@ export const engineMutants: Mutant[] = [
   },
   {
     name: 'that an attempt was done whose row another has',
-    guarantee: 'proof of delivery is heard, whoever has the row by then',
+    guarantee: 'proof of delivery is accepted, whoever holds the row',
     file: 'supabase/schemas/engine/settle.sql',
     find: `    perform punctual.accept_late_proof(q, r->>'id', r->>'claim_id', r->'result', p_now)\n       from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);`,
     replace: '',
@@ -497,7 +497,7 @@ export const engineMutants: Mutant[] = [
     replace: 'until := p_until;',
   },
   {
-    name: 'as whom after_settle is told of plain SQL',
+    name: 'the role that calls after_settle for plain SQL',
     guarantee: 'an update of a row runs nothing with rights that whoever made it has not',
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `create function punctual.note_settled_by_hand() returns trigger
@@ -595,7 +595,7 @@ language plpgsql security definer set`,
   },
   {
     name: 'the attempt of a row that is made due again by hand',
-    guarantee: 'proof of any attempt is heard',
+    guarantee: 'proof of any attempt is accepted',
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `if tg_argv[0] = 'at-most-once' and old.claim_id is not null then`,
     replace: 'if false then',
@@ -704,15 +704,15 @@ language plpgsql security definer set`,
   },
   {
     name: `a reply before its user id is known`,
-    guarantee: `it is heard when that is learnt`,
+    guarantee: `it is applied once the pair is known`,
     file: 'supabase/schemas/reconcile/receive-receipts.sql',
-    find: `v_heard := v_heard || punctual.save_whatsapp_users(`,
+    find: `v_replies := v_replies || punctual.save_whatsapp_users(`,
     replace: `perform punctual.save_whatsapp_users(`,
     seenBy: 'sql/replies.test.ts',
   },
   {
-    name: `a reply that is heard again`,
-    guarantee: `each sequence hears it once`,
+    name: `a repeated reply`,
+    guarantee: `each sequence applies it once`,
     file: 'supabase/schemas/replies/apply-replies.sql',
     find: `and (r.applied_at is null or not exists (`,
     replace: `and (true or not exists (`,
@@ -778,7 +778,7 @@ language plpgsql security definer set`,
     name: 'a window that nobody can know',
     guarantee: 'a text is tried where webhooks of our own messages are missing',
     file: 'supabase/schemas/messages/whatsapp-window.sql',
-    find: 'case when k.is_open or k.account_id not in (select u.account_id from unheard u) then k.is_open end',
+    find: 'case when k.is_open or k.account_id not in (select u.account_id from unreported u) then k.is_open end',
     replace: 'k.is_open',
     seenBy: 'queues/dm-queue/dm-window.test.ts',
   },
@@ -849,7 +849,7 @@ language plpgsql security definer set`,
   {
     name: 'the state in the digest of what was sent',
     guarantee: 'a row that only went through its states is found at the provider',
-    file: 'supabase/schemas/reconcile/take-unknown.sql',
+    file: 'supabase/schemas/reconcile/begin-reconcile.sql',
     find: `array[q.status_column, 'priority'`,
     replace: `array['status', 'priority'`,
     seenBy: 'sql/status-column.test.ts',

@@ -1,4 +1,4 @@
-/** One edit to what is shipped, and the guarantee that goes with it. */
+/** One edit to the code or its SQL, and the guarantee that it breaks. */
 export interface Mutant {
   name: string;
   guarantee: string;
@@ -6,6 +6,6 @@ export interface Mutant {
   /** Occurs exactly once. */
   find: string;
   replace: string;
-  /** The test file that sees it, below `tests`, where the quick tier does not, or comes to it late: `real/blocking.real.test.ts`. */
+  /** The test file that catches it, below `tests`: `sql/settle.test.ts`. Without it the likely tests run first, then the whole quick tier. */
   seenBy?: string;
 }

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** Each takes away one mechanism of `after_restore`; a test has to see that it is missing. */
+/** Each removes one mechanism of `after_restore`, and a test must fail. */
 export const restoreMutants: Mutant[] = [
   {
     name: 'a claim of its own after a restore',
@@ -17,8 +17,8 @@ export const restoreMutants: Mutant[] = [
     replace: 'v_over_at timestamptz := v_now;',
   },
   {
-    name: 'what was under way at the restored instant',
-    guarantee: 'a row is looked for from its first attempt on',
+    name: 'rows that ran at the restored instant',
+    guarantee: 'a row is checked from its first attempt on',
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'case when not p.was_pending then t.claimed_at end, $2))',
     replace: '$2))',

@@ -81,7 +81,7 @@ export const simulationMutants: Mutant[] = [
   },
   {
     name: 'receipts at the settle',
-    guarantee: 'a webhook that came first is heard by the settle',
+    guarantee: 'the settle applies an earlier receipt',
     file: 'supabase/schemas/engine/settle.sql',
     find: `v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r`,
     replace: `v_is_known := punctual.apply_receipts(q, array(select r->>'none' from jsonb_array_elements('[]') r`,
@@ -130,7 +130,7 @@ export const simulationMutants: Mutant[] = [
     replace: 'or v_provider.probing_until > p_now then',
   },
   {
-    name: 'the look goes back to the attempt',
+    name: 'a check starts at the attempt',
     guarantee: 'what the attempt left in the chat is found',
     file: 'lib/queues/dm-queue/queue.ts',
     find: 'Date.parse(attemptedAt) - clockRoomMs',
@@ -286,8 +286,8 @@ export const simulationMutants: Mutant[] = [
     name: 'any post that no other row bears is a candidate',
     guarantee: 'a published text that the network changed is not published again',
     file: 'lib/queues/posts/match-posts.ts',
-    find: '    ...recent.map(({ id }) => id),\n',
-    replace: '',
+    find: 'candidates: recent.map(({ id }) => id).filter((id) => !proved.has(id))',
+    replace: 'candidates: []',
   },
   {
     name: 'the head of a blocking queue',
@@ -325,7 +325,7 @@ export const simulationMutants: Mutant[] = [
     replace: `old.status in ('pending', 'unknown') and current_setting`,
   },
   {
-    name: 'what somebody settles by hand is told',
+    name: 'changes by plain SQL call after_settle',
     guarantee: 'a row that is settled by hand has the consequences of any other',
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, ''))`,

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-/** Each takes away one mechanism of the tick, of a handler or of a provider's client; a test has to see that it is missing. */
+/** Each removes one mechanism of the tick, of a handler or of a provider's client, and a test must fail. */
 export const tickMutants: Mutant[] = [
   {
     name: 'an exchange that was not answered keeps its number',
@@ -10,7 +10,7 @@ export const tickMutants: Mutant[] = [
     replace: '      this.seq++;\n      this.putBack(settlements);\n      if (!this.unanswered)',
   },
   {
-    name: 'what is in hand when a claim is refused',
+    name: 'running rows when a claim is refused',
     guarantee: 'outcomes are written, whatever keeps rows from being claimed',
     file: 'lib/engine/tick.ts',
     find: 'if (this.error === null && (this.exchanges.size > 0 || this.exchanges.isUnanswered)) return true;',
@@ -31,15 +31,15 @@ export const tickMutants: Mutant[] = [
     replace: 'return timeoutMs < leaseMs;',
   },
   {
-    name: 'the late word',
-    guarantee: 'a proof that comes after the timeout is heard',
+    name: 'late proof after the timeout',
+    guarantee: 'proof that comes after the timeout is accepted',
     file: 'lib/engine/attempt.ts',
     find: 'if (isLate) options.onLate(asVerdict(verdict));',
     replace: 'if (isLate) return;',
   },
   {
     name: 'the signal of an attempt',
-    guarantee: 'an attempt is told that its time is over',
+    guarantee: 'an attempt’s signal aborts at its timeout',
     file: 'lib/engine/attempt.ts',
     find: `controller.abort(new DOMException(why, 'TimeoutError'));`,
     replace: 'void why;',
@@ -55,7 +55,7 @@ export const tickMutants: Mutant[] = [
     name: 'the release of what was cut',
     guarantee: 'a row that may be done twice goes to the next tick as if it had not begun',
     file: 'lib/engine/executor.ts',
-    find: `if (verdict.wasAborted && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {`,
+    find: `if (verdict.wasCutShort && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {`,
     replace: 'if (false) {',
   },
   {
@@ -160,7 +160,7 @@ export const tickMutants: Mutant[] = [
     replace: 'false',
   },
   {
-    name: 'two attempts of one row, told at once',
+    name: 'two attempts of one row in one exchange',
     guarantee: 'the word of one attempt takes nothing from another’s',
     file: 'lib/engine/exchanges.ts',
     find: `'id' | 'claimId'>): string =>`,
@@ -185,7 +185,7 @@ export const tickMutants: Mutant[] = [
     guarantee: 'a published text that the network changed and dates hours earlier is not published again',
     file: 'lib/queues/posts/match-posts.ts',
     find: 'Date.parse(post.at) >= begunAt - postCandidateMs)',
-    replace: 'Date.parse(post.at) >= begunAt - candidateMs)',
+    replace: 'Date.parse(post.at) >= begunAt - 600_000)',
   },
   {
     name: 'to whom by user id',

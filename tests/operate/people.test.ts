@@ -50,7 +50,9 @@ describe('POST /api/people/forget', () => {
     const { id } = await sql.addUnknown(account, { chat_id: 'chat-eve' });
     const response = await forget({ chat_id: 'chat-eve' });
     expect(response).toMatchObject({ status: 409, body: { error: { kind: 'conflict' } } });
-    expect(response.body.error.message).toContain(`perhaps sent: ${id} (try again once they are resolved`);
+    expect(response.body.error.message).toContain(
+      `which may have been sent: ${id} (try again once they are resolved`,
+    );
   });
 
   it.each([

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { RandomStream } from '../simulation/random.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 import { tickBench } from '../support/tick-bench.ts';
 import { dmTick, startTickProcess, type TickSettings } from './tick-process.ts';
@@ -75,21 +76,11 @@ async function openProxy(to: string): Promise<Proxy> {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A repeatable random generator: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 it('twenty ticks killed with requests in flight lose no row, send none twice, and leave uncertain rows unknown', async () => {
   const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`KILL_SEED=${seed}`);
-  const random = seeded(seed);
+  const stream = new RandomStream(String(seed));
+  const random = () => stream.next();
   const rpc = supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
   const bench = tickBench(
     { ...stack, rpc, reset: async () => {}, close: stack.stop },

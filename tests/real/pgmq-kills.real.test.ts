@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { RandomStream } from '../simulation/random.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 import { installPgmq } from '../support/pgmq-sql.ts';
 import { failsForGood, failsOnce, killsWorker, startWorker } from './pgmq-process.ts';
@@ -38,17 +39,6 @@ afterAll(async () => {
   await stack?.stop();
   if (journal) rmSync(journal, { recursive: true });
 });
-
-/** A repeatable random generator: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Lets time pass, both for pgmq, which uses the database's clock, and for the workers started later. */
 let aheadMs = 0;
@@ -83,7 +73,8 @@ const rowsOf = async (sql: string) => (await stack.sql(sql)).map((row) => Number
 it('with workers killed at random, each of 5,000 messages is handled, none is lost or archived unhandled, and none exceeds its attempts', async () => {
   const seed = Number(process.env.KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
   console.log(`KILL_SEED=${seed}`);
-  const random = seeded(seed);
+  const stream = new RandomStream(String(seed));
+  const random = () => stream.next();
   await stack.sql(`update punctual.queues set batch_limit = null, concurrency = 5 where name = 'pgmq'`);
   await stack.sql(
     `select pgmq.send_batch('orders', array(select jsonb_build_object('n', n) from generate_series(1, $1::integer) n))`,

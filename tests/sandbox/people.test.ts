@@ -124,11 +124,11 @@ describe('a person who gets a message', () => {
   it('has each reply reported in the same words until the webhook accepts it, and the log says when it did', async () => {
     const { sandbox, received, calls } = await start({}, 2);
     const reply = sandbox.write({ provider: 'unipile', account: 'ann', recipient: 'ada' }, 'hello?');
-    expect(reply.told_at).toBeNull();
+    expect(reply.reported_at).toBeNull();
     await expect.poll(() => received.length).toBe(1);
     expect(calls).toHaveLength(3);
     expect(new Set(calls).size).toBe(1);
-    await expect.poll(() => sandbox.replies()[0]?.told_at).toMatch(/^\d{4}-.*Z$/);
+    await expect.poll(() => sandbox.replies()[0]?.reported_at).toMatch(/^\d{4}-.*Z$/);
   });
 
   it('replies to every message, to every second one or to none, as drawn', async () => {

@@ -493,7 +493,8 @@ class Simulation {
   /** Runs the roll-up and then retention, each until nothing is left or a call fails. */
   private beginMaintenance(): void {
     if (this.world.retentionDays === null) return;
-    const random = this.stream('maintenance');
+    // The name is part of the seed.
+    const random = this.stream('housekeeping');
     const maintain = () => {
       this.clock.timer(random.between(3, 12) * hour, maintain);
       const process = new SimulatedProcess(this.clock, () => this.live.delete(process));

@@ -247,7 +247,7 @@ const refusals: Refusal[] = [
     mistake: 'an empty table with a state column whose words are others',
     columns: `, state text check (state in ('waiting', 'notified', 'lost'))`,
     call: plain,
-    message: 'app.t has no column status, but a column state that lists words of its own',
+    message: 'app.t has no column status, but a column state that has a check or an enum of its own',
     hint: `If it has the row's state: p_status_column => 'state'. If not: p_status_column => 'status', which add_queue adds.`,
   },
   {

@@ -28,12 +28,12 @@ const mendedRefusals = ['errors/disconnected_account'];
 const note = (event: object, more: object = {}) =>
   database.rpc('note_connection', {
     p_provider: 'unipile',
-    p_told: { provider_account_id: providerAccountId, ...event },
+    p_event: { provider_account_id: providerAccountId, ...event },
     p_now: sql.now,
     ...more,
   });
 const disconnect = (more: object = {}) => note({ connected: false, said: reason, ...more });
-const reconnect = (more: object = {}) => note({ connected: true, mends: mendedRefusals, ...more });
+const reconnect = (more: object = {}) => note({ connected: true, ends: mendedRefusals, ...more });
 
 /** Returns the seconds that the account still pauses, and why; null if it does not pause. */
 async function readPause(): Promise<{ seconds: number; reason: string | null } | null> {

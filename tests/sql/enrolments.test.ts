@@ -91,7 +91,7 @@ describe('a due enrolment', () => {
     expect(await talk.read(id)).toMatchObject({
       phase: 'in_progress',
       next_step_at: null,
-      waits_for: 'its message 1, of which nobody knows yet whether it was sent',
+      waits_for: 'its message 1, which may have been sent',
     });
     sql.pass(10 * hour);
     expect(await talk.advance()).toEqual({});
@@ -290,7 +290,7 @@ describe('a due enrolment', () => {
     expect(await talk.advance()).toEqual({ again: 1, dead: 1 });
     expect(await talk.read(ann)).toMatchObject({
       phase: 'failed',
-      last_error: 'step 1 asks for {{name}}, which this person has not',
+      last_error: 'step 1 needs {{name}}, which this person lacks',
     });
     await database.sql(`update punctual.enrolments set variables = '{"name": "Ann"}' where id = $1`, [ann]);
     await talk.call('resume_enrolment', { p_id: ann });

@@ -160,7 +160,7 @@ describe('a rate limit of one addressee', () => {
     expect((await sql.explain(id)).waits).toContainEqual({
       kind: 'pair',
       until: expect.stringContaining('2026-03-03T12:00:00'),
-      text: 'the provider holds back messages to this addressee: not so often',
+      text: 'the provider limits messages to this addressee: not so often',
     });
   });
 

@@ -131,7 +131,7 @@ describe('a blocking partition', () => {
       queues: { name: string; partitions: { waiting: string }[] }[];
     };
     expect(stats.queues.find(({ name }) => name === 'tasks')?.partitions[2]?.waiting).toBe(
-      `row ${head} was begun and goes first, and its due is ${due}`,
+      `row ${head} has been attempted and goes first, but its due is ${due}`,
     );
   });
 
@@ -173,13 +173,13 @@ describe('a blocking partition', () => {
         expected_at: string;
       }>;
     expect((await explain(next)).waits).toMatchObject([
-      { kind: 'blocked', text: `row ${head} failed, is tried again, and goes first` },
+      { kind: 'blocked', text: `row ${head} failed, will be retried, and goes first` },
     ]);
     expect(new Date((await explain(next)).expected_at).toISOString()).toBe(sql.at(60));
     expect((await explain(head)).waits.map(({ kind }) => kind)).toContain('retry');
     sql.pass(60);
     expect((await explain(next)).waits).toMatchObject([
-      { kind: 'blocked', text: `row ${head} of the partition was begun, and is finished first` },
+      { kind: 'blocked', text: `row ${head} of the partition has been attempted and must finish first` },
     ]);
   });
 });
@@ -300,7 +300,12 @@ describe('the figures of partitions', () => {
     expect(queue?.partitions).toMatchObject([
       { name: 'a', due: 1, oldest_due_seconds: 7, max_running: null, waiting: null },
       { name: 'b', due: 0, oldest_due_seconds: null },
-      { name: 'line', due: 1, max_running: 1, waiting: `row ${head} failed, is tried again, and goes first` },
+      {
+        name: 'line',
+        due: 1,
+        max_running: 1,
+        waiting: `row ${head} failed, will be retried, and goes first`,
+      },
     ]);
     expect(queue?.settings).toEqual({
       batch_limit: 30,

@@ -320,7 +320,7 @@ describe('an operator’s decision', () => {
   it.each([
     ['done', 'sent', null, 'it was sent'],
     ['pending', 'pending', null, 'try it again'],
-    ['dead', 'failed', 'he said so', 'give it up'],
+    ['dead', 'failed', 'he said so', 'mark it dead'],
     ['cancelled', 'cancelled', 'he said so', 'cancel it'],
   ])(
     '%s on an unknown row is applied and recorded in the history',

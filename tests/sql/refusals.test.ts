@@ -449,12 +449,12 @@ describe('a provider that refuses our set-up', () => {
     ]);
     const stats = statsSchema.parse(await database.rpc('read_stats', { p_configured: null, p_now: sql.now }));
     expect(stats.providers).toEqual([]);
-    const waiting = { reason: 'the provider unipile refuses what we ask', accounts: 1, until };
+    const waiting = { reason: 'the provider unipile refuses our configuration', accounts: 1, until };
     expect(stats.queues.find(({ name }) => name === 'dm_queue')?.waiting).toEqual([waiting]);
     expect((await sql.explain(id ?? '')).waits).toContainEqual({
       kind: 'provider_resting',
       until,
-      text: 'the provider unipile refuses what we ask, and a person has to act: wrong key',
+      text: 'the provider unipile refuses our configuration: correct it: wrong key',
     });
   });
 });

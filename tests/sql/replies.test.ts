@@ -715,7 +715,7 @@ describe("WhatsApp's window", () => {
       );
       return messages.map((message) => message.facts);
     };
-    expect(await facts()).toEqual([{ heard_at: null, in_window: false }]);
+    expect(await facts()).toEqual([{ last_reply_at: null, in_window: false }]);
     const wroteAt = sql.now;
     await talk.reply({ provider_account_id: 'phone', recipient: '491701' }, 'whatsapp_cloud');
     await talk.reply(
@@ -723,7 +723,7 @@ describe("WhatsApp's window", () => {
       'whatsapp_cloud',
     );
     sql.pass(24 * hour - 61);
-    expect(await facts()).toEqual([{ heard_at: wroteAt.replace('.000Z', '+00:00'), in_window: true }]);
+    expect(await facts()).toEqual([{ last_reply_at: wroteAt.replace('.000Z', '+00:00'), in_window: true }]);
     sql.pass(1);
     expect(await facts()).toMatchObject([{ in_window: false }]);
   });

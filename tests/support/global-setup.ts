@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { readMigrations } from '../../lib/store/migrate/migrations.ts';
 // biome-ignore lint/correctness/useImportExtensions: it is JavaScript, with its types beside it
 import { listJobs } from '../../scripts/list-jobs.mjs';
-import { makeDatabase } from '../../scripts/schema/make-database.ts';
+import { makeDatabase, readOwnMigrations } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 
 declare module 'vitest' {
@@ -20,7 +19,7 @@ export default async function setup(project: TestProject) {
   // In CI the registry of jobs is not written, so a test fails if it is out of date.
   if (!process.env.CI) listJobs();
   const files = [readSources(process.cwd())];
-  const migrations = (await readMigrations()).map(({ version, name }) => [version, name]);
+  const migrations = (await readOwnMigrations()).map(({ version, name }) => [version, name]);
   const hash = createHash('sha256')
     .update(JSON.stringify([files, migrations]))
     .digest('hex')

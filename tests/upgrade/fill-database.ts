@@ -26,8 +26,8 @@ export async function fillDatabase(database: TestDatabase): Promise<void> {
   await fillTrials(database, sql);
   await fillEnrolments(sql, talk);
   await fillMonitors(database, sql);
-  await sql.rollUp('2026-03-03T06:00:00Z');
   sql.setNow(filledAt);
+  await sql.rollUp();
   await leaveRunning(sql);
 }
 
@@ -46,9 +46,8 @@ async function fillDms(sql: Sql): Promise<void> {
     await sql.addDm(await sql.addAccount({ name: outcome }), { body: outcome });
     await sql.drain(outcome, more);
   }
-  const refused = await sql.addAccount({ name: 'refused' });
-  await sql.addDm(refused, { body: 'refused' });
-  await sql.drain('retry', { error: '403', refused: 'account', refusal: '403', rate_limited: true });
+  // By then the first check is due.
+  sql.pass(30);
   await sql.settleFindings(
     (await sql.takeUnknown()).map((one) => finding(one, { candidates: ['m-other'], text: 'look there' })),
   );
@@ -150,10 +149,13 @@ async function settleAll(sql: Sql, where: object, outcome: string, more: object)
 
 /** Leaves a tick open that has claimed rows and not settled them. */
 async function leaveRunning(sql: Sql): Promise<void> {
+  const refused = await sql.addAccount({ name: 'refused' });
+  await sql.addDm(refused, { body: 'refused' });
+  await sql.drain('retry', { error: '403', refused: 'account', refusal: '403', rate_limited: true });
   for (const body of ['running', 'due'])
     await sql.addDm(await sql.addAccount({ name: body }), {
       body,
       send_at: sql.at(body === 'due' ? 0 : -60),
     });
-  await sql.tick().claim(2);
+  await sql.tick().claim(1);
 }

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { binaries } from '../stack/postgres-server.ts';
 import { startStack } from '../stack/start-stack.ts';
 import type { TestDatabase } from '../support/test-database.ts';
 import { fillDatabase } from './fill-database.ts';
@@ -19,14 +20,10 @@ try {
     rpc: supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey }),
     sql: stack.sql,
   } as TestDatabase);
-  const dump = execFileSync(
-    '/usr/lib/postgresql/15/bin/pg_dump',
-    ['--inserts', '--no-owner', stack.databaseUrl],
-    {
-      maxBuffer: 2 ** 28,
-      encoding: 'utf8',
-    },
-  );
+  const dump = execFileSync(`${binaries[15]}/pg_dump`, ['--inserts', '--no-owner', stack.databaseUrl], {
+    maxBuffer: 2 ** 28,
+    encoding: 'utf8',
+  });
   // Other clients do not know psql's commands.
   const sql = dump.replace(/^\\.*$/gm, '');
   writeFileSync(

@@ -4,10 +4,14 @@ import { gunzipSync } from 'node:zlib';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
-import { readMigrations } from '../../lib/store/migrate/migrations.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
-import { compareCatalogues, readCatalogue } from '../../scripts/schema/catalogue.ts';
-import { makeDatabase, migrateEmbedded } from '../../scripts/schema/make-database.ts';
+import { compareCatalogues } from '../../scripts/schema/catalogue.ts';
+import {
+  catalogueOf,
+  catalogueOfFiles,
+  migrateEmbedded,
+  readOwnMigrations,
+} from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 import { exchanges, finding } from '../support/exchanges.ts';
 import type { TestDatabase } from '../support/test-database.ts';
@@ -17,40 +21,45 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const dumps = new URL('../fixtures/upgrade/', import.meta.url);
 const releases = readdirSync(dumps).map((file) => file.replace('.sql.gz', ''));
 
-const catalogueOf = (db: PGlite) =>
-  readCatalogue(async (sql) => (await db.query<Record<string, unknown>>(sql)).rows);
-
 it('the migrations produce the schema of the sources', async () => {
   const [migrated, made] = await Promise.all([
-    makeDatabase(await readMigrations()),
-    makeDatabase([readSources(root)]),
+    catalogueOfFiles(await readOwnMigrations()),
+    catalogueOfFiles([readSources(root)]),
   ]);
-  const changes = compareCatalogues(await catalogueOf(migrated), await catalogueOf(made));
+  const changes = compareCatalogues(migrated, made);
   const names = Object.entries(changes).flatMap(([how, list]) =>
     list.map(({ name }: { name: string }) => `${how}: ${name}`),
   );
   expect(names, 'Run `npm run migration -- <name>`.').toEqual([]);
-  await Promise.all([migrated.close(), made.close()]);
+});
+
+it('there is a dump of each release to start from', () => {
+  expect(releases).toContain('0.2.0');
 });
 
 describe.each(releases)('a database of %s with rows in every state', (release) => {
   let db: PGlite;
   let database: TestDatabase;
   let sql: ReturnType<typeof exchanges>;
-  let before: Record<string, unknown>;
+  let before: unknown[];
 
-  /** Counts the rows that no migration may lose: each queue's by status, and those of other tables. */
+  /** Counts the rows that no migration may lose: of every table, and each queue's by status. */
   const counts = async () => {
-    const [row] = await database.sql(`select jsonb_build_object(
-      'dms', (select jsonb_object_agg(s, n) from (select status s, count(*) n from punctual.dm_queue group by 1) x),
-      'posts', (select jsonb_object_agg(s, n) from (select status s, count(*) n from punctual.posts group by 1) x),
-      'jobs', (select jsonb_object_agg(s, n) from (select status s, count(*) n from punctual.jobs group by 1) x),
-      'trials', (select jsonb_object_agg(s, n) from (select status s, count(*) n from public.free_trials group by 1) x),
-      'enrolments', (select jsonb_object_agg(s, n) from (select phase s, count(*) n from punctual.enrolments group by 1) x),
-      'others', (select jsonb_build_array((select count(*) from punctual.accounts), (select count(*) from punctual.receipts),
-        (select count(*) from punctual.history), (select count(*) from punctual.ticks), (select count(*) from punctual.monitors),
-        (select count(*) from punctual.daily_outcomes)))) as counts`);
-    return row.counts;
+    const tables = await database.sql(
+      `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname in ('punctual', 'public') and c.relkind = 'r' and c.relname not in ('templates', 'schema_migrations') order by 1`,
+    );
+    const queues = await database.sql(
+      `select format('%I.%I', table_schema, table_name) as name, status_column as status from punctual.queues where source = 'table' order by 1`,
+    );
+    const parts = [
+      ...tables.map(({ name }) => `select '${name}' as what, count(*)::integer as rows from ${name}`),
+      ...queues.map(
+        ({ name, status }) =>
+          `select '${name} ' || ${status}::text, count(*)::integer from ${name} group by ${status}`,
+      ),
+    ];
+    return database.sql(`${parts.join(' union all ')} order by 1`);
   };
 
   beforeAll(async () => {
@@ -67,7 +76,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     sql = exchanges(database);
     sql.setNow(filledAt);
     before = await counts();
-    await migrateEmbedded(db, await readMigrations());
+    await migrateEmbedded(db, await readOwnMigrations());
   });
   afterAll(() => db.close());
 
@@ -77,11 +86,10 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
   });
 
   it('then has the schema of the sources, beside its own tables', async () => {
-    const made = await makeDatabase([readSources(root)]);
-    const { added, changed, removed } = compareCatalogues(await catalogueOf(db), await catalogueOf(made));
-    await made.close();
+    const sources = await catalogueOfFiles([readSources(root)]);
+    const { added, changed, removed } = compareCatalogues(await catalogueOf(db), sources);
     const withoutRows = ({ name }: { name: string }) =>
-      !/^(partition|settings|schema (public|extensions))\b/.test(name);
+      !/^(partition|settings|region|schema (public|extensions))\b/.test(name);
     expect([...added, ...changed].filter(withoutRows).map(({ name }) => name)).toEqual([]);
     const others = removed.filter(withoutRows).filter(({ name }) => !/free_trials|set_updated_at/.test(name));
     expect(others.map(({ name }) => name)).toEqual([]);
@@ -100,7 +108,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     expect(states).toMatchObject({
       due: 'sent',
       running: 'unknown',
-      refused: 'unknown',
+      refused: 'sent',
       dead: 'failed',
       paused: 'pending',
     });
@@ -129,15 +137,18 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
   });
 
   it('lists and explains every row from before the migrations', async () => {
+    let explained = 0;
     for (const queue of ['dm_queue', 'posts', 'jobs', 'free_trials', 'enrolments']) {
-      for (const state of ['pending', 'done', 'dead', 'unknown']) {
+      for (const state of ['pending', 'done', 'dead', 'unknown', 'cancelled']) {
         const page = { p_queue: queue, p_state: state, p_now: sql.now };
         const { items } = (await database.rpc('list_rows', page)) as { items: { id: string }[] };
         for (const { id } of items) {
           const call = { p_queue: queue, p_id: String(id), p_configured: null, p_now: sql.now };
           expect(await database.rpc('explain_row', call), `${queue} ${id}`).toMatchObject({ queue, state });
+          explained++;
         }
       }
     }
+    expect(explained).toBeGreaterThan(20);
   });
 });

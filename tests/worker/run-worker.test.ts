@@ -120,6 +120,16 @@ describe('the worker', () => {
     expect(chooseEntries(null, { crons: [], isPinned: () => false }).fault).toMatch(/nothing to tick/);
   });
 
+  it('refuses a path with a parameter that its route would refuse', () => {
+    const entry = (path: string) => [{ path: `/api/cron/${path}`, schedule: '* * * * *' }];
+    const choose = (path: string) => chooseEntries(null, { crons: entry(path), isPinned: () => false });
+    expect(choose('jobs?queue=my_reports').fault).toBe(
+      '/api/cron/jobs?queue=my_reports: the path does not take ?queue=. ?partition= names a partition',
+    );
+    expect(choose('analytics?day=2026-11-28').fault).toBeUndefined();
+    expect(choose('mine?anything=1').fault).toMatch(/nothing to tick/);
+  });
+
   it('ticks nothing if its port is taken', async () => {
     const other = createServer();
     other.listen(0, '127.0.0.1');

@@ -14,7 +14,7 @@ import { WhyNotDone } from './why/why-not-done.tsx';
 
 const PROMISES = {
   'at-most-once':
-    'If nobody knows whether an attempt worked, its row becomes unknown. It is retried only with proof that the attempt did not work.',
+    'If nobody knows whether an attempt worked, its row becomes unknown. It is retried only with proof that the attempt did not work, or if you decide so.',
   'at-least-once':
     'If nobody knows whether an attempt worked, its row is retried: nothing is lost, and something may be done twice.',
 } as const;

@@ -57,7 +57,7 @@ function meaning(state: State, words: QueueStats['words']): string {
     case 'done':
       return 'worked, and was confirmed';
     case 'unknown':
-      return `may or may not be ${words.done}; retried only with proof that it is not`;
+      return `may or may not be ${words.done}; retried only with proof that it is not, or if you decide so`;
     case 'dead':
       return 'failed for good; the row’s last error says why';
     case 'cancelled':

@@ -5,8 +5,8 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /**
- * Lists enrolments, the newest first: `?sequence=1&phase=failed&limit=50&cursor=…`. `{ enrolments, next }`; 400 with `{ errors: [{ field, message }]
- * }`.
+ * Lists enrolments, the newest first: `?sequence=1&phase=failed&limit=50&cursor=…`. 200 with `{ enrolments, next }`;
+ * 400 with `{ errors: [{ field, message }] }`.
  */
 export const GET = listRoute({
   name: 'enrolments',

@@ -3,7 +3,10 @@ import type { Services } from '../../services/services.ts';
 
 const duePartitions = z.array(z.object({ partition: z.string(), timeout_seconds: z.number() }));
 
-/** Partitions with due rows, the longest not ticked first; or `only` the one named. Throws a `StoreError` PT404 for an unknown queue or partition. */
+/**
+ * Returns the partitions with due rows, the longest not ticked first; if there are none, the longest not ticked, to be swept; or `only` the one
+ * named. Throws a `StoreError` PT404 for an unknown queue or partition.
+ */
 export async function readDuePartitions(
   { rpc }: Pick<Services, 'rpc'>,
   queue: string,

@@ -23,7 +23,7 @@ const stepSchema = counts.extend({
 });
 type Counts = z.infer<typeof counts>;
 type Step = z.infer<typeof stepSchema>;
-/** The database cancels a step after this. */
+/** The transport waits this long for one step; the database cancels it after 4 s. */
 const stepMs = 5_000;
 
 const statementTimeout = '57014';

@@ -13,7 +13,7 @@ import { type QueuePartition, tickSideBySide } from './tick-side-by-side.ts';
 
 const continuationLimits = z.record(z.string(), z.number());
 
-/** Ticks at the same time: few installations have more queues and partitions with due rows. */
+/** Ticks at the same time. If more partitions wait, they share the time: see `tickSideBySide`. */
 const concurrency = 16;
 
 /**

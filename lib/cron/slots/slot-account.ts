@@ -2,7 +2,7 @@ import type { SlotEntry } from '../../store/slots.ts';
 import { maxInstants, scheduleInstants } from './schedule-instants.ts';
 
 /** A slot that is delivered later than this is late. Until it is delivered it counts as missed. */
-export const lateAfterSeconds = 60;
+const lateAfterSeconds = 60;
 
 /**
  * How a slot was delivered:

@@ -50,7 +50,7 @@ export interface TickIdentity {
   providers: string[];
   /** The queue can check unknown rows. Otherwise they wait for an operator at once. */
   reconciles: boolean;
-  /** The rows that a person asked for: their state, and the most of them. Null if a scheduler called. */
+  /** The rows that the call requests: their state, and the most of them. Null for a tick of all due rows. */
   asked: { state: 'pending' | 'dead'; limit: number | null } | null;
 }
 

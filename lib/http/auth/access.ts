@@ -13,7 +13,7 @@ export type Access =
   | { allowed: true; by: 'api-key' | 'session' | 'open' }
   | { allowed: false; status: 401 | 403 | 503; kind: DenialKind; message: string };
 
-export type DenialKind = 'unauthorised' | 'cross_origin' | 'not_configured';
+type DenialKind = 'unauthorised' | 'cross_origin' | 'not_configured';
 
 /**
  * Decides on a request to a route that accepts API_KEY or the dashboard's cookie. `dashboard: true` marks reads that the dashboard itself makes.

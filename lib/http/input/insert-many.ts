@@ -35,7 +35,7 @@ export async function insertMany(
   }
   const rows: object[] = [];
   const errors: FieldError[] = [];
-  // In parallel, because a check may call a server.
+  // In parallel, because a check may resolve a host name.
   const results = await Promise.all(inputs.map(async (row) => check(row)));
   for (const [index, checked] of results.entries()) {
     if ('row' in checked) rows.push(checked.row);

@@ -17,14 +17,14 @@ const openSpan = z
 const day = atMost(24, z.array(openSpan)).refine(areDisjoint, 'has overlapping spans').optional();
 
 /**
- * An account's sending hours in its own time zone: `{ "mon": ["09:00-12:00", "13:00-24:00"], … }`. A missing or empty day is closed. At least one day
- * must be open.
+ * Weekly hours of an account or of a sequence's step, in its time zone: `{ "mon": ["09:00-12:00", "13:00-24:00"], … }`. A missing or empty day is
+ * closed. At least one day must be open.
  */
 export const weeklyHours = z
   .strictObject(Object.fromEntries(weekdays.map((name) => [name, day])) as Record<Weekday, typeof day>)
   .refine(
     (hours) => Object.values(hours).some((spans) => spans && spans.length > 0),
-    'must be open on at least one day; send null for always open, or set paused_until to pause the account',
+    'must be open on at least one day; send null for always open',
   );
 
 type Weekday = (typeof weekdays)[number];

@@ -47,9 +47,9 @@ export function webhookRoute({
       if (receipts.length + connections.length === 0) return { received: 0, new: 0, ignored };
       const { rpc } = await getServices();
       const total = await receiveReceipts(rpc, provider, receipts);
-      for (const p_told of connections) {
+      for (const p_event of connections) {
         total.received += 1;
-        if (await rpc('note_connection', { p_provider: provider, p_told })) total.new += 1;
+        if (await rpc('note_connection', { p_provider: provider, p_event })) total.new += 1;
       }
       return { ...total, ignored };
     });

@@ -9,7 +9,8 @@ import { tcpCheck } from './tcp-check.ts';
 export interface Canaries {
   /**
    * Probes them, which takes up to about 2.8 s. Returns `ok` if one responds, `broken` if none does, and null if the signal fires first. Failed
-   * checks share a round of probes: about four rounds start in a second, for any number of failures.
+   * checks share a round of probes: at most four rounds start in a second, for any number of failures. After a broken round it returns `broken`
+   * at once for 5 s.
    */
   probe(signal: AbortSignal): Promise<'ok' | 'broken' | null>;
 }
@@ -20,7 +21,7 @@ export const namedCanaries = (urls: readonly string[]): string[] => urls.filter(
 export const hasName = (url: string): boolean => isIP(normalHost(new URL(url))) === 0;
 
 /** In milliseconds. */
-export const canaryTimes = {
+const canaryTimes = {
   /** A round without a response ends after this. */
   round: 2_500,
   /** The least time between the starts of two rounds. Failures meanwhile share the next round. */

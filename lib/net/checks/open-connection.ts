@@ -11,7 +11,7 @@ export interface ConnectOptions {
   ca?: string;
 }
 
-/** The most addresses that are tried, each so long after the one before (RFC 8305). */
+/** The most addresses to try. Each attempt starts `nextAddressMs` after the previous one (RFC 8305). */
 const maxAddresses = 6;
 const nextAddressMs = 250;
 

@@ -1,5 +1,5 @@
 /** HTTP statuses as codes and ranges: `200-299,301`. */
-export type StatusRanges = [first: number, last: number][];
+type StatusRanges = [first: number, last: number][];
 
 /** Parses a list of codes and ranges. Returns null if the text is not one. */
 export function readStatuses(text: string): StatusRanges | null {

@@ -22,7 +22,7 @@ export interface UnipileOptions {
 }
 
 /** A client of Unipile's API. All calls throw `ProviderError`s. */
-export interface UnipileApi {
+interface UnipileApi {
   version: UnipileVersion;
   get(read: Read, signal?: AbortSignal): Promise<HttpResponse>;
   /** Passes one page after another to `take` until it returns `enough`. Returns false if pages were left unread. */

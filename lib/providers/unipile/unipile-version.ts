@@ -48,7 +48,7 @@ export interface UnipileVersion {
   messages(chat: { accountId: string; chatId: string; after: string }): Read;
   chatsWith(person: { accountId: string; attendeeId: string }): Read;
   post(post: { accountId: string; postId: string }): Read;
-  /** Reads the account's profile at its network. Null if the API lists the account's posts without its user id. */
+  /** The read of the account's own profile at its network; null if the API lists the account's posts without its user id. */
   self(account: { accountId: string }): Read | null;
   /** `userId` is null if `self` returns null. */
   posts(user: { accountId: string; userId: string | null }): Read;

@@ -187,7 +187,7 @@ function readingOf(
   const notice: ConnectionNotice = {
     provider_account_id: account,
     said_at,
-    ...(said === null ? { connected: true, mends: disconnectedCodes } : { connected: false, said }),
+    ...(said === null ? { connected: true, ends: disconnectedCodes } : { connected: false, said }),
   };
   return { receipts: [], connections: [notice], ignored: 0 };
 }

@@ -1,7 +1,7 @@
 import type { Finding } from '../../engine/ports/queue-store.ts';
 
 /** A message that a provider lists or reported by webhook. */
-export interface SeenMessage {
+interface SeenMessage {
   id: string;
   chatId: string | null;
   text: string;
@@ -14,9 +14,6 @@ export type SeenInChat = SeenMessage & { fromUs: boolean };
 
 /** How far a provider's clock may be behind ours, in milliseconds. */
 const skewMs = 5_000;
-/** No clock is wrong by more. A message that is older than the attempt by up to this is a candidate. */
-export const candidateMs = 10 * 60_000;
-
 /** The largest error of a message's time, if the provider gives a local time without its offset. No time zone is more than 14 hours from UTC. */
 export const clockRoomMs = 24 * 3_600_000;
 
@@ -25,8 +22,8 @@ export const clockRoomMs = 24 * 3_600_000;
  *
  * - Proof: a message of ours with the same text that is not older than the attempt. If one of `others`, the texts of other uncertain messages to
  *   the same person, is the same, such a message is only a candidate.
- * - Candidate: every other message of ours with any text, because networks shorten links, escape, cut, sign and translate. Also a message with a
- *   similar text that the provider attributes to the other person.
+ * - Candidate: any other message of ours from a day before the attempt on, with any text, because networks shorten links, escape, cut, sign and
+ *   translate. Also a message of that time with a similar text that the provider attributes to the other person.
  *
  * A candidate blocks sending again until a person has decided. The database ignores messages that other rows have.
  */
@@ -38,7 +35,7 @@ export function matchMessages(
 ): Pick<Finding, 'proof' | 'candidates'> {
   const ours = messages.filter(({ fromUs }) => fromUs);
   const isShared = others.some((other) => normalizeSpace(other) === normalizeSpace(text));
-  const proof = isShared ? [] : matchByText(text, attemptedAt, ours).proof;
+  const proof = isShared ? [] : proofByText(text, attemptedAt, ours);
   const proved = new Set(proof.map(({ messageId }) => messageId));
   const since = Date.parse(attemptedAt) - clockRoomMs;
   const candidates = messages
@@ -48,29 +45,20 @@ export function matchMessages(
   return { proof, candidates };
 }
 
-/**
- * Compares by text alone. The same text since the attempt is proof. The same text up to `candidateMs` older is a candidate, and so is a text that
- * a network has cut, marked up or emptied. A longer or different text is neither.
- */
-export function matchByText(
-  text: string,
-  attemptedAt: string,
-  messages: SeenMessage[],
-): Pick<Finding, 'proof' | 'candidates'> {
-  const begunAt = Date.parse(attemptedAt);
+/** Returns the messages with the same text that are not older than the attempt, the oldest first. */
+export function proofByText(text: string, attemptedAt: string, messages: SeenMessage[]): Finding['proof'] {
+  const earliest = Date.parse(attemptedAt) - skewMs;
   const wanted = normalizeSpace(text);
-  const oldestFirst = [...messages].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
-  const proof: Finding['proof'] = [];
-  const candidates: string[] = [];
-  for (const message of oldestFirst) {
-    const sentAt = Date.parse(message.at);
-    const seen = normalizeSpace(message.text);
-    if (seen === wanted && sentAt >= begunAt - skewMs) {
-      proof.push({ messageId: message.id, result: { chat_id: message.chatId } });
-    } else if ((seen === '' || mayMatch(seen, wanted)) && sentAt >= begunAt - candidateMs)
-      candidates.push(message.id);
-  }
-  return { proof, candidates };
+  return messages
+    .filter(({ at, text: seen }) => Date.parse(at) >= earliest && normalizeSpace(seen) === wanted)
+    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+    .map(({ id, chatId }) => ({ messageId: id, result: { chat_id: chatId } }));
+}
+
+/** Whether a network may have turned `wanted` into the seen text: the same, cut, marked up or emptied. */
+export function mayBecome(wanted: string, seen: string): boolean {
+  const text = normalizeSpace(seen);
+  return text === '' || mayMatch(text, normalizeSpace(wanted));
 }
 
 /** Networks trim texts, and encode line breaks and accents in their own ways. */

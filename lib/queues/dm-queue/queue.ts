@@ -47,10 +47,10 @@ const row = z
 type Dm = z.infer<typeof row>;
 
 /**
- * The facts of a row of a `whatsapp_cloud` account; other rows have none. `heard_at`: when the person last wrote to the account.
+ * The facts of a row of a `whatsapp_cloud` account; other rows have none. `last_reply_at`: when the person last wrote to the account.
  * `in_window`: whether that is within 24 hours; null if the account's webhooks may not have arrived.
  */
-const windowFacts = z.object({ heard_at: z.string().nullable(), in_window: z.boolean().nullable() });
+const windowFacts = z.object({ last_reply_at: z.string().nullable(), in_window: z.boolean().nullable() });
 
 /** The value of `find_dm_evidence`: the receipts of webhooks, and the texts of other uncertain messages to the same person. */
 const dmEvidence = z
@@ -161,8 +161,8 @@ async function sendByWhatsAppCloud(
     return { kind: 'dead', error: `the account sends over WhatsApp, not ${dm.channel}` };
   if (!dm.recipient)
     return { kind: 'dead', error: 'recipient is empty: WhatsApp needs the telephone number or the user id' };
-  const { heard_at: heardAt, in_window: inWindow } = windowFacts
-    .catch({ heard_at: null, in_window: false })
+  const { last_reply_at: lastReplyAt, in_window: inWindow } = windowFacts
+    .catch({ last_reply_at: null, in_window: false })
     .parse(facts);
   const message = {
     phoneNumberId: account.providerAccountId,
@@ -178,7 +178,7 @@ async function sendByWhatsAppCloud(
   if (inWindow === false && (dm.enrolment_id !== null || deps.whatsappKnowsReplies)) {
     return {
       kind: 'dead',
-      error: `outside WhatsApp's 24-hour window (the person last wrote ${heardAt ?? 'never'}): only an approved template may be sent`,
+      error: `outside WhatsApp's 24-hour window (the person last wrote ${lastReplyAt ?? 'never'}): only an approved template may be sent`,
     };
   }
   try {
@@ -247,9 +247,14 @@ async function findInChat(
   };
 }
 
-function describeFinding(proof: number, candidates: number, knowsChat: boolean, complete: boolean): string {
-  if (proof > 0) return 'the message is in the chat';
-  if (candidates > 0) return 'the chat has a message that may be this one: check the chat';
+function describeFinding(
+  proofCount: number,
+  candidateCount: number,
+  knowsChat: boolean,
+  complete: boolean,
+): string {
+  if (proofCount > 0) return 'the message is in the chat';
+  if (candidateCount > 0) return 'the chat has a message that may be this one: check the chat';
   if (!knowsChat)
     return 'no chat with this person has the message, but a chat that it opened may not be listed yet';
   return complete

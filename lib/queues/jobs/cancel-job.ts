@@ -1,14 +1,11 @@
+import type { Actor } from '../../http/api-route.ts';
 import { ConflictError, NotFoundError } from '../../http/http-error.ts';
 import { rowId } from '../../http/input/row-id.ts';
 import { type ResolvedRow, resolveRow } from '../../operate/resolve-row.ts';
 import type { Services } from '../../services/services.ts';
 
-/** Cancels a pending job. The history notes `by`. Throws an `HttpError` or a `StoreError`. */
-export async function cancelJob(
-  { rpc }: Pick<Services, 'rpc'>,
-  id: string,
-  by: 'api' | 'dashboard',
-): Promise<ResolvedRow> {
+/** Cancels a pending job. The history records `by`. Throws an `HttpError` or a `StoreError`. */
+export async function cancelJob({ rpc }: Pick<Services, 'rpc'>, id: string, by: Actor): Promise<ResolvedRow> {
   const parsed = rowId.safeParse(id);
   if (!parsed.success) throw new NotFoundError(`there is no job ${id}`);
   try {

@@ -4,7 +4,7 @@ import { type FieldError, fieldErrors } from '../../http/field-error.ts';
 import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
 import { instant } from '../../http/input/instant.ts';
 import { priority } from '../../http/input/priority.ts';
-import { nonEmptyText } from '../../http/input/storable-text.ts';
+import { nonEmptyText, unstorable } from '../../http/input/storable-text.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
 import { keepJson } from '../../jobs/keep-json.ts';
 import { registry } from '../../jobs/registry.ts';
@@ -106,12 +106,7 @@ async function checkJob(jobs: Jobs, input: unknown): Promise<CheckedRow> {
 
 async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Omit<FieldError, 'index'>[]> {
   if (!isStorable(payload)) {
-    return [
-      {
-        field: 'payload',
-        message: 'contains a character that cannot be stored: NUL or half of a surrogate pair',
-      },
-    ];
+    return [{ field: 'payload', message: unstorable }];
   }
   const parsed = await schema.safeParseAsync(payload);
   return parsed.success

@@ -9,23 +9,23 @@ export type AddressCheck = (url: string) => Promise<string | null>;
 /** Hosts that are resolved at the same time. */
 const concurrency = 100;
 /** For all hosts of one call. A host that is not resolved by then is accepted: each check of a monitor tests its address again. */
-const timeoutMs = 4_000;
+const addressTimeoutMs = 4_000;
 
 /** Makes the address check for one API call, with the same guard as the monitors' own checks. */
 export function addressCheck(env: MonitorEnv): AddressCheck {
   const guard = monitorGuard(env);
-  return checkWithin(timeoutMs, (url, signal) => findUrlFault(url, guard, signal));
+  return checkWithin(addressTimeoutMs, (url, signal) => findUrlFault(url, guard, signal));
 }
 
 /**
  * Makes an address check of `check`, which may be slow because it resolves names. Each host is checked once, at the same time as others. After
- * `withinMs` in all, remaining hosts are accepted.
+ * `timeoutMs` in all, remaining hosts are accepted.
  */
 export function checkWithin(
-  withinMs: number,
+  timeoutMs: number,
   check: (url: string, signal: AbortSignal) => Promise<string | null>,
 ): AddressCheck {
-  const signal = AbortSignal.timeout(withinMs);
+  const signal = AbortSignal.timeout(timeoutMs);
   // Each resolution adds a listener.
   setMaxListeners(0, signal);
   const outOfTime = new Promise<null>((resolve) => {

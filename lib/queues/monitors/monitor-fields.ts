@@ -94,7 +94,7 @@ export const monitorChanges = z.strictObject({
 });
 
 /** The fields of a monitor that must be consistent, with a change applied. */
-export interface CheckedFields {
+interface CheckedFields {
   url: string;
   method: string;
   timeout_ms: number;
@@ -177,7 +177,10 @@ export function conflictingFields(input: object, whole: CheckedFields): Omit<Fie
   }
   const { preferred_region: preferred, only_regions: only } = whole;
   if (preferred !== null && only !== null && !only.includes(preferred)) {
-    fault(['preferred_region', 'only_regions'], `preferred_region (${preferred}) is not in only_regions`);
+    fault(
+      ['preferred_region', 'only_regions'],
+      `preferred_region (${preferred}) is not in only_regions: add it there, or prefer one of them`,
+    );
   }
   return faults;
 }

@@ -90,7 +90,7 @@ export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv
         took_ms: 0,
       });
     }
-    const check = await runCheck(monitor, deps, signal);
+    const check = await checkSite(monitor, deps, signal);
     // The cause may be the network of the region that runs the check.
     const witnesses = (hasName(monitor.url) && deps.namedCanaries) || deps.canaries;
     const network = check.verdict === 'down' && witnesses ? await witnesses.probe(signal) : null;
@@ -113,7 +113,7 @@ export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv
 });
 
 /** Runs the check that the URL's scheme names. */
-function runCheck(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
+function checkSite(monitor: Monitor, options: ConnectOptions, signal: AbortSignal): Promise<CheckResult> {
   const limits = {
     url: monitor.url,
     timeoutMs: monitor.timeout_ms,

@@ -27,7 +27,7 @@ const postSchema = z.object({
   finished_at: z.string().nullable(),
 });
 
-export type StoredPost = z.infer<typeof postSchema>;
+type StoredPost = z.infer<typeof postSchema>;
 
 const changes = (guard: AddressGuard) =>
   z.strictObject({
@@ -63,7 +63,7 @@ export async function editPost(
 
 const cancelled = z.object({ id: z.string(), status: z.string() });
 
-/** Cancels a scheduled post. The history notes `by`. Throws an `HttpError` or a `StoreError`. */
+/** Cancels a scheduled post. The history records `by`. Throws an `HttpError` or a `StoreError`. */
 export function cancelPost(rpc: Rpc, id: string, by: string): Promise<ResolvedRow> {
   return findPost(id, async (p_id) => cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })));
 }

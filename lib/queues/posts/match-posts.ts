@@ -1,6 +1,6 @@
 import type { Finding } from '../../engine/ports/queue-store.ts';
 import { numbersOf, type OwnPost } from '../../providers/unipile/unipile-posts.ts';
-import { candidateMs, matchByText } from '../dm-queue/match-messages.ts';
+import { mayBecome, proofByText } from '../dm-queue/match-messages.ts';
 
 /** Another row of the account. A post in the account's list may be that row's. */
 export interface OtherRow {
@@ -36,37 +36,22 @@ export function matchPosts(
   const free = posts.filter((post) => !post.isRepost && !others.some((other) => belongsTo(post, other)));
   const rivals = others.filter((other) => !posts.some((post) => belongsTo(post, other)));
 
-  const matched = matchByText(
-    text,
-    attemptedAt,
-    free.map((post) => asMessage(post, text, begunAt)),
-  );
   const recent = free.filter((post) => post.at === null || Date.parse(post.at) >= begunAt - postCandidateMs);
-  const isProof = ({ messageId }: { messageId: string }) => {
-    const seen = free.find((post) => post.id === messageId)?.text ?? '';
-    return !rivals.some((rival) => mayBecome(rival.body, seen));
-  };
-  const proof = matched.proof.filter(isProof).map(({ messageId }) => proofBy(free, messageId));
-  const candidates = [
-    ...matched.proof.map(({ messageId }) => messageId),
-    ...matched.candidates,
-    ...recent.map(({ id }) => id),
-  ];
+  const isRivals = (post: OwnPost) =>
+    rivals.some((rival) => mayBecome(rival.body, withLinksOf(rival.body, post.text)));
+  const timed = free.flatMap((post) =>
+    post.at === null || isRivals(post)
+      ? []
+      : [{ id: post.id, chatId: null, text: withLinksOf(text, post.text), at: post.at }],
+  );
+  const proof = proofByText(text, attemptedAt, timed).map(({ messageId }) => proofBy(free, messageId));
   const proved = new Set(proof.map(({ messageId }) => messageId));
-  return { proof, candidates: [...new Set(candidates)].filter((id) => !proved.has(id)) };
+  return { proof, candidates: recent.map(({ id }) => id).filter((id) => !proved.has(id)) };
 }
 
 function proofBy(posts: OwnPost[], id: string): Finding['proof'][number] {
   const permalink = posts.find((post) => post.id === id)?.permalink;
   return { messageId: id, ...(permalink && { result: { permalink } }) };
-}
-
-/** Converts a post for `matchByText`. An unknown time, or one that may be wrong by hours, becomes a time that makes it a candidate and no proof. */
-function asMessage(post: OwnPost, text: string, begunAt: number) {
-  const earliest = begunAt - candidateMs;
-  const listedAt = post.at === null ? earliest : Date.parse(post.at);
-  const at = listedAt < earliest && listedAt >= begunAt - postCandidateMs ? earliest : listedAt;
-  return { id: post.id, chatId: null, text: withLinksOf(text, post.text), at: new Date(at).toISOString() };
 }
 
 const link = /https?:\/\/\S+|lnkd\.in\/\S+/g;
@@ -88,14 +73,4 @@ function belongsTo(post: OwnPost, { postId, permalink }: OtherRow): boolean {
   return (
     names.some((name) => post.names.includes(name)) || (permalink !== null && permalink === post.permalink)
   );
-}
-
-const anyInstant = new Date(0).toISOString();
-
-/** Whether a network may have turned `body` into the seen text: the same, cut or marked up. */
-function mayBecome(body: string, seen: string): boolean {
-  const { proof, candidates } = matchByText(body, anyInstant, [
-    { id: 'other', chatId: null, text: withLinksOf(body, seen), at: anyInstant },
-  ]);
-  return proof.length + candidates.length > 0;
 }

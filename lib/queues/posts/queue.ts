@@ -47,7 +47,7 @@ export interface PostProviders {
   unipileMaxLateMs: number;
 }
 
-export interface PostEnv {
+interface PostEnv {
   unipile?: UnipileOptions & { maxLateMs?: number };
   /** Private hosts that media may be fetched from. */
   mediaAllowPrivate?: string[];
@@ -160,9 +160,14 @@ function asOther(other: z.infer<typeof others>[number]): OtherRow {
   return { body, postId, permalink };
 }
 
-function describeFinding(proof: number, candidates: number, complete: boolean, hasMedia: boolean): string {
-  if (proof > 0) return 'the post is among the account’s posts';
-  if (candidates > 0) return 'the account has a post that may be this one: check the account’s posts';
+function describeFinding(
+  proofCount: number,
+  candidateCount: number,
+  complete: boolean,
+  hasMedia: boolean,
+): string {
+  if (proofCount > 0) return 'the post is among the account’s posts';
+  if (candidateCount > 0) return 'the account has a post that may be this one: check the account’s posts';
   if (hasMedia)
     return 'the post is not among the account’s posts, but its media may still be in process: check them later';
   return complete

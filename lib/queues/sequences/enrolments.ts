@@ -46,7 +46,7 @@ const bodies = {
 };
 export type EnrolmentAction = keyof typeof bodies;
 
-/** Pauses, resumes or stops an enrolment. The timeline notes `by`. Throws an `HttpError` or a `StoreError`. */
+/** Pauses, resumes or stops an enrolment. The timeline records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function changeEnrolment(
   rpc: Rpc,
   action: EnrolmentAction,

@@ -92,7 +92,7 @@ async function open(
   try {
     const { bavail, bsize } = await statfs(directory);
     if (bavail * bsize < minFreeBytes) {
-      const message = `the disk of ${directory} has less than ${minFreeBytes / 1024 / 1024} MB free: make room on it`;
+      const message = `the disk of ${directory} has less than ${minFreeBytes / 1024 / 1024} MB free`;
       throw new StoreError('unavailable', message, '53100');
     }
     const db = await PGlite.create(directory);

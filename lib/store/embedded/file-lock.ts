@@ -15,8 +15,8 @@ const lockers = [
  * Locks `file` against every process of the machine, in all its containers. Creates the file if it is missing, and never removes it, because a
  * lock on a removed file keeps no process out. Returns the function that unlocks it; null if another process has the lock.
  *
- * Throws a `StoreError` if there is no program to lock with on Linux. On other systems the file stays unlocked: there, each process can see the
- * ids of all others.
+ * Throws a `StoreError` on Linux if there is no program to lock with. Other systems then do without the lock: there, each process can see the ids
+ * of all others.
  */
 export function lockFile(file: string): (() => void) | null {
   for (;;) {

@@ -208,7 +208,8 @@ function checksumOf(statements: string[]): string {
 }
 
 /** Each of Punctual's own files ends by recording itself. */
-const isPunctuals = ({ statements }: MigrationFile) =>
+/** Whether it is a migration of Punctual's own. Others in the folder are the user's. */
+export const isPunctuals = ({ statements }: MigrationFile) =>
   statements.at(-1)?.text.startsWith('select punctual.note_migration(') ?? false;
 
 const textsOf = ({ statements }: MigrationFile) => statements.map(({ text }) => text);

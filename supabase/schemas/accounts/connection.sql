@@ -8,41 +8,41 @@ language sql set search_path = '' as $$
    where p.queue = l.queue and p.account_id = l.account_id
 $$;
 
--- Applies a webhook event about an account's connection. p_told: {provider_account_id, connected, said, said_at, mends}. said: the text for people.
--- said_at: the provider's time of the event, or null. mends: codes of refusals that a connection ends.
+-- Applies a webhook event about an account's connection. p_event: {provider_account_id, connected, said, said_at, ends}. said: the text for people.
+-- said_at: the provider's time of the event, or null. ends: codes of refusals that a connection ends.
 --
 -- A disconnected account counts as refused: it pauses for 4 hours, as after many refusals. Then one row tries it, so a lost event cannot stop it
--- forever. A connected account is tried at once if such an event, or a refusal with a code in mends, had paused it. An earlier pause that has not
+-- forever. A connected account is tried at once if such an event, or a refusal with a code in `ends`, had paused it. An earlier pause that has not
 -- ended applies again, and a pause that a person has set since stays. Events with a time count in that order, others in order of arrival.
 --
 -- Returns whether anything changed. Does nothing for an unknown account. Locks the account, then its pace.
-create function punctual.note_connection(p_provider text, p_told jsonb, p_now timestamptz default null) returns boolean
+create function punctual.note_connection(p_provider text, p_event jsonb, p_now timestamptz default null) returns boolean
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   -- A provider's clock that is ahead must not make later events look old.
-  v_at timestamptz := least((p_told->>'said_at')::timestamptz, v_now);
-  v_said text := left(p_told->>'said', 500);
+  v_at timestamptz := least((p_event->>'said_at')::timestamptz, v_now);
+  v_said text := left(p_event->>'said', 500);
   v_until timestamptz := v_now + punctual.refusal_wait(10);
   v_queue text;
   v_held jsonb;
   a punctual.accounts;
 begin
   select x.* into a from punctual.accounts x
-   where x.provider = p_provider and x.provider_account_id = p_told->>'provider_account_id' for no key update;
+   where x.provider = p_provider and x.provider_account_id = p_event->>'provider_account_id' for no key update;
   if not found or v_at < a.connection_reported_at then return false; end if;
   update punctual.accounts x set connection_reported_at = v_at where x.id = a.id;
-  if not (p_told->>'connected')::boolean then
-    if a.refused->>'told' = v_said then return false; end if;
+  if not (p_event->>'connected')::boolean then
+    if a.refused->>'reported' = v_said then return false; end if;
     select p.queue into v_queue from punctual.pace p where p.account_id = a.id order by p.ready_at, p.queue limit 1;
     update punctual.accounts x set
-      refused = jsonb_build_object('what', 'account', 'count', 10, 'said', v_said, 'told', v_said) || punctual.place_refusal(a, v_queue, null, v_now),
+      refused = jsonb_build_object('what', 'account', 'count', 10, 'said', v_said, 'reported', v_said) || punctual.place_refusal(a, v_queue, null, v_now),
       paused_until = greatest(a.paused_until, v_until),
       paused_reason = case when v_until > coalesce(a.paused_until, '-infinity') then v_said else a.paused_reason end
      where x.id = a.id;
     return true;
   end if;
-  if (a.refused ? 'told' or (p_told->'mends' ? (a.refused->>'cause') and v_at >= (a.refused->>'at')::timestamptz)) is not true then
+  if (a.refused ? 'reported' or (p_event->'ends' ? (a.refused->>'cause') and v_at >= (a.refused->>'at')::timestamptz)) is not true then
     return false;
   end if;
   if (a.refused->'held'->>'until')::timestamptz > v_now then v_held := a.refused->'held'; end if;
@@ -56,7 +56,8 @@ begin
 end
 $$;
 
--- Ends a refusal whose cause a person has removed. The account is tried again at once. If p_account_id is null, the provider is, with one row first.
+-- Ends a refusal whose cause a person has removed. The account is tried again at once. Without p_account_id, ends the provider's refusal of all
+-- accounts: one row tries the provider first.
 -- Raises PT404 if nothing is refused. Locks the account, then pace by queue and account, then the provider.
 create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$

@@ -86,8 +86,8 @@ $$;
 -- p_progress_column  the jsonb column for a running row's progress.
 -- p_after_settle  a function (p_applied jsonb, p_now timestamptz) that runs in the transaction of the settle, for effects beyond the row.
 --              p_applied: [{id, claim_id, outcome, result, error, rate_limited, account_id, claimed_at, due}]. due: the due time of the attempt. It
---              also runs for a row that is settled by another than its attempt: by expiry (dead), by a sweep (unknown, or dead if its attempts are
---              used up), by a webhook, a check or an operator (done, dead, pending, cancelled), or by plain SQL (done, dead, cancelled).
+--              also runs for a row that something other than its attempt settles: expiry (dead), a sweep (unknown, or dead if its attempts are used
+--              up), a webhook, a check or an operator (done, dead, pending, cancelled), or plain SQL (done, dead, cancelled).
 -- p_before_claim  a function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before the claim.
 -- p_proof_column  the result column with the provider's id of the message. Reconciling lets each id prove one row.
 -- p_pair_column  the text column of the addressee, if a provider may limit one addressee of an account.

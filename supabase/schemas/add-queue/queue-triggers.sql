@@ -40,7 +40,7 @@ begin
   end if;
   perform punctual.end_hold(q, to_jsonb(old), clock_timestamp()) from punctual.queues q where q.name = tg_argv[0];
   if tg_op = 'UPDATE' then
-    perform punctual.run_after_settle(q, jsonb_build_array(jsonb_build_object(
+    perform punctual.run_after_settle_isolated(q, jsonb_build_array(jsonb_build_object(
         'id', v_row->'id', 'claim_id', v_row->'claim_id', 'outcome', punctual.state_of_word(q, v_row->>q.status_column), 'error', v_row->'last_error',
         'rate_limited', false, 'claimed_at', v_row->'claimed_at', 'due', v_row->q.due_column, 'account_id', v_row->q.account_column)),
       -- Null if a later trigger of the table has settled the row.
@@ -65,7 +65,7 @@ begin
        format('requeue_by_hand(%L)', q.delivery), true),
       ('note_settled_by_hand', 'after update', v_settled, format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),
        q.after_settle is not null or q.account_column is not null),
-      ('tell_of_deleted', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
+      ('note_deleted_by_hand', 'after delete', punctual.render_sql(q, 'old.{status} = {pending} and old.claimed_at is not null and %s', v_by_hand),
        format('note_settled_by_hand(%L, '''')', q.name), q.account_column is not null),
       ('spent_key', 'after insert', 'new.idempotency_key is not null', format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name)))
       v (name, event, condition, call, is_wanted)

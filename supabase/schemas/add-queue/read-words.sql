@@ -30,7 +30,7 @@ end
 $$;
 
 -- Raises 22023 for a table without the status column if another column probably has the row's state, which ticks would ignore: its check or enum
--- has the pending word, or it lists words and is called state.
+-- has the pending word, or it is called state and has a check or an enum with text.
 create function punctual.check_no_state_column(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -50,7 +50,7 @@ begin
    order by 2 desc, a.attnum limit 1;
   if v_column is not null then
     raise exception 'add_queue: % has no column status, but a column % that %', p_table, v_column,
-        case when v_accepts then format('accepts the word "%s"', q.pending_word) else 'lists words of its own' end
+        case when v_accepts then format('accepts the word "%s"', q.pending_word) else 'has a check or an enum of its own' end
       using errcode = '22023',
             hint = format('If it has the row''s state: p_status_column => %L. If not: p_status_column => ''status'', which add_queue adds.', v_column);
   end if;

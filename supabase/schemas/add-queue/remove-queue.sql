@@ -1,7 +1,7 @@
 -- Removes a queue: its table becomes a plain table again. Owner only.
 --
--- Deletes the queue's ledger, history, partitions, pace and receipts. Drops everything that add_queue created on the table: triggers, indexes, the
--- check on priority and the autovacuum settings. The rows stay as they are. Also works if the table is gone.
+-- Deletes the queue's ledger, history, partitions, pace and receipts. Drops what add_queue created on the table: triggers, indexes, the check on
+-- priority and the autovacuum settings. The rows, columns, defaults and grants stay. Also works if the table is gone.
 --
 -- p_drop_columns  also drops the columns that add_queue added, with their contents.
 --

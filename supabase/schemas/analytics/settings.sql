@@ -1,7 +1,7 @@
 -- Daily figures of every queue, and settings of retention. The figures are rolled up from rows, checks and the ledger while these exist, and
 -- outlive them.
 
--- Settings that an operator may change at any time, in one row. A null number of days keeps that kind for ever. For settled rows see
+-- Settings that an operator may change at any time, in one row. A null number of days keeps that kind forever. For settled rows see
 -- queues.retention_days.
 create table punctual.settings (
   only_row boolean primary key default true check (only_row),
@@ -9,7 +9,7 @@ create table punctual.settings (
   time_zone text not null default 'UTC' constraint settings_time_zone_exists check (punctual.is_time_zone(time_zone)),
   ticks_days integer default 7 check (ticks_days between 1 and 36500),
   idle_ticks_days integer default 2 check (idle_ticks_days between 1 and 36500),
-  -- For queues that keep their rows for ever. In other queues, a row's history is deleted with the row.
+  -- For queues that keep their rows forever. In other queues an event is deleted after queues.retention_days.
   history_days integer default 365 check (history_days between 1 and 36500),
   receipts_days integer default 30 check (receipts_days between 1 and 36500),
   -- Variables, last reply and timeline of an enrolment that has ended.

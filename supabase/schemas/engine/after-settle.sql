@@ -13,11 +13,11 @@ $$;
 
 -- Calls the queue's after_settle for rows that were swept, expired, restored or settled by hand. If the batch raises, each row is retried alone, so
 -- one bad row cannot block the others. The error goes to that row's history.
-create function punctual.run_after_settle(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+create function punctual.run_after_settle_isolated(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   if q.after_settle is null or p_applied is null then return; end if;
   perform punctual.do_isolated(q, format('select punctual.call_after_settle(%L, $1, $2)', q.after_settle), p_applied,
-                               q.after_settle || ' could not be told of it', p_now);
+                               q.after_settle || ' failed', p_now);
 end
 $$;

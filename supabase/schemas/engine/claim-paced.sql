@@ -43,12 +43,12 @@ begin
         busy_until = case when h.id is null then p.busy_until else p_lease_until end,
         next_ok_at = case when h.open_at > p_now then h.open_at else '-infinity' end,
         waiting_for = h.reason,
-        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.held_until) end
+        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.limited_until) end
         from head h
-        -- Without a row to send, the account is ready again when its next row falls due or its first held addressee is free.
+        -- Without a row to send, the account is ready again when its next row falls due or its first limited addressee is free.
         left join lateral (
           select min(f.due) as due,
-                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as held_until
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as limited_until
             from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
               select {due_at} as due from {table} t
                where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now

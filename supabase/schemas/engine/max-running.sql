@@ -38,10 +38,10 @@ begin
       most := case when v_again_at <= p_now then 1 else 0 end;
       if v_again_at < 'infinity' and most = 0 then
         opens_at := v_again_at;
-        reason := format('row %s failed, is tried again, and goes first', head_id);
+        reason := format('row %s failed, will be retried, and goes first', head_id);
       elsif most = 0 then
         opens_at := 'infinity';
-        reason := format('row %s was begun and goes first, and its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
+        reason := format('row %s has been attempted and goes first, but its %s is %s', head_id, q.due_column, coalesce(v_again_at::text, 'null'));
       end if;
       return;
     end if;

@@ -40,20 +40,21 @@ $$;
 -- outcome                 the row afterwards
 -- done, dead, cancelled   has that state; finished now
 -- unknown                 unknown; first checked 30 s later
--- retry                   pending, due after its delay; dead if its attempts are used up
+-- retry                   pending, due after its delay; in a queue with accounts the account waits instead. Dead if its attempts are used up. A
+--                         rate limit takes the attempt back and never makes the row dead
 -- again                   pending, due at its next time; attempts start at 0
 -- release, pending        pending, due as before; a release takes the attempt back
 -- swept                   unknown under at-most-once, otherwise as for retry; keeps its claim and lease, by which late proof is recognised
 --
--- asked: the number of outcomes. settled: the number of rows written. written: their id/claim_id, if fewer than asked. counts: by outcome. applied:
+-- given: the number of outcomes. settled: the number of rows written. written: their id/claim_id, if fewer than given. counts: by outcome. applied:
 -- [{id, claim_id, outcome, …}] of rows with consequences. changed: rows whose outcome differs from the one given.
 insert into punctual.templates (verb, text) values ('settle', $template$
 create function {function}(
   p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
-  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+  out given integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
 language plpgsql {keeps_plan} as $$
 begin
-  with told as materialized (
+  with outcomes as materialized (
     select o.id::{id_type} as id, o.claim_id, o.outcome, o.error, o.result, o.delay_seconds, coalesce(o.rate_limited, false) as rate_limited, o.limit_scope,
            o.refused, o.refusal, coalesce(o.unreadable, false) as unreadable, o.by, o.event, o.text, o.was
       from punctual.list_outcomes(p_done, p_records) o order by 1),
@@ -79,7 +80,7 @@ begin
       last_error = case when o.by is not null or {outcome} in ('retry', 'dead', 'unknown') then left(o.error, 2000)
                         when o.outcome = 'release' then t.last_error end
       {set_results} {set_reconcile}
-      from told o {old_row}
+      from outcomes o {old_row}
      where t.id = o.id
        -- Anyone else has judged the row under its lock.
        and case when o.by is null then t.claim_id = o.claim_id
@@ -89,20 +90,20 @@ begin
                        -- Swept: its lease is still there.
                        or (t.{status} = {pending} and t.lease_expires_at is not null and o.outcome in ('dead', 'again')))
                 else true end
-    returning t.id, t.claim_id, {outcome} as outcome, o.outcome as asked_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
+    returning t.id, t.claim_id, {outcome} as outcome, o.outcome as given_outcome, o.result, o.error, o.rate_limited, o.limit_scope, o.refused,
               o.refusal, o.unreadable, o.delay_seconds, t.claimed_at, {old_due} as due, {account_id} as account_id, {pair} as pair,
               {late} and coalesce(o.by, 'sweep') = 'sweep' as late, o.by, o.event, o.text, o.was)
-  select (select count(*) from told), count(*),
-         case when count(*) < (select count(*) from told) then coalesce(array_agg(w.id || '/' || coalesce(w.claim_id::text, '')), '{}') else '{}' end,
+  select (select count(*) from outcomes), count(*),
+         case when count(*) < (select count(*) from outcomes) then coalesce(array_agg(w.id || '/' || coalesce(w.claim_id::text, '')), '{}') else '{}' end,
          jsonb_build_object(
            'done', count(*) filter (where w.outcome = 'done'), 'retried', count(*) filter (where w.outcome = 'retry'),
            'again', count(*) filter (where w.outcome = 'again'), 'dead', count(*) filter (where w.outcome = 'dead'),
            'unknown', count(*) filter (where w.outcome = 'unknown'), 'released', count(*) filter (where w.outcome = 'release'),
            'limited', count(*) filter (where w.rate_limited and w.refused is null)),
-         coalesce(jsonb_agg(to_jsonb(w) - 'asked_outcome' order by w.id) filter (where {has_consequences}), '[]'),
+         coalesce(jsonb_agg(to_jsonb(w) - 'given_outcome' order by w.id) filter (where {has_consequences}), '[]'),
          coalesce(jsonb_agg(jsonb_build_object('id', w.id::text, 'claim_id', w.claim_id, 'verdict', 'applied', 'outcome', w.outcome) order by w.id)
-                    filter (where w.outcome <> w.asked_outcome and w.by is null), '[]')
-    into asked, settled, written, counts, applied, changed
+                    filter (where w.outcome <> w.given_outcome and w.by is null), '[]')
+    into given, settled, written, counts, applied, changed
     from written w;
 end
 $$
@@ -247,7 +248,7 @@ begin
   if q.account_column is not null and not p_records @? '$[*].by' then perform punctual.note_accounts(q, p_done, p_records, p_now); end if;
   execute format('select * from punctual.%I($1, $2, $3, $4)', q.name || '.settle') into v_settled using p_done, p_records, q.max_attempts, p_now;
   v_exceptions := v_settled.changed;
-  if v_settled.settled < v_settled.asked then
+  if v_settled.settled < v_settled.given then
     execute format('select * from punctual.%I($1, $2, $3)', q.name || '.judge') into v_missed, v_late, v_freed using p_done, p_records, v_settled.written;
     v_exceptions := v_exceptions || coalesce(v_missed, '[]');
   end if;
@@ -272,7 +273,7 @@ begin
        from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);
     v_is_known := v_is_known or found;
   end if;
-  if q.after_settle is not null then perform punctual.run_after_settle_of(q, v_settled.applied, v_is_known, p_now); end if;
+  if q.after_settle is not null then perform punctual.run_after_settle(q, v_settled.applied, v_is_known, p_now); end if;
   -- A released row may belong to another claim by now. It counts as released, not as lost.
   return v_settled.counts || (
     select jsonb_build_object('lost', count(*) filter (where e->>'outcome' <> 'release'), 'exceptions', v_exceptions,
@@ -283,7 +284,7 @@ $$;
 
 -- Calls after_settle for settled rows. p_is_known: receipts or proof have changed some of these rows in this call, and after_settle has run for
 -- them. So rows whose state no longer matches their outcome are left out.
-create function punctual.run_after_settle_of(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
+create function punctual.run_after_settle(q punctual.queues, p_applied jsonb, p_is_known boolean, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_current jsonb := p_applied;
@@ -292,7 +293,7 @@ begin
     execute format('select punctual.%I($1)', q.name || '.as_settled') into v_current using v_current;
   end if;
   -- Swept and expired rows stay settled even if after_settle raises. It is not called for a swept row that will run again.
-  perform punctual.run_after_settle(q, nullif(jsonb_path_query_array(v_current, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
+  perform punctual.run_after_settle_isolated(q, nullif(jsonb_path_query_array(v_current, '$[*] ? ((@.by == "sweep" || @.by == "expiry") && @.outcome != "swept")'), '[]'), p_now);
   v_current := jsonb_path_query_array(v_current, '$[*] ? (@.by != "sweep" && @.by != "expiry")');
   if v_current <> '[]' then perform punctual.call_after_settle(q.after_settle, v_current, p_now); end if;
 end

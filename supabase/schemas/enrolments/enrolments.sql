@@ -46,7 +46,7 @@ create table punctual.enrolments (
   phase text not null default 'in_progress' check (phase in ('in_progress', 'waiting_reply', 'replied', 'completed', 'stopped', 'failed')),
   -- The next step, or the step that waits for an answer. The first step is 1.
   step integer not null default 1,
-  -- At next_step_at: send the step, send its reminder (remind), move to the next step without an answer (advance_enrolment), or stop without one.
+  -- At next_step_at: send the step, send its reminder (remind), move to the next step without an answer (advance), or stop without one.
   action text not null default 'send' check (action in ('send', 'remind', 'advance', 'stop')),
   next_step_at timestamptz,
   -- next_step_at after a resume.

@@ -88,7 +88,7 @@ begin
   -- Replies may have come from this chat before it was known to be this person's.
   if not v_knew_chat and e.chat_id is not null then
     e := punctual.apply_waiting_replies(e, p_now);
-    perform punctual.share_chat(e, p_now);
+    perform punctual.apply_chat_replies(e, p_now);
   end if;
 end
 $$;
@@ -123,7 +123,7 @@ begin
     e.resume_at := null;
   end if;
   if e.message_id = p_message.id then
-    e.waits_for := format('its message %s, of which nobody knows yet whether it was sent', p_message.id);
+    e.waits_for := format('its message %s, which may have been sent', p_message.id);
   end if;
 end
 $$;

@@ -10,7 +10,7 @@ begin
                    case when e.account_id is null then 'its account is gone: enrol the person through another one'
                         when e.action = 'stop' or (e.action = 'advance' and s.step is null) then null
                         when s.step is null then format('its sequence has no step %s', s.number)
-                        when m.missing is not null then format('step %s asks for {{%s}}, which this person has not', s.number, m.missing) end as error
+                        when m.missing is not null then format('step %s needs {{%s}}, which this person lacks', s.number, m.missing) end as error
               from punctual.enrolments e
               join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
              cross join lateral (select e.step + (e.action = 'advance')::integer as number,

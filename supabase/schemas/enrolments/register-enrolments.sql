@@ -2,7 +2,7 @@ select punctual.add_queue('enrolments', 'punctual.enrolments', 'next_step_at', '
   p_after_settle => 'punctual.settle_enrolments',
   p_facts => 'punctual.judge_enrolments',
   p_waits_column => 'waits_for',
-  -- Rows are kept for ever: they prevent a second enrolment in the same sequence, and its funnel counts them.
+  -- Rows are kept forever: they prevent a second enrolment in the same sequence, and its funnel counts them.
   p_settings => '{"batch_limit": null, "concurrency": 500, "timeout_seconds": 5, "retention_days": null}');
 
 create trigger enrolments_deleted after delete on punctual.enrolments for each row

@@ -12,7 +12,7 @@ begin
     from (select x.row_id, d.enrolment_id from punctual.held_rows x left join punctual.dm_queue d on d.id = x.row_id::bigint
            where x.queue = 'dm_queue' order by d.enrolment_id, d.id limit 200) h;
   for v_batch in select punctual.by_fifty(v_items) loop
-    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_batch, 'it could not be taken back', p_now);
+    perform punctual.do_isolated(q, 'select punctual.judge_held_messages($1, $2)', v_batch, 'it could not be withdrawn', p_now);
     exit when punctual.is_call_over();
   end loop;
   select jsonb_agg(jsonb_build_object('id', c.id)) into v_items

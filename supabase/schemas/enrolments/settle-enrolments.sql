@@ -1,6 +1,6 @@
--- Queues the message of each enrolment with the outcome `again`, except those in p_heard. If the step's hours are closed, puts the enrolment off
+-- Queues the message of each enrolment with the outcome `again`, except those in p_replied. If the step's hours are closed, puts the enrolment off
 -- until they open.
-create function punctual.queue_messages(p_applied jsonb, p_heard bigint[], p_now timestamptz) returns void
+create function punctual.queue_messages(p_applied jsonb, p_replied bigint[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   with due as materialized (
@@ -11,7 +11,7 @@ begin
       join punctual.sequence_versions v on v.sequence_id = e.sequence_id and v.version = e.version
      cross join lateral (select e.step + (e.action = 'advance')::integer as number) s
      -- If the account was deleted since the claim, the next tick decides the enrolment again.
-     where a.outcome = 'again' and a.id <> all (p_heard) and e.account_id is not null),
+     where a.outcome = 'again' and a.id <> all (p_replied) and e.account_id is not null),
   -- Computes each pair of hours and zone once: most rows share theirs, and one computation may take milliseconds.
   spans as materialized (
     select h.hours, h.time_zone, o.opens_at,

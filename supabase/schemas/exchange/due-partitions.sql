@@ -10,8 +10,9 @@ $$;
 
 -- Lists the partitions that a call for the whole queue ticks: those that are not paused and have a row that could start now, the longest not ticked
 -- first. If there is none, lists the partition that has not been ticked for the longest time, paused or not, because a tick must sweep rows whose
--- tick died. Returns [{partition, timeout_seconds, due_seconds}]. due_seconds: how long the first row has been due; null if none is. p_only: lists
--- this partition in any case. Raises PT404 if it does not exist.
+-- tick died. Returns [{partition, timeout_seconds, due_seconds}]. due_seconds: how long the first row has been due; null if none is. A
+-- partition whose message table has a fault comes last. p_only: lists this partition in any case, without due_seconds. Raises PT404 if it does not
+-- exist.
 create function punctual.list_due_partitions(p_queue text, p_only text default null, p_now timestamptz default null) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
 declare

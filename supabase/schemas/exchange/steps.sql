@@ -173,9 +173,9 @@ begin
 end
 $$;
 
--- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any
--- other tick if the call returns no row and p_close is true or the queue is paused. p_report: the tick's own report, written before it knew the
--- result of this call.
+-- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any other tick if the call
+-- returns no row, reached every ready account, and either p_close is true or it is the first call of a tick whose queue or partition is paused.
+-- p_report: the tick's own report, written before it knew the result of this call.
 create function punctual.note_call(
   c punctual.call, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_close boolean, p_report jsonb) returns punctual.ticks
 language plpgsql set search_path = '' as $$

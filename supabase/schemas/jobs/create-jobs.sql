@@ -59,12 +59,12 @@ language plpgsql set search_path = '' as $$
 declare
   v_jobs jsonb;
 begin
-  with asked as materialized (
+  with numbered as materialized (
     select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
   judged as (
     select a.*, t.id as taken_by,
            first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
-      from asked a
+      from numbered a
       left join lateral (
         select j.id from punctual.jobs j
          where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > p_now and j.status <> 'cancelled'

@@ -18,14 +18,14 @@ begin
 end
 $$;
 
--- Learns which number and user id are one person's, from receipts that have both. Returns the ids of these people's replies: they may have come
+-- Saves which number and user id are one person's, from receipts that have both. Returns the ids of these people's replies: they may have come
 -- before that was known.
 create function punctual.save_whatsapp_users(p_receipts jsonb, p_now timestamptz) returns bigint[]
 language plpgsql set search_path = '' as $$
 declare
   v_names text[];
 begin
-  with learnt as (
+  with saved as (
     insert into punctual.whatsapp_users as u (user_id, number, seen_at)
     select distinct on (r.user_id) r.user_id, punctual.digits_of(r.recipient), p_now
       from jsonb_to_recordset(p_receipts) r (recipient text, user_id text)
@@ -33,7 +33,7 @@ begin
     on conflict (user_id) do update set number = excluded.number, seen_at = excluded.seen_at
      where u.number <> excluded.number or u.seen_at < excluded.seen_at - interval '1 day'
     returning u.user_id, u.number)
-  select array_agg(x) into v_names from learnt l cross join lateral unnest(array[l.user_id, l.number]) x;
+  select array_agg(x) into v_names from saved l cross join lateral unnest(array[l.user_id, l.number]) x;
   return (
     select array_agg(r.id) from punctual.accounts a
       join punctual.receipts r on r.provider_account_id = a.provider_account_id and r.recipient = any (v_names) and r.provider = a.provider

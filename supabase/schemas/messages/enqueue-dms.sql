@@ -1,19 +1,19 @@
--- Returns the messages of p_asked with an idempotency key that a different message has, in the table or in p_asked: [{index, field, message}];
+-- Returns the messages of p_rows with an idempotency key that a different message has, in the table or in p_rows: [{index, field, message}];
 -- null if there are none.
-create function punctual.find_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a message that differs in account, channel, addressee, body or template'))
-    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
+    from jsonb_to_recordset(p_rows) r (index integer, account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
            idempotency_key text)
     join (
       select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body, d.template
-        from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.dm_queue d where d.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
          -- A message of a forgotten person has no text left to compare.
          and not (d.body = '' and d.template is null)
       union all
       select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body, i.template
-        from jsonb_to_recordset(p_asked) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    -- The send may have set the id of the chat since.
    where (o.account_id, o.channel, o.recipient, o.body, o.template) is distinct from (r.account_id, r.channel, r.recipient, r.body, r.template)

@@ -25,19 +25,19 @@ language sql stable set search_path = '' as $$
    where q.name = 'monitors'
 $$;
 
--- Returns the monitors of p_asked with an idempotency key that a different monitor has, in the table or in p_asked: [{index, field, message}];
+-- Returns the monitors of p_rows with an idempotency key that a different monitor has, in the table or in p_rows: [{index, field, message}];
 -- null if there are none.
-create function punctual.find_monitor_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_monitor_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a monitor that differs in name, url, method, headers or interval'))
-    from jsonb_to_recordset(p_asked) r (index integer, name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
+    from jsonb_to_recordset(p_rows) r (index integer, name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     join (
       select m.idempotency_key, m.name, m.url, m.method, m.headers, m.interval_seconds
-        from punctual.monitors m where m.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.monitors m where m.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
       union all
       select i.idempotency_key, i.name, i.url, coalesce(i.method, 'GET'), coalesce(i.headers, '{}'), coalesce(i.interval_seconds, 60)
-        from jsonb_to_recordset(p_asked) i (name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (name text, url text, method text, headers jsonb, interval_seconds integer, idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    where (o.name, o.url, o.method, o.headers, o.interval_seconds)
          is distinct from (r.name, r.url, coalesce(r.method, 'GET'), coalesce(r.headers, '{}'), coalesce(r.interval_seconds, 60))

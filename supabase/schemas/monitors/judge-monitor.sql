@@ -35,12 +35,12 @@ begin
 end
 $$;
 
--- Returns the region of p_awake, other than the monitor's current one, that has not checked the monitor for the longest. is_unasked: it has not
+-- Returns the region of p_awake, other than the monitor's current one, that has not checked the monitor for the longest. is_unchecked: it has not
 -- checked it since p_since.
-create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unasked boolean)
+create function punctual.next_region(m punctual.monitors, p_awake text[], p_since timestamptz, out name text, out is_unchecked boolean)
 language plpgsql stable set search_path = '' as $$
 begin
-  select h, l.at is null or l.at < p_since into name, is_unasked
+  select h, l.at is null or l.at < p_since into name, is_unchecked
     from unnest(p_awake) h
     left join lateral (select max(k.n) as n, max(k.at) as at from (
       select c.region, c.id as n, c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 20) k where k.region = h) l on true
@@ -119,7 +119,7 @@ begin
          region = case when m.suspect_since is null then punctual.choose_region(m.id, m.home_region, m.only_regions, p_healthy, p_default)
                        else coalesce(v_next.name, m.region) end,
          next_check_at = case when m.suspect_since is null then t.next_check_at
-                              when v_next.is_unasked then p_now
+                              when v_next.is_unchecked then p_now
                               -- All regions have checked it and disagree: it waits for its next regular check.
                               when (select count(*) from (select c.at from punctual.monitor_checks c where c.monitor_id = m.id order by c.id desc limit 30) c
                                      where c.at >= m.suspect_since) >= m.confirm_checks + v_regions then t.next_check_at

@@ -20,7 +20,7 @@ begin
          then punctual.wait_of('partition_paused', null, format('the partition "%s" is unknown', p_row->>q.partition_column)) else '[]' end
     || punctual.list_pauses(q, p_partition, p_now)
     || case when v_opening.most <= 0 or v_opening.head_id <> p_row->>'id' then punctual.wait_of('blocked', v_opening.opens_at,
-              coalesce(v_opening.reason, format('row %s of the partition was begun, and is finished first', v_opening.head_id))) else '[]' end;
+              coalesce(v_opening.reason, format('row %s of the partition has been attempted and must finish first', v_opening.head_id))) else '[]' end;
 end
 $$;
 
@@ -43,7 +43,7 @@ begin
   if v_provider.paused_until > p_now then
     v_waits := v_waits || punctual.wait_of('provider_resting', v_provider.paused_until,
       format('the provider %s %s: %s', p_account.provider,
-             case when v_provider.refusals > 0 then 'refuses what we ask, and a person has to act' else 'failed and rests' end, v_provider.last_error));
+             case when v_provider.refusals > 0 then 'refuses our configuration: correct it' else 'failed and is paused' end, v_provider.last_error));
   end if;
   v_waits := v_waits || coalesce((
     select jsonb_agg(case when w->>'until' = 'infinity' then jsonb_set(w, '{until}', 'null')
@@ -51,7 +51,7 @@ begin
       from punctual.account_opening(p_account, p_pace, p_now) o cross join lateral jsonb_array_elements(o.waits) w), '[]');
   if (v_held->>'until')::timestamptz > p_now then
     v_waits := v_waits || punctual.wait_of('pair', (v_held->>'until')::timestamptz,
-      'the provider holds back messages to this addressee: ' || (v_held->>'said'));
+      'the provider limits messages to this addressee: ' || (v_held->>'said'));
   end if;
   return v_waits;
 end

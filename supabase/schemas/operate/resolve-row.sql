@@ -1,4 +1,4 @@
--- Returns a hint how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
+-- Returns a hint on how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
 -- row is made pending by hand: see requeue_by_hand. p_row: all of its columns.
 create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
 language plpgsql immutable set search_path = '' as $$
@@ -52,7 +52,7 @@ begin
   perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',
     'error', case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end,
     'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
-                   when 'dead' then 'give it up' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
+                   when 'dead' then 'mark it dead' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', punctual.word_of_state(q, v_decision));
 end

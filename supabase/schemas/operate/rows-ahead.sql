@@ -25,7 +25,7 @@ $$;
 create function punctual.explain_running(q punctual.queues, p_row jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick is at work on it, or died; its lease ends then'),
+    'waits', punctual.wait_of('lease', (p_row->>'lease_expires_at')::timestamptz, 'a tick runs it until then, or died'),
     'tick', (select jsonb_build_object('id', t.id, 'scheduler', t.scheduler, 'started_at', t.started_at, 'deadline_at', t.deadline_at)
                from punctual.tick_of_claim(q.name, (p_row->>'claim_id')::uuid) t where t.id is not null))
 $$;
@@ -37,15 +37,16 @@ language sql stable set search_path = '' as $$
     from (select * from punctual.history x where x.queue = q.name and x.row_id = p_id order by x.id desc limit 200) h
 $$;
 
--- Returns a SQL condition on t: the provider does not hold its addressee. p_held: the account's pace.limited_addressees, p_now: the instant, both as SQL.
-create function punctual.pair_condition(q punctual.queues, p_held text, p_now text) returns text
+-- Returns a SQL condition on t: the provider does not limit its addressee. p_limited: the account's pace.limited_addressees, p_now: the instant,
+-- both as SQL.
+create function punctual.pair_condition(q punctual.queues, p_limited text, p_now text) returns text
 language sql stable set search_path = '' as $$
   select case when q.pair_column is null then 'true'
-              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_held, q.pair_column, p_now) end
+              else format('coalesce((%s -> t.%I ->> ''until'')::timestamptz <= %s, true)', p_limited, q.pair_column, p_now) end
 $$;
 
 -- Returns the rows of its account that go before a pending row: {count, ids}. Counts up to 1,000 and names the first ten.
-create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_held jsonb, p_now timestamptz) returns jsonb
+create function punctual.list_ahead(q punctual.queues, p_row jsonb, p_limited jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_ahead jsonb;
@@ -66,7 +67,7 @@ begin
     $sql$, punctual.pair_condition(q, '$6', '$5'))
   into v_ahead
   using (p_row->>'priority')::integer, (p_row->>q.account_column)::uuid, p_row->>'id',
-        coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_held;
+        coalesce((p_row->>'next_attempt_at')::timestamptz, (p_row->>q.due_column)::timestamptz), p_now, p_limited;
   return v_ahead;
 end
 $$;

@@ -20,7 +20,7 @@ create table punctual.pace (
   limited integer not null default 0,
   -- The provider's latest refusals in a row, of this queue's rows or of every row: see count_refusal(). Null after any other response.
   refused jsonb,
-  -- Addressees that the provider holds: {addressee: {until, count, said}}.
+  -- Addressees that the provider limits: {addressee: {until, count, said}}.
   limited_addressees jsonb,
   -- The account may not send before this instant; '-infinity' if unknown.
   next_ok_at timestamptz not null default '-infinity',

@@ -36,7 +36,7 @@ language sql set search_path = '' as $$
   select punctual.delete_enrolment_texts(p_enrolments, p_now)
 $$;
 
--- Deletes the person's names from the addressees that accounts hold back, and from the users of WhatsApp. Returns how many users were deleted.
+-- Deletes the person's names from the accounts' limited addressees, and from the users of WhatsApp. Returns how many users were deleted.
 -- Locks `pace` by queue and account.
 create function punctual.delete_names_of(p_account_id uuid, p_names text[], p_chats text[]) returns integer
 language sql set search_path = '' as $$

@@ -47,7 +47,7 @@ begin
   execute 'select exists (select from cron.job j where j.jobname = $1 and j.username = current_user and j.command <> $2)'
   into v_is_taken using p_name, v_command;
   if v_is_taken then
-    raise exception 'create_queue_worker: the name of the pg_cron job "%" is taken, and that job is not a worker''s', p_name
+    raise exception 'create_queue_worker: a pg_cron job that is not a worker''s is called "%"', p_name
       using errcode = '23505', hint = 'Choose another name, or remove the job: select cron.unschedule(…).';
   end if;
   begin

@@ -47,7 +47,7 @@ begin
   execute 'select s.id from vault.decrypted_secrets s where s.name = $1' into v_secret using 'punctual-' || p_name;
   if v_secret is null then
     execute 'select vault.create_secret($1, $2, $3)'
-      using p_token, 'punctual-' || p_name, format('What punctual.create_queue_worker(%L, …) was given for a token', p_name);
+      using p_token, 'punctual-' || p_name, format('The token of the worker %L', p_name);
   else
     execute 'select vault.update_secret($1, $2)' using v_secret, p_token;
   end if;

@@ -1,5 +1,5 @@
--- Returns {state, vt, attempts, last_error, finished_at, lease_expires_at, claim_id} of a message: in its pgmq queue, set aside or archived. Null if
--- it is nowhere.
+-- Returns a message in its pgmq queue, set aside or archived: {state, partition, attempts, last_error, finished_at, …}. One in its queue also has
+-- {vt, read_by_another, lease_expires_at, claim_id}; one set aside has {enqueued_at}. Null if there is none.
 create function punctual.find_message(q punctual.queues, p_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare

@@ -16,7 +16,7 @@ end
 $$
 $template$), ('settle', '{pgmq}', $template$
 create function {function}(p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
-  out asked integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+  out given integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
 language plpgsql set search_path = '' as $$
 begin
   counts := punctual.settle_messages(punctual.read_queue({queue}), jsonb_build_object('done', p_done, 'records', p_records), p_now);

@@ -20,7 +20,7 @@ begin
       hint = 'Only a message that was set aside can be sent back (pending) or thrown away (cancelled).';
   end if;
   if p_decision = 'pending' then
-    if not punctual.restore_message(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
+    if not punctual.return_message(v_partition, v_msg_id, (v_message->>'enqueued_at')::timestamptz) then
       raise exception 'another message has the number % in the pgmq queue "%" by now', v_msg_id, v_partition using errcode = 'PT409', detail = v_word,
         hint = 'The queue was recreated. Send the message by hand: its text is in punctual.set_aside_messages.';
     end if;

@@ -20,7 +20,7 @@ end
 $$;
 
 -- Puts a message that was set aside back into its pgmq queue, visible and under its old number. Returns false if another message has the number.
-create function punctual.restore_message(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
+create function punctual.return_message(p_partition text, p_msg_id bigint, p_enqueued_at timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);

@@ -35,17 +35,17 @@ begin
 end
 $$;
 
--- Locks the messages of one pgmq queue by number, and decides which of their outcomes may be written. p_asked: records with msg_id. Returns them with
+-- Locks the messages of one pgmq queue by number, and decides which of their outcomes may be written. p_records: records with msg_id. Returns them with
 --   verdict      applied, already or lost
 --   applied      the outcome to write; null if there is none
 --   was          the outcome that was written before
 --   enqueued_at
 --   set_aside    the message was set aside and must be put back
-create function punctual.judge_messages(q punctual.queues, p_partition text, p_asked jsonb) returns jsonb
+create function punctual.judge_messages(q punctual.queues, p_partition text, p_records jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_table text := punctual.need_message_table(p_partition);
-  v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_asked) r);
+  v_ids bigint[] := array(select (r->>'msg_id')::bigint from jsonb_array_elements(p_records) r);
   v_judged jsonb;
 begin
   execute format('select 1 from pgmq.%I t where t.msg_id = any ($1) order by t.msg_id for update', v_table) using v_ids;
@@ -78,20 +78,20 @@ begin
          -- The message was swept, or an outcome was written before. Nobody has read it since.
          when m.state = 'pending' and a.outcome in ('done', 'dead', 'again') then 'applied'
          else 'lost' end as verdict) v
-    $sql$, v_table, v_table) into v_judged using p_asked, p_partition, punctual.max_message_attempts(q, p_partition);
+    $sql$, v_table, v_table) into v_judged using p_records, p_partition, punctual.max_message_attempts(q, p_partition);
   return v_judged;
 end
 $$;
 
 -- Settles the messages of one pgmq queue. Takes and returns the records of judge_messages.
-create function punctual.settle_partition(q punctual.queues, p_partition text, p_asked jsonb, p_now timestamptz) returns jsonb
+create function punctual.settle_partition(q punctual.queues, p_partition text, p_records jsonb, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_judged jsonb := punctual.judge_messages(q, p_partition, p_asked);
+  v_judged jsonb := punctual.judge_messages(q, p_partition, p_records);
   v_done bigint[];
   v_dead bigint[];
 begin
-  perform punctual.restore_message(p_partition, j.msg_id, j.enqueued_at)
+  perform punctual.return_message(p_partition, j.msg_id, j.enqueued_at)
      from jsonb_to_recordset(v_judged) j (msg_id bigint, enqueued_at timestamptz, set_aside boolean) where j.set_aside;
   update punctual.messages m set
     state = case j.applied when 'done' then 'done' when 'dead' then 'dead' else 'pending' end,

@@ -1,16 +1,16 @@
--- Returns the posts of p_asked with an idempotency key that a different post has, in the table or in p_asked: [{index, field, message}]; null if
+-- Returns the posts of p_rows with an idempotency key that a different post has, in the table or in p_rows: [{index, field, message}]; null if
 -- there are none.
-create function punctual.find_post_key_conflicts(p_asked jsonb) returns jsonb
+create function punctual.find_post_key_conflicts(p_rows jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
            'the key was used before, for a post that differs in account, body or media'))
-    from jsonb_to_recordset(p_asked) r (index integer, account_id uuid, body text, media_urls text[], idempotency_key text)
+    from jsonb_to_recordset(p_rows) r (index integer, account_id uuid, body text, media_urls text[], idempotency_key text)
     join (
       select p.idempotency_key, p.account_id, p.body, p.media_urls
-        from punctual.posts p where p.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_asked) i)
+        from punctual.posts p where p.idempotency_key in (select i->>'idempotency_key' from jsonb_array_elements(p_rows) i)
       union all
       select i.idempotency_key, i.account_id, i.body, coalesce(i.media_urls, '{}')
-        from jsonb_to_recordset(p_asked) i (account_id uuid, body text, media_urls text[], idempotency_key text)
+        from jsonb_to_recordset(p_rows) i (account_id uuid, body text, media_urls text[], idempotency_key text)
     ) o on o.idempotency_key = r.idempotency_key
    where (o.account_id, o.body, o.media_urls) is distinct from (r.account_id, r.body, coalesce(r.media_urls, '{}'))
 $$;

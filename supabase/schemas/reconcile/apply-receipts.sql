@@ -46,7 +46,7 @@ begin
       v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
     exception when others then
       -- A row that the table's triggers or checks refuse must not block the others.
-      perform punctual.note_error(q, v_receipt.row_id, format('what the provider told of it could not be made use of: %s', sqlerrm), p_now);
+      perform punctual.note_error(q, v_receipt.row_id, format('its receipt could not be applied: %s', sqlerrm), p_now);
     end;
     exit when punctual.is_call_over();
   end loop;

@@ -7,7 +7,7 @@ language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_new integer;
-  v_heard bigint[];
+  v_replies bigint[];
 begin
   -- One call may bring a reply without a number, and another the number of its user id. They wait for each other, and the second sees both.
   perform pg_advisory_xact_lock(hashtextextended('punctual user ' || n.user_id, 0))
@@ -29,9 +29,9 @@ begin
    -- One order, so that two calls with the same receipts do not deadlock.
    order by r.message_id, r.kind, r.status
   on conflict (provider, message_id, kind, status) do nothing returning id, kind, status)
-  select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_heard from written w;
-  v_heard := v_heard || punctual.save_whatsapp_users(p_receipts, v_now);
-  if v_heard is not null then perform punctual.apply_replies(v_heard, v_now); end if;
+  select count(*), array_agg(w.id order by w.id) filter (where w.kind = 'message' and w.status = 'received') into v_new, v_replies from written w;
+  v_replies := v_replies || punctual.save_whatsapp_users(p_receipts, v_now);
+  if v_replies is not null then perform punctual.apply_replies(v_replies, v_now); end if;
   return jsonb_build_object('received', jsonb_array_length(p_receipts), 'new', v_new);
 end
 $$;

@@ -1,6 +1,6 @@
 -- Judges the findings of checks of unknown rows. p_findings: [{id, claim_id, over_seconds, proof: [{message_id, result}], candidates: [message_id],
 -- absent_after_seconds, text, failed}]. over_seconds: as take_unknown returned it. absent_after_seconds: null if finding nothing proves nothing.
--- failed: the provider could not be asked. p_call_ms: see is_call_over.
+-- failed: the check failed. p_call_ms: see is_call_over.
 --
 -- Returns {checked, done, absent, dead}. Locks the messages by id, then the rows by id. Waits for no row and no account: a locked row is checked
 -- again.
@@ -29,7 +29,7 @@ begin
     begin
       v_verdict := punctual.settle_finding(q, v_finding, v_now);
     exception when others then
-      perform punctual.note_error(q, v_finding->>'id', format('what was found of it could not be written: %s', sqlerrm), v_now);
+      perform punctual.note_error(q, v_finding->>'id', format('its finding could not be written: %s', sqlerrm), v_now);
       v_verdict := null;
     end;
     -- Also a finding that is sent again because the response was lost.
@@ -63,14 +63,14 @@ begin
   if v_proof is not null and r.state <> 'running' and punctual.is_ambiguous(q, r.content) then
     v_proof := null;
     v_has_candidate := true;
-    v_text := 'the message may be another row''s, which is being sent, or of which the provider did not say as what it was sent: look there';
+    v_text := 'the message that was found may be another row''s, which is running or was sent without the provider''s id: check with the provider';
   end if;
   if v_proof is not null then return punctual.settle_proof(q, r, v_proof, v_text, p_now); end if;
   -- The row was settled or claimed since. Without proof, the finding no longer counts.
   if r.state <> 'unknown' or r.claim_id is distinct from (p_finding->>'claim_id')::uuid then return 'stale'; end if;
   if r.reconcile->>'digest' <> punctual.row_digest(q, r.content) then
     v_has_candidate := true;
-    v_text := 'the row was changed since it was sent, so that nobody can look for what was sent';
+    v_text := 'the row was changed after it was sent, so a check cannot find its message';
   end if;
   if not v_has_candidate and (p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then
     return punctual.settle_absence(q, r, v_text, p_now);
@@ -104,7 +104,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_is_used_up boolean := (r.content->>'attempts')::integer >= coalesce((r.content->>'max_attempts')::integer, q.max_attempts);
 begin
-  if not punctual.release_place(q, r.content, p_now) then return null; end if;
+  if not punctual.refund_place(q, r.content, p_now) then return null; end if;
   perform punctual.settle_judged(q, 'check', r.id, r.state, jsonb_build_object('event', 'absent', 'text', p_text,
     'outcome', case when v_is_used_up then 'dead' else 'pending' end,
     'error', format(case when v_is_used_up then 'it was not %s, and its attempts are used up' else 'it was not %s: the provider knows nothing of it' end,
@@ -167,8 +167,8 @@ begin
 end
 $$;
 
--- Gives back the place under the account's limits of a claim that had no effect. Returns false if the account's row of pace is locked.
-create function punctual.release_place(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
+-- Refunds the account's place for a claim that had no effect. Returns false if the account's row of pace is locked.
+create function punctual.refund_place(q punctual.queues, p_content jsonb, p_now timestamptz) returns boolean
 language plpgsql set search_path = '' as $$
 declare
   v_account uuid := (p_content->'reconcile'->>'account_id')::uuid;

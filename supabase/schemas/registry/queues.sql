@@ -1,5 +1,5 @@
--- The name of a function with its schema, quoted as Postgres quotes names, and nothing else. Statements contain the name as it is, and a call of a
--- tick's functions by the owner runs it as the owner.
+-- A function's name with its schema, quoted as Postgres quotes names. Statements contain it verbatim. When the owner calls a tick's functions, this
+-- function runs as the owner.
 create domain punctual.function_name as text check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\.("([^"]|"")+"|[a-z_][a-z0-9_]*)$');
 
 -- The registry: one row a queue.

@@ -116,7 +116,7 @@ begin
       end loop;
       if p_said is not null then
         select * into e from punctual.enrolments x where x.id = p_said;
-        if e.chat_id is not null then perform punctual.share_chat(e, p_now); end if;
+        if e.chat_id is not null then perform punctual.apply_chat_replies(e, p_now); end if;
       end if;
       return;
     exception when deadlock_detected then
@@ -149,9 +149,9 @@ begin
 end
 $$;
 
--- Gives an enrolment's newly known chat to the person's other enrolments, which then apply replies from it. Skips locked enrolments: they apply
--- these replies later.
-create function punctual.share_chat(e punctual.enrolments, p_now timestamptz) returns void
+-- Applies the replies from an enrolment's newly known chat to the person's other enrolments that have no chat. Such an enrolment keeps the chat
+-- only if a reply changed it. Skips locked enrolments: they apply these replies later.
+create function punctual.apply_chat_replies(e punctual.enrolments, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_other punctual.enrolments;

@@ -39,11 +39,11 @@ begin
       from marked d
     $sql$)
   into rows, last_id, v_ended, proved using p_after, p_since, p_over_at, p_now;
-  if rows > 0 then perform punctual.run_after_settle(q, v_ended, p_now); end if;
+  if rows > 0 then perform punctual.run_after_settle_isolated(q, v_ended, p_now); end if;
 end
 $$;
 
--- Counts the rows that mark_rows_unknown made unknown in `used`, as claims at p_since. A row that is proved absent gives its place back.
+-- Adds the rows that mark_rows_unknown made unknown to their accounts' `used`, as claims at p_since. A row that is proved absent gives its place back.
 create function punctual.count_restored(q punctual.queues, p_since timestamptz, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin

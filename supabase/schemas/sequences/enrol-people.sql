@@ -173,14 +173,14 @@ begin
 
   -- Each person has an enrolment by now, from this call or another one.
   select jsonb_agg(jsonb_build_object('index', p.index, 'id', x.id::text, 'status', x.phase, 'created', x.id = p.id, 'account_id', x.account_id,
-                                      'asked_account_id', p.account_id) order by p.index)
+                                      'given_account_id', p.account_id) order by p.index)
     into v_rows
     from jsonb_to_recordset(v_people) p (index integer, id bigint, person text, account_id uuid, chat_id text)
    cross join lateral (select e.id, e.phase, e.account_id from punctual.list_same(p_sequence_id, p.person, p.account_id, p.chat_id) e
                         order by e.id desc limit 1) x;
   select jsonb_agg(jsonb_build_object('index', r->'index', 'field', 'account_id',
                                       'message', format('the person is in the sequence already, through another account (enrolment %s)', r->>'id')))
-    into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'asked_account_id' and not (r->>'created')::boolean;
+    into v_errors from jsonb_array_elements(v_rows) r where r->>'account_id' <> r->>'given_account_id' and not (r->>'created')::boolean;
   if v_errors is not null then
     -- Deletes what this call inserted.
     delete from punctual.enrolments e where e.id in (select (r->>'id')::bigint from jsonb_array_elements(v_rows) r where (r->>'created')::boolean);

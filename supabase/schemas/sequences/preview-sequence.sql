@@ -24,7 +24,7 @@ begin
       greatest(v_at, v_sent + make_interval(secs => (s.step->>'delay_seconds')::double precision), p_now));
     v_list := v_list || punctual.preview_message(s.number, s.step->>'kind', s.step, p_variables, case when v_known then v_at end,
       case when not v_known then 'after the answer to the question before it'
-           when v_at = 'infinity' then 'never: its hours and the account''s have nothing in common, or the account may not send' end);
+           when v_at = 'infinity' then 'never: its hours and the account''s do not overlap, or the account may not send' end);
     v_known := v_known and v_at < 'infinity';
     v_sent := v_at;
     if jsonb_typeof(s.step->'reminder') = 'object' then

@@ -9,7 +9,7 @@ begin
              'steps', jsonb_array_length(v.steps),
              'next_step_at', case when not punctual.is_over(e) and e.next_step_at < 'infinity' then e.next_step_at end,
              'next_action', case when not punctual.is_over(e) and e.next_step_at < 'infinity' then e.action end,
-             'waits_for', case when e.next_step_at = 'infinity' then 'hours that never come: the step''s leave none' else e.waits_for end,
+             'waits_for', case when e.next_step_at = 'infinity' then 'its step''s hours, which never open' else e.waits_for end,
              'paused_at', e.paused_at, 'message_id', case when not punctual.is_over(e) then e.message_id::text end, 'sent_steps', e.sent_steps,
              'replied_at', e.replied_at, 'last_reply', e.last_reply, 'last_error', e.last_error, 'enrolled_at', e.enrolled_at, 'finished_at', e.finished_at)
       from punctual.sequences s

@@ -61,7 +61,7 @@ language sql stable set search_path = '' as $$
     from (select p.waiting_for as reason, count(*) as accounts, min(p.next_ok_at) as until
             from punctual.pace p where p.queue = q.name and p.waiting_for is not null and p.next_ok_at > p_now group by 1
           union all
-          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses what we ask' else 'failed and rests' end), count(*), max(v.paused_until)
+          select format('the provider %s %s', v.name, case when v.refusals > 0 then 'refuses our configuration' else 'failed and is paused' end), count(*), max(v.paused_until)
             from punctual.pace p join punctual.providers v on v.name = p.provider
            -- The account with the refused row waits as long as the provider rests.
            where p.queue = q.name and v.paused_until > p_now and (p.ready_at <= p_now or (p.retry_at > p_now and p.refused->>'what' = 'provider'))

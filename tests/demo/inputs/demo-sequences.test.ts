@@ -74,7 +74,7 @@ const wrote = (one: typeof linkedin, seconds: number, reportedAfter = 1, text = 
   recipient: one.people[0]?.recipient ?? '',
   text,
   at: at(seconds),
-  told_at: at(seconds + reportedAfter),
+  reported_at: at(seconds + reportedAfter),
 });
 
 describe('faultsInLog', () => {
@@ -158,7 +158,7 @@ describe('faultsInLog', () => {
   it('accepts a message that was under way when the answer came, or whose answer was never reported', () => {
     const log = delivered(linkedin, ['1', 0], ['2', 12]);
     expect(faultsInLog(linkedin, log, [wrote(linkedin, 10)])).toEqual([]);
-    expect(faultsInLog(linkedin, log, [{ ...wrote(linkedin, 3), told_at: null }])).toEqual([]);
+    expect(faultsInLog(linkedin, log, [{ ...wrote(linkedin, 3), reported_at: null }])).toEqual([]);
   });
 
   it('accepts a reminder after the answer to the question before', () => {

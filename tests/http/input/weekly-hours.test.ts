@@ -55,15 +55,11 @@ describe('weeklyHours', () => {
     ],
     ['a day that is null', { mon: null }, 'mon: Invalid input: expected array, received null'],
     ['a span outside a list', { mon: '09:00-17:00' }, 'mon: Invalid input: expected array, received string'],
-    [
-      'a week without hours',
-      {},
-      ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
-    ],
+    ['a week without hours', {}, ': must be open on at least one day; send null for always open'],
     [
       'a week of closed days',
       { mon: [], tue: [] },
-      ': must be open on at least one day; send null for always open, or set paused_until to pause the account',
+      ': must be open on at least one day; send null for always open',
     ],
     ['a string', '09:00-17:00', ': Invalid input: expected object, received string'],
     ['a list', ['09:00-17:00'], ': Invalid input: expected object, received array'],

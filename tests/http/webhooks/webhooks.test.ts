@@ -7,17 +7,15 @@ import { GET as challenge, POST as whatsapp } from '../../../app/api/webhooks/wh
 import { tick } from '../../../lib/engine/tick.ts';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { enrolments } from '../../../lib/queues/sequences/queue.ts';
-import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices, type Services } from '../../../lib/services/services.ts';
-import { queueStore } from '../../../lib/store/queue-store.ts';
+import type { Services } from '../../../lib/services/services.ts';
 import { supabaseRpc } from '../../../lib/store/supabase-rpc.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
-import { provideServices } from '../../support/api-server.ts';
+import { currentServices, openServedDatabase, provideServices } from '../../support/api-server.ts';
 import { stepOf } from '../../support/conversations.ts';
 import { findText } from '../../support/find-text.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 const APP_SECRET = 'app-secret-of-meta';
 const VERIFY_TOKEN = 'verify-token';
@@ -28,16 +26,10 @@ let made: Services;
 const servers: Server[] = [];
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const container = await makeServices(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  made = { ...container, rpc: database.rpc, ports: { ...container.ports, store: queueStore(database.rpc) } };
+  database = await openServedDatabase();
+  made = (await currentServices()) as Services;
 });
-afterAll(async () => {
-  provideServices(null);
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
   provideServices(made);
   vi.stubEnv('WHATSAPP_APP_SECRET', APP_SECRET);

@@ -120,8 +120,8 @@ describe('an account’s status', () => {
         ignored: 0,
       });
       const [notice] = readUnipileWebhook(account(status)).connections ?? [];
-      expect(notice?.mends).toContain('errors/disconnected_account');
-      expect(notice?.mends).not.toContain('errors/account_restricted');
+      expect(notice?.ends).toContain('errors/disconnected_account');
+      expect(notice?.ends).not.toContain('errors/account_restricted');
     },
   );
 

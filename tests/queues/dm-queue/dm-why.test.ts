@@ -1,12 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../../app/api/dms/[id]/why/route.ts';
-import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices } from '../../../lib/services/services.ts';
 import { type Explanation, explanationSchema } from '../../../lib/store/explanation.ts';
-import { queueStore } from '../../../lib/store/queue-store.ts';
-import { provideServices } from '../../support/api-server.ts';
+import { openServedDatabase } from '../../support/api-server.ts';
 import { exchanges } from '../../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
@@ -16,23 +13,12 @@ let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeServices(
-    serverEnv({
-      SUPABASE_URL: 'http://127.0.0.1',
-      SUPABASE_SERVICE_ROLE_KEY: 'key',
-      LOG_LEVEL: 'fatal',
-      UNIPILE_DSN: 'http://127.0.0.1',
-      UNIPILE_API_KEY: 'key',
-    }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  provideServices({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase({
+    UNIPILE_DSN: 'http://127.0.0.1',
+    UNIPILE_API_KEY: 'key',
+  });
 });
-afterAll(async () => {
-  provideServices(null);
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
   vi.stubEnv('API_KEY', API_KEY);
   vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);

@@ -241,9 +241,9 @@ describe('over WhatsApp', () => {
   afterAll(() => sandbox.close());
 
   const lastWroteAt = '2026-03-02T11:00:00+00:00';
-  const open = { heard_at: lastWroteAt, in_window: true };
-  const closed = { heard_at: lastWroteAt, in_window: false };
-  const unknowable = { heard_at: null, in_window: null };
+  const open = { last_reply_at: lastWroteAt, in_window: true };
+  const closed = { last_reply_at: lastWroteAt, in_window: false };
+  const unknowable = { last_reply_at: null, in_window: null };
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
 
   /** Runs an attempt, and returns its outcome and its deliveries. */
@@ -303,7 +303,7 @@ describe('over WhatsApp', () => {
   it.each<[name: string, row: object, facts: unknown, knowsReplies: boolean, last: string]>([
     ['of a sequence', { enrolment_id: 3 }, closed, false, lastWroteAt],
     ['if webhooks are set up', {}, closed, true, lastWroteAt],
-    ['to a person who never wrote', {}, { heard_at: null, in_window: false }, true, 'never'],
+    ['to a person who never wrote', {}, { last_reply_at: null, in_window: false }, true, 'never'],
   ])('makes no call outside the window for a message without a template: %s', async (...args) => {
     const [, row, facts, knowsReplies, last] = args;
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);

@@ -2,13 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { POST } from '../../../app/api/dms/[id]/resolve/route.ts';
 import { GET } from '../../../app/api/dms/route.ts';
 import { signSession } from '../../../lib/http/auth/session.ts';
-import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices } from '../../../lib/services/services.ts';
 import { type ListedRow, listedRowSchema } from '../../../lib/store/listed-row.ts';
-import { queueStore } from '../../../lib/store/queue-store.ts';
-import { provideServices } from '../../support/api-server.ts';
+import { openServedDatabase } from '../../support/api-server.ts';
 import { exchanges } from '../../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
+import type { TestDatabase } from '../../support/test-database.ts';
 
 const API_KEY = 'api-key-of-this-server';
 const PASSWORD = 'password-of-the-dashboard';
@@ -18,17 +15,9 @@ let sql: ReturnType<typeof exchanges>;
 let account: string;
 
 beforeAll(async () => {
-  database = await openTestDatabase();
-  const made = await makeServices(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', LOG_LEVEL: 'fatal' }),
-  );
-  const ports = { ...made.ports, store: queueStore(database.rpc) };
-  provideServices({ ...made, rpc: database.rpc, ports });
+  database = await openServedDatabase();
 });
-afterAll(async () => {
-  provideServices(null);
-  await database.close();
-});
+afterAll(() => database.close());
 beforeEach(async () => {
   vi.stubEnv('API_KEY', API_KEY);
   vi.stubEnv('DASHBOARD_PASSWORD', PASSWORD);
@@ -181,7 +170,7 @@ describe('POST /api/dms/:id/resolve', () => {
     await resolve(one, { decision: 'failed', note: 'Bob “never” got it 🤷' });
     await resolve(two, { decision: 'sent' }, { cookie: cookie(), origin: 'http://app.test' });
     const [first, second] = await history();
-    expect(first.text).toMatch(/api.*Bob “never” got it 🤷/);
+    expect(first.text).toMatch(/API.*Bob “never” got it 🤷/);
     expect(second.text).toMatch(/dashboard/);
     expect(await sql.dm(one)).toMatchObject({ last_error: 'Bob “never” got it 🤷' });
   });

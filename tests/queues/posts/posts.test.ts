@@ -214,7 +214,7 @@ describe('an edit and a cancellation', () => {
     await attempt('release');
     expect((await edit(id, { body: 'x' })).status).toBe(200);
     expect(await cancel(id)).toEqual({ status: 200, body: { id, status: 'cancelled' } });
-    expect((await sql.history(id))[0]?.[1]).toMatch(/^api decided: cancel it/);
+    expect((await sql.history(id))[0]?.[1]).toMatch(/^the API decided: cancel it/);
   });
 
   it.each<[word: string, outcome: string | null, says: RegExp]>([
@@ -259,7 +259,7 @@ describe('a signed-in person without a key', () => {
     const id = await add();
     expect((await cancel(id, { ...cookie(), origin: 'http://evil.test' })).status).toBe(403);
     expect((await cancel(id, { ...cookie(), origin: 'http://app.test' })).status).toBe(200);
-    expect((await sql.history(id))[0]?.[1]).toMatch(/^dashboard decided/);
+    expect((await sql.history(id))[0]?.[1]).toMatch(/^a dashboard user decided/);
   });
 });
 

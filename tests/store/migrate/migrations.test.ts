@@ -5,6 +5,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   applyMigrations,
+  isPunctuals,
   isRaised,
   type MigrationPort,
   type Notice,
@@ -119,6 +120,21 @@ describe('applyMigrations', () => {
         `select relname as name from pg_class where relnamespace = to_regnamespace('t')`,
       )
     ).rows;
+
+  test.each([
+    ['has the schema of 0.1.0', 'create schema punctual; create table punctual.queues ()', 'before 0.2.0'],
+    [
+      'has the migration under another tool’s history',
+      `create schema punctual; create table punctual.queues ();
+       create table punctual.schema_migrations (version text, engine boolean);
+       insert into punctual.schema_migrations values ('20261129000000', true)`,
+      'has this migration already',
+    ],
+  ])('the first of Punctual’s own stops where the database %s', async (_name, before, message) => {
+    await db.exec(before);
+    const [first] = (await readMigrations()).filter(isPunctuals);
+    await expect(db.exec(first?.statements[0]?.text ?? '')).rejects.toThrow(message);
+  });
 
   test('runs each file once, and creates no history of Supabase’s', async () => {
     await write('20260101000000_one.sql', '-- why\ncreate schema t;\ncreate table t.a ();\n-- the end\n');
