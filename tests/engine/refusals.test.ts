@@ -1,30 +1,23 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unipile } from '../../lib/providers/unipile/unipile.ts';
 import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
 import { type DmProviders, dmQueue } from '../../lib/queues/dm-queue/queue.ts';
 import { httpAnswer, loopback } from '../net/loopback.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
-import { tickBench } from '../support/tick-bench.ts';
+import { perTestBench, testDatabase } from '../support/fixtures.ts';
 
 type ProviderResponse = { status: number; body: object | string };
 
 const net = loopback();
-let database: TestDatabase;
-let bench: ReturnType<typeof tickBench>;
+const database = testDatabase();
+const bench = perTestBench(database);
 /** The account of each call, in order. */
 let calls: string[];
 /** The provider's response to each call from now on. */
 let respond: (account: string) => ProviderResponse;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 afterEach(() => net.closeAll());
 beforeEach(async () => {
-  await database.reset();
   await database.sql('update punctual.queues set batch_limit = null');
-  bench = tickBench(database);
   calls = [];
   respond = () => sent;
 });

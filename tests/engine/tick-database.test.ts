@@ -1,20 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { dead, done } from '../../lib/engine/outcome.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
-import { tickBench } from '../support/tick-bench.ts';
+import { perTestBench, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let bench: ReturnType<typeof tickBench>;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  bench = tickBench(database);
-});
+const database = testDatabase();
+const bench = perTestBench(database);
 
 describe('a database that hangs or refuses', () => {
   const hang = () =>

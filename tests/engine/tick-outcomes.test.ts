@@ -1,20 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { again, dead, done, retry, unknown } from '../../lib/engine/outcome.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
-import { type TestRow, tickBench } from '../support/tick-bench.ts';
+import { perTestBench, testDatabase } from '../support/fixtures.ts';
+import type { TestRow } from '../support/tick-bench.ts';
 
-let database: TestDatabase;
-let bench: ReturnType<typeof tickBench>;
-
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  bench = tickBench(database);
-});
+const database = testDatabase({ own: true });
+const bench = perTestBench(database);
 
 const kindOfError = (kind: string, more: object = {}) =>
   Object.assign(new Error(`it was ${kind}`), { kind, ...more });

@@ -1,22 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { done, unknown } from '../../lib/engine/outcome.ts';
 import type { Finding } from '../../lib/engine/ports/queue-store.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import type { ReconcileContext } from '../../lib/engine/queue.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
-import { type TestRow, tickBench } from '../support/tick-bench.ts';
+import { perTestBench, testDatabase } from '../support/fixtures.ts';
+import type { TestRow } from '../support/tick-bench.ts';
 
-let database: TestDatabase;
-let bench: ReturnType<typeof tickBench>;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  bench = tickBench(database);
-});
+const database = testDatabase();
+const bench = perTestBench(database);
 
 type Check = (row: TestRow, context: ReconcileContext<null>) => Promise<Finding> | Finding;
 const proof = (messageId: string): Finding => ({

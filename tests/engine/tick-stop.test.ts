@@ -1,14 +1,9 @@
 import { getEventListeners } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { testDatabase } from '../support/fixtures.ts';
 import { tickBench } from '../support/tick-bench.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+const database = testDatabase({ own: true });
 
 const graceMs = 25_000;
 

@@ -1,20 +1,15 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { done, type Outcome } from '../../lib/engine/outcome.ts';
 import { request } from '../../lib/net/http.ts';
 import { httpAnswer, loopback } from '../net/loopback.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { type Perform, tickBench } from '../support/tick-bench.ts';
 
-let database: TestDatabase;
+const database = testDatabase();
 const servers = loopback();
 let sent: number;
 let url: string;
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   sent = 0;
   url = await servers.answering((socket) => {
     sent++;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { done, type Outcome } from '../../lib/engine/outcome.ts';
 import { silentLog } from '../../lib/engine/ports/log.ts';
@@ -6,21 +6,16 @@ import type { PerformContext } from '../../lib/engine/queue.ts';
 import { type TickOptions, tick } from '../../lib/engine/tick.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
-let database: TestDatabase;
+const database = testDatabase({ own: true });
 let tasks: Awaited<ReturnType<typeof makeTasks>>;
 let clock: VirtualClock;
 let exchanges: number;
 
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   tasks = await makeTasks(database);
   clock = new VirtualClock();
   exchanges = 0;

@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job.ts';
 import { JobError } from '../../lib/jobs/job-error.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { jobBench } from '../support/job-bench.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
+const database = testDatabase();
 let bench: ReturnType<typeof jobBench>;
 
 const payload = z.looseObject({});
@@ -52,12 +52,7 @@ const handlers = {
 };
 type Name = keyof typeof handlers;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   bench = jobBench(database, handlers);
 });
 

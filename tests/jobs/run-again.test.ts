@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job.ts';
 import { JobError } from '../../lib/jobs/job-error.ts';
 import { registry } from '../../lib/jobs/registry.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { jobBench } from '../support/job-bench.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
+const database = testDatabase();
 let bench: ReturnType<typeof jobBench>;
 /** The attempts that ran, as [job, attempt], and how many of them ran side by side. */
 let ran: [id: string, attempt: number][];
@@ -43,12 +43,7 @@ const handlers = {
 };
 let isMended: boolean;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   bench = jobBench(database, handlers);
   isMended = false;
   ran = [];

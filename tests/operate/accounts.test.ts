@@ -1,20 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { GET, POST } from '../../app/api/accounts/route.ts';
-import { apiRequest, openServedDatabase, stubSecrets, withKey } from '../support/api-server.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { apiRequest, withKey } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
+const database = servedDatabase({}, { password: '' });
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets({ password: '' });
   await database.sql('delete from punctual.accounts');
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const accountsRequest = (method: string, headers = withKey, body?: string) =>

@@ -1,34 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { POST } from '../../app/api/people/forget/route.ts';
-import {
-  answered,
-  apiRequest,
-  bearer,
-  openServedDatabase,
-  stubSecrets,
-  withKey,
-} from '../support/api-server.ts';
-import { exchanges } from '../support/exchanges.ts';
+import { answered, apiRequest, bearer, withKey } from '../support/api-server.ts';
 import { findText } from '../support/find-text.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = servedDatabase();
+const sql = perTestExchanges(database);
 let account: string;
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
-  sql = exchanges(database);
   sql.setNow(new Date().toISOString());
   account = await sql.addAccount();
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const forget = (body: unknown, headers = withKey) =>

@@ -1,14 +1,13 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
 import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route.ts';
 import { GET as LIST } from '../../app/api/queues/[queue]/rows/route.ts';
 import { toHttpError } from '../../lib/http/http-error.ts';
 import { explanationSchema } from '../../lib/store/explanation.ts';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row.ts';
-import { apiRequest, cookie, openServedDatabase, stubSecrets, withKey } from '../support/api-server.ts';
+import { apiRequest, cookie, withKey } from '../support/api-server.ts';
 import { conversations } from '../support/conversations.ts';
-import { exchanges } from '../support/exchanges.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 
 const WORDS = {
   pending: 'todo',
@@ -19,18 +18,11 @@ const WORDS = {
   cancelled: 'dropped',
 };
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-
-beforeAll(async () => {
-  database = await openServedDatabase({}, { own: true });
-});
-afterAll(() => database.close());
+const database = servedDatabase({}, { own: true });
+const sql = perTestExchanges(database);
 
 /** Makes a queue of a user's own table, with its own status words and uuids as keys. */
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
   await database.sql('drop schema if exists app cascade');
   await database.sql('create schema app');
   await database.sql(
@@ -40,11 +32,7 @@ beforeEach(async () => {
     `select punctual.add_queue('trials', 'app.trials', 'next_at', 'at-most-once', p_words => $1)`,
     [WORDS],
   );
-  sql = exchanges(database);
   sql.setNow(new Date().toISOString());
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 function list(queue: string, query: string, headers = withKey): Promise<Response> {

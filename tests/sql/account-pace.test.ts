@@ -1,20 +1,13 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 import { assertProperty, runs } from '../support/property.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase();
+const sql = perTestExchanges(database);
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   await database.sql('update punctual.queues set batch_limit = null');
-  sql = exchanges(database);
 });
 
 async function addDms(account: string, count: number): Promise<void> {
@@ -62,7 +55,7 @@ describe('the hourly limit', () => {
       fc.array(step, { minLength: 5, maxLength: 10 }),
       async (limit, steps) => {
         await database.reset();
-        sql = exchanges(database);
+        sql.setNow('2026-03-02T12:00:00Z');
         await addDms(await sql.addAccount({ hourly_limit: limit }), 70);
         const counted: number[] = [];
         for (const [seconds, outcomes] of steps) {

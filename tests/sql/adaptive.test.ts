@@ -1,18 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase({ own: true });
+const sql = perTestExchanges(database);
 
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
   await makeTasks(database);
   await database.sql(`update punctual.queues set adaptive = true, max_ticks = 9 where name = 'tasks'`);
 });

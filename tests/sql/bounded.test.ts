@@ -1,18 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges, finding } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { finding } from '../support/exchanges.ts';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
-});
+const database = testDatabase();
+const sql = perTestExchanges(database);
 
 /** A tick whose calls may take 0 ms, so each loop runs one round. */
 const hurriedTick = () => sql.tick({ call_ms: 0 });

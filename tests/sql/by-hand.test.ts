@@ -1,21 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { conversations } from '../support/conversations.ts';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { perTest, perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-let talk: ReturnType<typeof conversations>;
+const database = testDatabase();
+const sql = perTestExchanges(database);
+const talk = perTest(() => conversations(database, sql));
 let account: string;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
-  talk = conversations(database, sql);
   account = await sql.addAccount({ provider_account_id: 'us' });
 });
 

@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { statsSchema } from '../../lib/store/stats.ts';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase();
+const sql = perTestExchanges(database);
 let account: string;
 let providerAccountId: string;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
   account = await sql.addAccount();
   [{ provider_account_id: providerAccountId }] = await database.sql(
     'select provider_account_id::text from punctual.accounts',

@@ -1,21 +1,14 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 import { assertProperty, runs } from '../support/property.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase({ own: true });
+const sql = perTestExchanges(database);
 let account: string;
 
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   await database.sql('update punctual.queues set batch_limit = null');
-  sql = exchanges(database);
   account = await sql.addAccount();
 });
 

@@ -1,18 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase();
+const sql = perTestExchanges(database);
 let account: string;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
   account = await sql.addAccount();
 });
 

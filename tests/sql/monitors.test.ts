@@ -1,18 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
-});
-afterAll(() => database.close());
+const database = testDatabase();
+const sql = perTestExchanges(database);
 
 /** The result of a check. Its verdict is `up` by default. */
 type CheckResult = { verdict?: string; network?: string | null; [field: string]: unknown };

@@ -1,18 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
-});
+const database = testDatabase({ own: true });
+const sql = perTestExchanges(database);
 
 /** Claims and settles one row at a time until none is left. Returns `account:body` of each, in order. */
 async function drain(outcome = 'done', maxRows = 50): Promise<string[]> {

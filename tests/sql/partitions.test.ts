@@ -1,19 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase({ own: true });
+const sql = perTestExchanges(database);
 let tasks: Awaited<ReturnType<typeof makeTasks>>;
 
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
   tasks = await makeTasks(database);
 });
 

@@ -1,13 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+const database = testDatabase({ own: true });
 
 /** Runs one statement as the role of the ticks. */
 const asServiceRole = (statement: string) =>

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { testDatabase } from '../support/fixtures.ts';
 import {
   addStandIns,
   removeStandIns,
@@ -7,7 +8,6 @@ import {
   standInForPgNet,
   standInForVault,
 } from '../support/supabase-stand-ins.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
 /*
  * pg_cron, pg_net, pgsql-http and Vault are stand-ins here. They record calls and data, and neither run nor encrypt anything.
@@ -17,12 +17,7 @@ import { openTestDatabase, type TestDatabase } from '../support/test-database.ts
 const ADDRESS = 'https://your.app/api/cron/dm-queue';
 const TOKEN = 'the-secret-of-the-clocks';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openTestDatabase({ own: true });
-});
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+const database = testDatabase({ own: true });
 afterEach(() => removeStandIns(database));
 
 const enable = (...standIns: string[]) => addStandIns(database, ...standIns);

@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { exchanges } from '../support/exchanges.ts';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = testDatabase();
+const sql = perTestExchanges(database);
 let account: string;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   await database.sql('update punctual.queues set batch_limit = null');
-  sql = exchanges(database);
   account = await sql.addAccount({ provider: 'whatsapp_cloud' });
 });
 

@@ -1,34 +1,20 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
-import {
-  answered,
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  openServedDatabase,
-  stubSecrets,
-} from '../support/api-server.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
+const database = servedDatabase();
 /** The schema versions that exchanges required, in order. */
 let required: unknown[];
 /** The newer versions that the store reported. */
 let newer: string[];
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  stubSecrets();
   required = [];
   newer = [];
 });
-afterEach(() => vi.unstubAllEnvs());
 
 /** Creates the store of a process that just started. Returns a function that makes one exchange. */
 function startStore(send: typeof database.rpc = database.rpc) {

@@ -1,18 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exchanges } from '../support/exchanges.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { describe, expect, it } from 'vitest';
+import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  await database.reset();
-  sql = exchanges(database);
-});
+const database = testDatabase();
+const sql = perTestExchanges(database);
 
 /** Adds a row and claims it. */
 async function running(dm: Record<string, unknown> = {}) {

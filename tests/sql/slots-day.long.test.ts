@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { hasMore } from '../../lib/cron/continuation.ts';
 import { type AccountedSlot, accountOfSlots } from '../../lib/cron/slots/slot-account.ts';
 import { dead, done, retry } from '../../lib/engine/outcome.ts';
 import { type SlotEntry, slotEntriesSchema } from '../../lib/store/slots.ts';
 import { RandomStream } from '../simulation/random.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { seed } from '../support/property.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { tickBench } from '../support/tick-bench.ts';
 
 const [second, minute, hour] = [1_000, 60_000, 3_600_000];
@@ -42,13 +42,7 @@ interface SlotRecord {
   ran: boolean;
 }
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
-beforeEach(() => database.reset());
+const database = testDatabase();
 
 /** Draws rows that fall due all day, and three backlogs that take longer than the interval between slots. */
 function drawIntents(random: RandomStream): Intent[] {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as read } from '../../app/api/analytics/route.ts';
 import { GET, POST } from '../../app/api/cron/analytics/route.ts';
 import { GET as pruneByGet } from '../../app/api/cron/prune/route.ts';
@@ -15,17 +15,13 @@ import {
   provideServices,
   stubSecrets,
 } from '../support/api-server.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { testDatabase } from '../support/fixtures.ts';
+import type { TestDatabase } from '../support/test-database.ts';
 
-let database: TestDatabase;
+const database = testDatabase();
 let rpc: TestDatabase['rpc'];
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   rpc = database.rpc;
   stubSecrets();
   const made = await makeServices(

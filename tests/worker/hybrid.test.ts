@@ -1,28 +1,22 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route.ts';
 import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler.ts';
 import { jobs } from '../../lib/queues/jobs/queue.ts';
 import { getServices } from '../../lib/services/services.ts';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop.ts';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
-import { apiRequest, bearer, CRON_SECRET, openServedDatabase, stubSecrets } from '../support/api-server.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
 
 const WORKER_SECRET = 'secret-of-the-worker';
-let database: TestDatabase;
+const database = servedDatabase();
 let stop: AbortController;
 let loop: PathLoop;
 let server: WorkerServer;
 
 /** The worker of jobs runs in this process. It ticks only when it is woken, because no test meets its schedule of 29 February. */
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
   await database.sql(
     `insert into punctual.jobs (name, payload) select 'count-words', '{"text": "a b"}' from generate_series(1, 40)`,
   );

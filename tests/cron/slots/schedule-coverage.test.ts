@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { GET as tickDms } from '../../../app/api/cron/dm-queue/route.ts';
 import { GET as tickJobs } from '../../../app/api/cron/jobs/route.ts';
 import type { Coverage } from '../../../lib/cron/slots/schedule-coverage.ts';
@@ -12,24 +12,17 @@ import {
   CRON_SECRET,
   cookie,
   currentServices,
-  openServedDatabase,
   provideServices,
   type RequestHeaders,
   stubSecrets,
   withKey,
 } from '../../support/api-server.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
 
-let database: TestDatabase;
+const database = servedDatabase({ UNIPILE_DSN: 'http://127.0.0.1:9', UNIPILE_API_KEY: 'key' });
 let minute: number;
 
-beforeAll(async () => {
-  database = await openServedDatabase({ UNIPILE_DSN: 'http://127.0.0.1:9', UNIPILE_API_KEY: 'key' });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
-  stubSecrets();
   minute = Math.floor(Date.now() / 60_000);
 });
 afterEach(() => {

@@ -1,26 +1,21 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { tick } from '../../../lib/engine/tick.ts';
 import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms.ts';
 import { type DmEnv, dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { testDatabase } from '../../support/fixtures.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
 
 const phone = '105550001001';
 const hourMs = 3_600_000;
-let database: TestDatabase;
+const database = testDatabase();
 let sandbox: Sandbox;
 let account: string;
 /** How often WhatsApp was called. */
 let calls: number;
 
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  await database.reset();
   [{ id: account }] = await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name) values ('whatsapp_cloud', $1, 'Help') returning id`,
     [phone],

@@ -1,36 +1,20 @@
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../../app/api/dms/route.ts';
 import type { InsertedRow } from '../../../lib/http/input/insert-many.ts';
-import {
-  API_KEY,
-  apiRequest,
-  cookie,
-  openServedDatabase,
-  PASSWORD,
-  stubSecrets,
-  withKey,
-} from '../../support/api-server.ts';
+import { API_KEY, apiRequest, cookie, PASSWORD, withKey } from '../../support/api-server.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
 import { assertProperty } from '../../support/property.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
 
-let database: TestDatabase;
+const database = servedDatabase({}, { password: '' });
 let account: string;
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets({ password: '' });
   await database.sql('delete from punctual.dm_queue');
   await database.sql('delete from punctual.accounts');
   [{ id: account }] = await database.sql(
     `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'ann', 'Ann') returning id`,
   );
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const send = (body: BodyInit, headers = withKey) => POST(apiRequest('POST', '/api/dms', headers, body));

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs/route.ts';
 import { DELETE, GET } from '../../../app/api/jobs/[id]/route.ts';
 import { POST } from '../../../app/api/jobs/route.ts';
@@ -7,29 +7,10 @@ import type { InsertedRow } from '../../../lib/http/input/insert-many.ts';
 import { createJob, createJobs } from '../../../lib/queues/jobs/create-job.ts';
 import { getJob } from '../../../lib/queues/jobs/get-job.ts';
 import { JobInputError } from '../../../lib/queues/jobs/job-input-error.ts';
-import {
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  openServedDatabase,
-  type RequestHeaders,
-  stubSecrets,
-} from '../../support/api-server.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
+import { apiRequest, bearer, CRON_SECRET, type RequestHeaders } from '../../support/api-server.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
-beforeEach(async () => {
-  stubSecrets({ password: '' });
-  await database.reset();
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-});
+const database = servedDatabase({}, { password: '' });
 
 const post = (body: unknown, headers?: RequestHeaders) =>
   POST(apiRequest('POST', '/api/jobs', headers, typeof body === 'string' ? body : JSON.stringify(body)));

@@ -1,35 +1,17 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/posts/[id]/route.ts';
 import { GET, POST } from '../../../app/api/posts/route.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import {
-  answered,
-  apiRequest,
-  cookie,
-  openServedDatabase,
-  stubSecrets,
-  withKey,
-} from '../../support/api-server.ts';
-import { exchanges } from '../../support/exchanges.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
+import { answered, apiRequest, cookie, withKey } from '../../support/api-server.ts';
+import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = servedDatabase({ MEDIA_ALLOW_PRIVATE: '127.0.0.1:4321' });
+const sql = perTestExchanges(database);
 let account: string;
 
-beforeAll(async () => {
-  database = await openServedDatabase({ MEDIA_ALLOW_PRIVATE: '127.0.0.1:4321' });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
-  sql = exchanges(database);
   sql.setNow(new Date().toISOString());
   account = await sql.addAccount({ name: 'Ann' });
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const request = (method: string, path: string, headers = withKey, body?: unknown) =>

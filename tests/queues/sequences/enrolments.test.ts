@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST as PAUSE } from '../../../app/api/enrolments/[id]/pause/route.ts';
 import { POST as REPLY } from '../../../app/api/enrolments/[id]/reply/route.ts';
 import { POST as RESUME } from '../../../app/api/enrolments/[id]/resume/route.ts';
@@ -7,32 +7,21 @@ import { POST as STOP } from '../../../app/api/enrolments/[id]/stop/route.ts';
 import { GET } from '../../../app/api/enrolments/route.ts';
 import { GET as REPLIES } from '../../../app/api/replies/route.ts';
 import { POST as UNIPILE } from '../../../app/api/webhooks/unipile/route.ts';
-import { answered, apiRequest, openServedDatabase, stubSecrets, withKey } from '../../support/api-server.ts';
+import { answered, apiRequest, stubSecrets, withKey } from '../../support/api-server.ts';
 import { conversations } from '../../support/conversations.ts';
-import { exchanges } from '../../support/exchanges.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
+import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
 
-let database: TestDatabase;
-let sql: ReturnType<typeof exchanges>;
+const database = servedDatabase();
+const sql = perTestExchanges(database);
 let talk: ReturnType<typeof conversations>;
 let account: string;
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets();
   vi.stubEnv('UNIPILE_WEBHOOK_SECRET', 'hook-secret');
-  await database.reset();
-  sql = exchanges(database);
   // The routes use the database's own time.
   sql.setNow(new Date().toISOString());
   talk = conversations(database, sql);
   account = await sql.addAccount({ name: 'Ann', provider_account_id: 'us' });
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const one = (id: string) => ({ params: Promise.resolve({ id }) });

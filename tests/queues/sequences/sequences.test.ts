@@ -1,36 +1,20 @@
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST as ENROL } from '../../../app/api/sequences/[id]/enrolments/route.ts';
 import { POST as PREVIEW } from '../../../app/api/sequences/[id]/preview/route.ts';
 import { GET as GET_ONE, PATCH } from '../../../app/api/sequences/[id]/route.ts';
 import { GET, POST } from '../../../app/api/sequences/route.ts';
 import { placeholderFaults } from '../../../lib/queues/sequences/placeholders.ts';
-import {
-  answered,
-  apiRequest,
-  cookie,
-  openServedDatabase,
-  stubSecrets,
-  withKey,
-} from '../../support/api-server.ts';
+import { answered, apiRequest, cookie, stubSecrets, withKey } from '../../support/api-server.ts';
 import { exchanges } from '../../support/exchanges.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
 import { assertProperty } from '../../support/property.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
 
-let database: TestDatabase;
+const database = servedDatabase();
 let account: string;
 
-beforeAll(async () => {
-  database = await openServedDatabase();
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
   account = await exchanges(database).addAccount({ name: 'Ann' });
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
 });
 
 const request = (method: string, path: string, headers = withKey, body?: unknown) =>
