@@ -4,6 +4,8 @@
  * - `npm run mutants -- [--only WORDS] [--seed 1] [--seeds 12] [--days 2] [--workers 2] [--postgres]`: the simulation must fail.
  * - `npm run mutants -- --by tests [--only WORDS] [--some 4] [--workers 2]`: the quick tier (`npm test`) must fail, or the test that the mutant
  *   names. It tries all mutants, not only the simulation's. `--some 4` tries 4 at random, on a tree whose tests have just passed.
+ * - `npm run mutants -- --by tests --table`: runs the whole quick tier for each mutant, prints all tests that catch it, and at the end for each test
+ *   file how many mutants only it catches. Minutes a mutant: choose some by `--only` or `--some`.
  *
  * Exits with 1 if a mutant survives, or if the unchanged tree fails.
  */
@@ -34,6 +36,7 @@ const { values: flags } = parseArgs({
     by: { type: 'string', default: 'simulation' },
     only: { type: 'string', default: '' },
     some: { type: 'string' },
+    table: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '12' },
     days: { type: 'string', default: '2' },
@@ -141,15 +144,49 @@ function likelyTests({ name, guarantee, file, find }: Mutant): string[][] {
 
 /** Runs the likely tests, then the whole quick tier, until one fails. */
 const judgeByTests: Judge = async (copy, workers, mutant) => {
-  if (mutant?.seenBy) return runTests(copy, workers, [`tests/${mutant.seenBy}`]);
-  for (const files of mutant ? likelyTests(mutant) : []) {
-    const caught = await runTests(copy, workers, files);
-    if (caught) return caught;
+  const rounds = mutant?.seenBy ? [[`tests/${mutant.seenBy}`]] : [...(mutant ? likelyTests(mutant) : []), []];
+  for (const files of rounds) {
+    const [failure] = await runTests(copy, workers, files);
+    if (failure) return `${failure.file}: ${failure.test}`;
   }
-  return runTests(copy, workers, []);
+  return null;
 };
 
-function runTests(copy: string, workers: number, files: string[]): Promise<string | null> {
+/** The mutants that each test file catches, by `--table`. */
+const caughtBy = new Map<string, Set<string>>();
+
+/** Runs the whole quick tier, and the named test of another tier, and notes every failure. */
+const judgeByTable: Judge = async (copy, workers, mutant) => {
+  const failures = await runTests(copy, workers, [], { bail: false });
+  if (mutant?.seenBy && /\.(long|real)\./.test(mutant.seenBy))
+    failures.push(...(await runTests(copy, workers, [`tests/${mutant.seenBy}`], { bail: false })));
+  if (mutant)
+    for (const { file } of failures) caughtBy.set(file, (caughtBy.get(file) ?? new Set()).add(mutant.name));
+  return failures.length === 0 ? null : failures.map(({ file, test }) => `\n    ${file}: ${test}`).join('');
+};
+
+/** Prints for each test file how many of the mutants it catches, and how many only it catches. */
+function printTable(): void {
+  const files = [...caughtBy].sort(([a], [b]) => a.localeCompare(b));
+  for (const [file, names] of files) {
+    const own = [...names].filter((name) =>
+      files.every(([other, those]) => other === file || !those.has(name)),
+    );
+    console.log(`${file}: catches ${names.size}, ${own.length} of them alone`);
+  }
+  const idle = quickTests
+    .map(({ file }) => path.relative('tests', file))
+    .filter((file) => !caughtBy.has(file));
+  console.log(`Test files that catch none of these mutants: ${idle.join(', ')}`);
+}
+
+interface Failure {
+  /** Below `tests`. */
+  file: string;
+  test: string;
+}
+
+function runTests(copy: string, workers: number, files: string[], { bail = true } = {}): Promise<Failure[]> {
   const args = [
     'node_modules/vitest/vitest.mjs',
     'run',
@@ -157,7 +194,7 @@ function runTests(copy: string, workers: number, files: string[]): Promise<strin
     '--passWithNoTests',
     ...files,
     '--bail',
-    '1',
+    bail ? '1' : '0',
     // These compare texts, so they prove no guarantee: every mutant fails the first, every mutant of a source the second, and some the third.
     '--exclude',
     'tests/mutants/**',
@@ -175,26 +212,33 @@ function runTests(copy: string, workers: number, files: string[]): Promise<strin
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });
     child.on('error', reject);
     child.on('close', (code) =>
-      resolve(code === 0 ? null : firstFailure(path.join(copy, 'mutant-report.json'))),
+      resolve(code === 0 ? [] : readFailures(path.join(copy, 'mutant-report.json'))),
     );
   });
 }
 
-function firstFailure(report: string): string {
+function readFailures(report: string): Failure[] {
   // There is no report if Postgres refuses the schema.
-  if (!existsSync(report)) return 'the tests cannot start';
+  if (!existsSync(report)) return [{ file: 'no file', test: 'the tests cannot start' }];
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
     testResults: { name: string; status: string; assertionResults: { status: string; fullName: string }[] }[];
   };
-  const file = testResults.find(({ status }) => status === 'failed');
-  const test = file?.assertionResults.find(({ status }) => status === 'failed');
-  return `${path.relative(path.join(path.dirname(report), 'tests'), file?.name ?? 'no file')}: ${test?.fullName ?? 'the file as a whole'}`;
+  const tests = path.join(path.dirname(report), 'tests');
+  const failures = testResults
+    .filter(({ status }) => status === 'failed')
+    .flatMap(({ name, assertionResults }) => {
+      const failed = assertionResults.filter(({ status }) => status === 'failed');
+      const names = failed.length > 0 ? failed.map(({ fullName }) => fullName) : ['the file as a whole'];
+      return names.map((test) => ({ file: path.relative(tests, name), test }));
+    });
+  return failures.length > 0 ? failures : [{ file: 'no file', test: 'the run as a whole' }];
 }
 
 if (!['simulation', 'tests'].includes(flags.by))
   throw new Error(`--by is "${flags.by}", but must be simulation or tests.`);
+if (flags.table && flags.by !== 'tests') throw new Error('--table needs --by tests.');
 const byTests = flags.by === 'tests';
-const judge = byTests ? judgeByTests : judgeBySimulation;
+const judge = flags.table ? judgeByTable : byTests ? judgeByTests : judgeBySimulation;
 const mutants = byTests ? allMutants : simulationMutants;
 
 async function tryMutant(mutant: Mutant): Promise<Verdict> {
@@ -240,6 +284,7 @@ const limit = pLimit(Number(flags.workers));
 const verdicts = await Promise.all(
   (unchanged.ok ? chosen : []).map((mutant) => limit(async () => print(await tryMutant(mutant)))),
 );
+if (flags.table) printTable();
 const failures = [unchanged, ...verdicts].filter(({ ok }) => !ok).length;
 console.log(`${chosen.length} mutants, ${failures} failures`);
 if (failures > 0) process.exitCode = 1;
