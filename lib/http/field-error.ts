@@ -18,6 +18,9 @@ export function fieldErrors({ issues }: z.core.$ZodError): Omit<FieldError, 'ind
 }
 
 function fieldError(issue: z.core.$ZodIssue): Omit<FieldError, 'index'> {
+  // A record's key has a schema of its own, and its message is the useful one.
+  if (issue.code === 'invalid_key' && issue.issues[0])
+    return { field: issue.path.join('.'), message: issue.issues[0].message };
   if (issue.code !== 'unrecognized_keys') return { field: issue.path.join('.'), message: issue.message };
   const names = issue.keys.slice(0, maxNames).map((name) => name.slice(0, 100));
   const field = [...issue.path, names.join(', ')].join('.');
