@@ -8161,8 +8161,9 @@ begin
 end
 $$;
 
--- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision.
--- In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips locked rows. Returns the number of rows
+-- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision. A
+-- message that a person decided was sent bears no provider's id. It stays while another message to the same addressee was uncertain and is not
+-- settled: without it, its message would prove the other. In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips locked rows. Returns the number of rows
 -- of each state; p_limit means that there may be more.
 create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
@@ -8170,12 +8171,17 @@ declare
   v_word text;
   v_count integer;
   v_counts integer[] := '{}';
+  v_spared text := case when q.proof_column is null or q.pair_column is null then 'false' else $sql$
+    s.{status} = {done} and s.{proof} is null and exists (
+      select from {table} o where o.{account} = s.{account} and o.{addressee} = s.{addressee} and o.{status} in ({pending}, {running}, {unknown})
+         and o.reconcile is not null)$sql$ end;
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
     execute punctual.render_sql(q, $sql$
       with gone as (
         delete from {table} t where t.id = any (array(select s.id from {table} s where s.{status} = %L and s.finished_at < $1
+          and not ($sql$ || v_spared || $sql$)
           order by s.finished_at limit $2 for update skip locked))
         returning t.id, t.idempotency_key),
       spent as (

@@ -8,6 +8,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/pace/open-hours.sql',
     find: 'if v_next at time zone p_zone = v_opens then return v_next; end if;',
     replace: 'return v_next;',
+    seenBy: 'sql/hours.test.ts',
   },
   {
     name: 'the end of hours over a change of the clocks',
@@ -15,6 +16,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/steps.sql',
     find: 'if v_closes at time zone p_zone = v_end then return v_closes; end if;',
     replace: 'return v_closes;',
+    seenBy: 'sql/hours.test.ts',
   },
   {
     name: 'the end of a search for accounts with work',
@@ -121,6 +123,7 @@ export const boundedMutants: Mutant[] = [
     file: 'lib/http/webhooks/receive-receipts.ts',
     find: 'const maxReceipts = 100;',
     replace: 'const maxReceipts = 50_000;',
+    seenBy: 'http/webhooks/whatsapp.test.ts',
   },
   {
     name: 'the size of a claim after a search for accounts',

@@ -136,7 +136,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/cron/handlers/prune-handler.ts',
     find: 'maxRows /= 10;',
     replace: 'throw error;',
-    seenBy: 'cron/cron-route.test.ts',
+    seenBy: 'cron/handlers/prune-route.test.ts',
   },
   {
     name: 'smaller parts of a webhook',
@@ -144,7 +144,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/webhooks/receive-receipts.ts',
     find: "if (!isError(error, 'StoreError') || error.code !== timeoutCode || p_receipts.length === 1) throw error;",
     replace: 'throw error;',
-    seenBy: 'real/bounded.real.test.ts',
+    seenBy: 'http/webhooks/whatsapp.test.ts',
   },
   {
     name: 'one reading for all who look',
@@ -393,7 +393,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/http/webhooks/webhook-unipile.ts',
     find: `return signature === null`,
     replace: `return request.headers.has('unipile-auth')`,
-    seenBy: 'http/webhooks/webhooks.test.ts',
+    seenBy: 'http/webhooks/unipile.test.ts',
   },
   {
     name: 'for what an account was refused',
@@ -401,7 +401,7 @@ export const edgeMutants: Mutant[] = [
     file: 'lib/engine/executor.ts',
     find: '        settlement.refusal = outcome.refusal;',
     replace: '',
-    seenBy: 'http/webhooks/webhooks.test.ts',
+    seenBy: 'http/webhooks/unipile-accounts.test.ts',
   },
   {
     name: 'a copy of Unipile’s',

@@ -9,7 +9,7 @@ export const privacyMutants: Mutant[] = [
     find: 'punctual.names_of(r.recipient) || punctual.names_of(r.user_id), v_now) then r.body end,',
     replace:
       'punctual.names_of(r.recipient) || punctual.names_of(r.user_id), v_now) or true then r.body end,',
-    seenBy: 'http/webhooks/webhooks.test.ts',
+    seenBy: 'http/webhooks/unipile.test.ts',
   },
   {
     name: 'a conversation that is long over',
@@ -81,6 +81,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/retention/prune-rows.sql',
     find: 'from gone g where g.idempotency_key is not null and',
     replace: 'from gone g where false and',
+    seenBy: 'sql/spent-keys.test.ts',
   },
   {
     name: 'keys of pruned rows in a plain insert',
@@ -88,6 +89,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: "format('refuse_spent_key(%L)', q.name), punctual.keeps_keys(q.name))",
     replace: "format('refuse_spent_key(%L)', q.name), false)",
+    seenBy: 'sql/spent-keys.test.ts',
   },
   {
     name: 'the key of a page',
@@ -95,6 +97,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/operate/pages.sql',
     find: "array[format('(%s) %s (%s)', array_to_string(p_exprs, ', '), v_operator, array_to_string(v_values, ', '))]",
     replace: "array[format('(%s) %s (%s)', p_exprs[1], v_operator, v_values[1])]",
+    seenBy: 'sql/pages.test.ts',
   },
   {
     name: 'rows without an instant in a page',
@@ -102,6 +105,7 @@ export const privacyMutants: Mutant[] = [
     file: 'supabase/schemas/operate/pages.sql',
     find: "|| case when p_desc then '{}' else array[format('(%s) is null', p_exprs[1])] end;",
     replace: "|| '{}'::text[];",
+    seenBy: 'sql/pages.test.ts',
   },
   {
     name: 'refusal of unknown parameters',
@@ -109,6 +113,7 @@ export const privacyMutants: Mutant[] = [
     file: 'lib/http/query.ts',
     find: 'if (parsed.success && errors.length === 0)',
     replace: 'if (parsed.success)',
+    seenBy: 'http/every-route.test.ts',
   },
   {
     name: 'no reply to what was forgotten',

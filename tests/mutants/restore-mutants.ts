@@ -8,6 +8,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'claim_id = p.claim_id, claimed_at',
     replace: 'claim_id = coalesce(t.claim_id, p.claim_id), claimed_at',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'ticks from before a restore are waited for',
@@ -15,6 +16,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/after-restore.sql',
     find: `v_over_at timestamptz := v_now + interval '15 minutes';`,
     replace: 'v_over_at timestamptz := v_now;',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'rows that ran at the restored instant',
@@ -22,6 +24,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'case when not p.was_pending then t.claimed_at end, $2))',
     replace: '$2))',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'what was unknown at the restored instant',
@@ -29,6 +32,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'and (t.{status} = {unknown} or (t.{status} = {running}',
     replace: 'and ((t.{status} = {running}',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'what was running at the restored instant',
@@ -36,6 +40,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: ' or (t.{status} = {running} and t.claimed_at <= $2)',
     replace: '',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'the mark of a restore',
@@ -43,6 +48,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: `(t.reconcile->>'restored_to')::timestamptz is distinct from $2`,
     replace: `(t.reconcile->>'restored_to')::timestamptz is distinct from $4`,
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'the lost messages of enrolments',
@@ -50,6 +56,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/after-restore.sql',
     find: 'v_messages := punctual.queue_lost_messages(v_now);',
     replace: 'v_messages := 0;',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'the enrolments of uncertain messages wait',
@@ -57,6 +64,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/after-restore.sql',
     find: 'perform punctual.pause_enrolment(i, p_now) from unnest(v_ids) i;',
     replace: '',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'accounts after a restore',
@@ -64,6 +72,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/after-restore.sql',
     find: `greatest(p_now + interval '1 hour', ((p_now`,
     replace: 'greatest(p_now, ((p_now',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'the places of what may have been sent',
@@ -71,6 +80,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'd.used + d.rows,',
     replace: 'd.used,',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'queues after a restore',
@@ -78,6 +88,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/after-restore.sql',
     find: '  if v_paused then',
     replace: '  if false then',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'late proof of a restored row',
@@ -85,6 +96,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;',
     replace: '',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'the places of rows that had an end before',
@@ -92,6 +104,7 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: 'case when p.was_pending then $4 else coalesce(t.finished_at, $4) end',
     replace: 'coalesce(t.finished_at, $4)',
+    seenBy: 'sql/restore.test.ts',
   },
   {
     name: 'what a restored row was when it was sent',
@@ -99,6 +112,6 @@ export const restoreMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: `jsonb_build_object('digest', t.reconcile->'digest', 'account_id', t.reconcile->'account_id')`,
     replace: `'{}'::jsonb`,
-    seenBy: 'sql/late-proof.test.ts',
+    seenBy: 'sql/reconcile.test.ts',
   },
 ];

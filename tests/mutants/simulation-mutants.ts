@@ -135,6 +135,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/queues/dm-queue/queue.ts',
     find: 'Date.parse(attemptedAt) - clockRoomMs',
     replace: 'Date.parse(attemptedAt) + clockRoomMs',
+    seenBy: 'queues/dm-queue/queue.test.ts',
   },
   {
     name: 'a step is queued where its enrolment is advanced (a crash loses the message)',
@@ -156,6 +157,7 @@ export const simulationMutants: Mutant[] = [
     next_step_at = case when q.id is null then j.opens_at end,`,
     replace: `message_id = null,
     next_step_at = coalesce(j.opens_at, p_now) + interval '10 minutes',`,
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'a step is queued where its enrolment is advanced (it is advanced alone)',
@@ -163,6 +165,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/settle-enrolments.sql',
     find: 'next_step_at = case when q.id is null then j.opens_at end,',
     replace: 'next_step_at = null,',
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'a tick has no say in an enrolment that was written meanwhile',
@@ -172,7 +175,7 @@ export const simulationMutants: Mutant[] = [
    where t.id = e.id;`,
     replace: `next_attempt_at = null, attempts = 0
    where t.id = e.id;`,
-    seenBy: 'sql/enrolments.test.ts',
+    seenBy: 'sql/enrolment-messages.test.ts',
   },
   {
     name: 'what is stopped has its message withdrawn',
@@ -180,6 +183,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/plan-next.sql',
     find: `if punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
     replace: `if p_phase <> 'stopped' and punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+    seenBy: 'sql/enrolment-messages.test.ts',
   },
   {
     name: 'what was answered has its message withdrawn',
@@ -187,6 +191,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/plan-next.sql',
     find: `if punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
     replace: `if p_phase <> 'replied' and punctual.withdraw_message(e.message_id, format('its enrolment %s is over: %s', e.id, p_phase), p_now) then`,
+    seenBy: 'sql/replies.test.ts',
   },
   {
     name: 'what is paused has its message withdrawn',
@@ -194,6 +199,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/sequences/pause-and-stop.sql',
     find: `elsif punctual.withdraw_message(e.message_id, format('enrolment %s was paused', p_id), v_now) then`,
     replace: 'elsif false then',
+    seenBy: 'sql/enrolment-messages.test.ts',
   },
   {
     name: 'an answered question has its reminder withdrawn',
@@ -201,6 +207,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/replies/apply-replies.sql',
     find: `if punctual.withdraw_message(e.message_id, format('enrolment %s was answered', e.id), p_now) then`,
     replace: 'if false then',
+    seenBy: 'sql/replies.test.ts',
   },
   {
     name: 'what comes back unsent is not wanted any more',
@@ -208,6 +215,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/follow-messages.sql',
     find: `if (punctual.is_over(e) or e.paused_at is not null or e.message_id is distinct from p_message.id)`,
     replace: 'if false',
+    seenBy: 'sql/enrolment-messages.test.ts',
   },
   {
     name: "a step's hours at the claim",
@@ -215,6 +223,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/settle-enrolments.sql',
     find: 'j.due, j.closes_at,',
     replace: 'j.due, null,',
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: "a step's hours in the person's time zone",
@@ -222,6 +231,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/sequences/enrol-people.sql',
     find: `coalesce(p.variables, '{}'), z.zone,`,
     replace: `coalesce(p.variables, '{}'), a.time_zone,`,
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'messages whose hours are over wait for the next',
@@ -229,6 +239,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/reopen-messages.sql',
     find: `after_settle = 'punctual.follow_messages', before_claim = 'punctual.reopen_messages'`,
     replace: `after_settle = 'punctual.follow_messages'`,
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'delays count from when it was sent',
@@ -236,6 +247,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/plan-next.sql',
     find: 'e.sent_at := p_message.sent_at;',
     replace: 'e.sent_at := p_message.created_at;',
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'an answer that comes before the outcome of its question',
@@ -243,6 +255,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/plan-next.sql',
     find: 'v_answered boolean := punctual.is_answer(e.early_reply_at, punctual.first_claim(p_message));',
     replace: 'v_answered boolean := false;',
+    seenBy: 'sql/replies.test.ts',
   },
   {
     name: 'people go on with the steps that they were enrolled with',
@@ -250,6 +263,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/steps.sql',
     find: `v.sequence_id = p_sequence_id and v.version = p_version);`,
     replace: 'v.sequence_id = p_sequence_id order by v.version desc limit 1);',
+    seenBy: 'sql/sequences.test.ts',
   },
   {
     name: 'an unknown message holds its enrolment',
@@ -260,6 +274,7 @@ export const simulationMutants: Mutant[] = [
     e.sent_at := p_now;
     e := punctual.advance_enrolment(e, null, p_now);
   elsif p_outcome = 'unknown' then`,
+    seenBy: 'sql/enrolments.test.ts',
   },
   {
     name: 'any message of ours is a candidate',
@@ -267,6 +282,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/queues/dm-queue/match-messages.ts',
     find: '.filter((message) => message.fromUs || mayMatch(',
     replace: '.filter((message) => mayMatch(',
+    seenBy: 'queues/dm-queue/match-messages.test.ts',
   },
   {
     name: 'room for clocks that are hours off',
@@ -274,6 +290,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/queues/dm-queue/match-messages.ts',
     find: 'clockRoomMs = 24 * 3_600_000',
     replace: 'clockRoomMs = 600_000',
+    seenBy: 'queues/dm-queue/match-messages.test.ts',
   },
   {
     name: 'absence proves nothing of a post with media',
@@ -281,6 +298,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/queues/posts/queue.ts',
     find: 'complete && post.media_urls.length === 0',
     replace: 'complete',
+    seenBy: 'queues/posts/queue.test.ts',
   },
   {
     name: 'any post that no other row bears is a candidate',
@@ -288,6 +306,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/queues/posts/match-posts.ts',
     find: 'candidates: recent.map(({ id }) => id).filter((id) => !proved.has(id))',
     replace: 'candidates: []',
+    seenBy: 'queues/posts/match-posts.test.ts',
   },
   {
     name: 'the head of a blocking queue',
@@ -295,6 +314,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/claim.sql',
     find: `if p_partition.max_running = 1 and cardinality(v_rows) > 0 then`,
     replace: 'if false then',
+    seenBy: 'jobs/run-again.test.ts',
   },
   {
     name: 'the order of a plain queue',
@@ -316,6 +336,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `t.attempts >= coalesce(t.max_attempts, p_max_attempts)`,
     replace: `t.attempts + 1 >= coalesce(t.max_attempts, p_max_attempts)`,
+    seenBy: 'jobs/ends.test.ts',
   },
   {
     name: 'a message that is deleted while it is sent stops its enrolment',
@@ -386,5 +407,6 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/restore/mark-rows-unknown.sql',
     find: '{due_at} <= $4',
     replace: '{due_at} <= $2',
+    seenBy: 'sql/restore.test.ts',
   },
 ];

@@ -81,6 +81,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/net/http.ts',
     find: 'if (own === null) {',
     replace: 'if (false) {',
+    seenBy: 'net/http.test.ts',
   },
   {
     name: 'the form of Unipile’s errors',
@@ -88,6 +89,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/providers/unipile/unipile-api.ts',
     find: `if (!data || !version.isErrorType(data.type)) return null;`,
     replace: `if (!data) return { code: 'errors/resource_not_found', kind: 'rejected' };`,
+    seenBy: 'providers/codes.test.ts',
   },
   {
     name: 'the backoff doubles',
@@ -137,6 +139,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/queues/posts/queue.ts',
     find: 'complete && post.media_urls.length === 0 ? deps.unipileMaxLateMs : null',
     replace: 'complete ? deps.unipileMaxLateMs : null',
+    seenBy: 'queues/posts/queue.test.ts',
   },
   {
     name: 'the time of a suspended machine',
@@ -172,6 +175,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/queues/dm-queue/match-messages.ts',
     find: 'isShared ? [] : ',
     replace: '',
+    seenBy: 'queues/dm-queue/match-messages.test.ts',
   },
   {
     name: 'two uncertain posts of one text',
@@ -179,6 +183,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/queues/posts/match-posts.ts',
     find: '(other) => !posts.some((post) => belongsTo(post, other))',
     replace: '(other) => other.postId !== null && !posts.some((post) => belongsTo(post, other))',
+    seenBy: 'queues/posts/match-posts.test.ts',
   },
   {
     name: 'room for clocks that are hours off, of posts',
@@ -186,6 +191,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/queues/posts/match-posts.ts',
     find: 'Date.parse(post.at) >= begunAt - postCandidateMs)',
     replace: 'Date.parse(post.at) >= begunAt - 600_000)',
+    seenBy: 'queues/posts/match-posts.test.ts',
   },
   {
     name: 'to whom by user id',
