@@ -41,18 +41,17 @@ interface QueueLimits {
   timeoutMs: number;
 }
 
+/** The queues that a module exports. */
+const queuesIn = (module: object) =>
+  Object.values(module).filter(
+    (value): value is QueueLimits => typeof value === 'object' && value !== null && 'timeoutMs' in value,
+  );
+
 /** The queues that the route's file imports. */
 async function queuesOf(route: string): Promise<QueueLimits[]> {
-  const modules = await Promise.all(
-    [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+\.ts)'/g)].map(
-      ([, file]) => import(path.join(root, file ?? '')),
-    ),
-  );
-  return modules.flatMap((module) =>
-    Object.values(module).filter(
-      (value): value is QueueLimits => typeof value === 'object' && value !== null && 'timeoutMs' in value,
-    ),
-  );
+  const imports = [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+\.ts)'/g)];
+  const modules = await Promise.all(imports.map(([, file]) => import(path.join(root, file ?? ''))));
+  return modules.flatMap(queuesIn);
 }
 
 describe('vercel.json', () => {
@@ -98,72 +97,52 @@ describe('the build', () => {
 const allQueuesRoute = 'app/api/cron/process-scheduled/route.ts';
 
 describe.each(cronRoutes)('%s', (route) => {
-  it('is called by vercel.json, unless it ticks all queues', () => {
+  it('is called by vercel.json, unless it ticks all queues, and has a handler in the worker as well', () => {
     expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== allQueuesRoute);
-  });
-
-  it('has a handler in the worker as well', () => {
     const url = route.replace(/^app|\/route\.ts$/g, '');
     expect(findHandler(url, scheduledQueues)).toBeTypeOf('function');
-  });
-
-  it('states its limit as a number, at most 300 s', () => {
-    expect(maxDurationOf(route)).toBeGreaterThan(0);
-    expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
   });
 
   it('has a limit that fits its queue’s timeout and 17 s for the claim and the end', async () => {
     const queues = await queuesOf(route);
     if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queues).not.toEqual([]);
-    const maxMs = (maxDurationOf(route) ?? 0) * 1_000 - 17_000;
+    const maxDuration = maxDurationOf(route) ?? 0;
+    expect(maxDuration).toBeGreaterThan(0);
     for (const { name, timeoutMs } of queues)
-      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(maxMs);
+      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(maxDuration * 1_000 - 17_000);
   });
 
   it('answers GET, which Vercel sends, and POST, which other schedulers send', async () => {
     const { GET, POST } = await import(path.join(root, route));
-    expect(GET).toBeTypeOf('function');
-    expect(POST).toBeTypeOf('function');
+    expect([typeof GET, typeof POST]).toEqual(['function', 'function']);
   });
+});
+
+it.each(routes)('%s states its limit as a number, at most 300 s, if it states one', (route) => {
+  if (/\bmaxDuration\s*=/.test(read(route))) expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
 });
 
 describe('the routes of monitors’ regions', () => {
   const regionRoutes = cronRoutes.filter((file) => /^app\/api\/cron\/monitors\/[^/]+\/route\.ts$/.test(file));
+  const regionOf = (route: string) => path.basename(path.dirname(route));
 
   it('are pinned in vercel.json, each to the region that its folder names, and no other route is', () => {
-    const pinned = regionRoutes.map((route) => [route, { regions: [path.basename(path.dirname(route))] }]);
+    const pinned = regionRoutes.map((route) => [route, { regions: [regionOf(route)] }]);
     expect(functions).toEqual(Object.fromEntries(pinned));
   });
 
-  it.each(regionRoutes)('%s ticks the partition that its folder names', (route) => {
-    expect(read(route)).toContain(`tickHandler(monitors, '${path.basename(path.dirname(route))}')`);
-  });
-
-  it.each(regionRoutes)(
-    '%s is called every minute, because monitors leave a region without ticks',
-    (route) => {
-      expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
-    },
-  );
-});
-
-describe('scheduledQueues', () => {
-  it('has every queue that lib/queues exports', async () => {
-    const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
-    const queues = exported.flatMap((module) =>
-      Object.values(module).filter(
-        (value) => typeof value === 'object' && value !== null && 'timeoutMs' in value,
-      ),
-    );
-    expect(queues.length).toBeGreaterThan(3);
-    expect(new Set(scheduledQueues.map(({ queue }) => queue))).toEqual(new Set(queues));
+  it.each(regionRoutes)('%s ticks the partition that its folder names, every minute', (route) => {
+    expect(read(route)).toContain(`tickHandler(monitors, '${regionOf(route)}')`);
+    // Monitors leave a region without ticks.
+    expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
   });
 });
 
-describe('every route', () => {
-  it.each(routes)('%s states its limit as a number, if it states one', (route) => {
-    if (/\bmaxDuration\s*=/.test(read(route))) expect(maxDurationOf(route)).toBeLessThanOrEqual(300);
-  });
+it('scheduledQueues has every queue that lib/queues exports', async () => {
+  const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
+  const queues = exported.flatMap(queuesIn);
+  expect(queues.length).toBeGreaterThan(3);
+  expect(new Set(scheduledQueues.map(({ queue }) => queue))).toEqual(new Set(queues));
 });
 
 describe('file names', () => {

@@ -1,40 +1,37 @@
-import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type RequestListener, request } from 'node:http';
 import type { Browser, Page } from 'playwright-core';
-import { check } from './check.ts';
+import { sites } from '../support/sites.ts';
+import { check, checkNone, checkSame } from './check.ts';
 import { address, port } from './demo-figures.ts';
 
 /** Checks an app with a password: undecodable paths, a wrong password, injected scripts, and https. */
 export async function checkSecurity(browser: Browser, password: string): Promise<void> {
   await checkPaths();
   await checkPolicy(browser, password);
-  const proxy = await startHttps();
-  try {
-    await checkHttps(browser, password, `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
-  } finally {
-    proxy.close();
-    proxy.closeAllConnections();
-  }
+  const { serve, closeAll } = sites();
+  const { host } = await serve(forward, 'valid');
+  await checkHttps(browser, password, `https://${host}`).finally(closeAll);
 }
 
 async function checkPaths(): Promise<void> {
-  const paths = [
-    '/%ff',
-    '/login%e0',
-    '/api/%ff',
-    '/api/dms/%ff/why',
-    '/api/queues/%ff/rows',
-    '/_next/static/%ff',
-  ];
+  const pages = ['/%ff', '/login%e0', '/_next/static/%ff'];
+  const paths = [...pages, '/api/%ff', '/api/dms/%ff/why', '/api/queues/%ff/rows'];
   const statuses = await Promise.all(paths.map(async (path) => (await fetch(`${address}${path}`)).status));
-  check(
+  checkSame(
     'a path that cannot be decoded gets a 400',
-    statuses.every((status) => status === 400),
     statuses,
+    paths.map(() => 400),
   );
 }
+
+/** Signs in on the page's form. */
+export async function signIn(page: Page, password: string): Promise<void> {
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** Waits for the dashboard that a person sees who has signed in. */
+export const untilSignedIn = (page: Page) => page.locator('section[aria-labelledby="sequences"]').waitFor();
 
 /** Collects the violations that the page reports, by directive. */
 async function watchViolations(page: Page): Promise<string[]> {
@@ -55,15 +52,13 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
   const violations = await watchViolations(page);
   await page.goto(`${address}/nowhere`, { waitUntil: 'load' });
   await page.getByRole('link', { name: 'Go to the dashboard' }).click();
-  await page.getByLabel('Password').fill('no password');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await signIn(page, 'no password');
   await page.getByText('Wrong password. Try again.').waitFor();
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.locator('section[aria-labelledby="sequences"]').waitFor();
+  await signIn(page, password);
+  await untilSignedIn(page);
   // Long enough for the page's own requests.
   await page.waitForTimeout(8_000);
-  check('no page violates its Content-Security-Policy', violations.length === 0, violations);
+  checkNone('no page violates its Content-Security-Policy', violations);
 
   const ran = await page.evaluate(() => {
     const script = document.createElement('div');
@@ -78,58 +73,33 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
   await page.close();
 }
 
-/** Starts a TLS proxy in front of the app, as every platform has one. */
-async function startHttps(): Promise<Server> {
-  const certificates = new URL('../fixtures/certificates/', import.meta.url);
-  const files = {
-    key: readFileSync(new URL('server.key', certificates)),
-    cert: readFileSync(new URL('valid.crt', certificates)),
-  };
-  const server = createServer(files, (incoming, outgoing) => {
-    const { host = '' } = incoming.headers;
-    const headers = { ...incoming.headers, 'x-forwarded-proto': 'https', 'x-forwarded-host': host };
-    const { method, url: path } = incoming;
-    const forwarded = request({ host: '127.0.0.1', port, method, path, headers }, (response) => {
-      outgoing.writeHead(response.statusCode ?? 502, response.headers);
-      response.pipe(outgoing);
-    });
-    forwarded.on('error', () => outgoing.destroy());
-    incoming.pipe(forwarded);
+/** Forwards a request to the app as a TLS proxy does, which every platform has. */
+const forward: RequestListener = (incoming, outgoing) => {
+  const { host = '' } = incoming.headers;
+  const headers = { ...incoming.headers, 'x-forwarded-proto': 'https', 'x-forwarded-host': host };
+  const { method, url: path } = incoming;
+  const forwarded = request({ host: '127.0.0.1', port, method, path, headers }, (response) => {
+    outgoing.writeHead(response.statusCode ?? 502, response.headers);
+    response.pipe(outgoing);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
-}
+  forwarded.on('error', () => outgoing.destroy());
+  incoming.pipe(forwarded);
+};
 
 async function checkHttps(browser: Browser, password: string, origin: string): Promise<void> {
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   const page = await context.newPage();
   const response = await page.goto(origin, { waitUntil: 'load' });
-  check(
-    'a response over https tells browsers to stay with https',
-    response?.headers()['strict-transport-security'] === 'max-age=31536000',
-    response?.headers(),
-  );
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.locator('section[aria-labelledby="sequences"]').waitFor();
-  const kept = (await context.cookies()).map(({ name, secure, httpOnly, path }) => ({
-    name,
-    secure,
-    httpOnly,
-    path,
-  }));
+  const transport = response?.headers()['strict-transport-security'];
+  checkSame('a response over https tells browsers to stay with https', transport, 'max-age=31536000');
+  await signIn(page, password);
+  await untilSignedIn(page);
+  const cookies = await context.cookies();
+  const kept = cookies.map(({ name, secure, httpOnly, path }) => ({ name, secure, httpOnly, path }));
   const expected = { name: '__Host-punctual_session', secure: true, httpOnly: true, path: '/' };
-  check(
-    'over https the session is in a cookie that no other host can set',
-    JSON.stringify(kept) === JSON.stringify([expected]),
-    kept,
-  );
+  checkSame('over https the session is in a cookie that no other host can set', kept, [expected]);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Password').waitFor();
-  check(
-    'signing out deletes the session cookie',
-    (await context.cookies()).length === 0,
-    await context.cookies(),
-  );
+  checkNone('signing out deletes the session cookie', await context.cookies());
   await context.close();
 }

@@ -1,9 +1,9 @@
 import type { Browser, Page } from 'playwright-core';
 import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations.ts';
-import { check } from './check.ts';
+import { check, checkNone, checkSame, checkText } from './check.ts';
 import { address, type Delivered, fetchApi, sandboxPort } from './demo-figures.ts';
+import { openDashboard, overflowOf, until } from './demo-page.ts';
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** The longest path through the demo's sequences takes about two minutes. */
 const overWithinMs = 210_000;
 
@@ -15,34 +15,21 @@ interface Written {
 /** Checks that the funnels and the timelines on the dashboard agree with the sandbox's own log. */
 export async function checkSequences(apiKey: string, browser: Browser, startedAt: number): Promise<void> {
   let sequences: Sequence[] = [];
-  do {
+  await until(async () => {
     ({ sequences } = await fetchApi(apiKey, '/api/sequences'));
-    const unfinished = sequences.flatMap(({ funnel: { phases } }) => [
-      phases.in_progress,
-      phases.waiting_reply,
-    ]);
-    if (unfinished.every((people) => people === 0)) break;
-    await sleep(2_000);
-  } while (Date.now() - startedAt < overWithinMs);
+    return sequences.every(({ funnel: { phases } }) => phases.in_progress + phases.waiting_reply === 0);
+  }, startedAt + overWithinMs);
   const enrolled = sequences.map(({ funnel }) => funnel.enrolled);
-  check(
-    'two sequences are over, one with 12 people and one with 8',
-    `${enrolled.sort()}` === '12,8',
-    enrolled,
-  );
+  checkSame('two sequences are over, one with 12 people and one with 8', enrolled.sort(), [12, 8]);
 
   const fromSandbox = async (path: string) => (await fetch(`http://127.0.0.1:${sandboxPort}${path}`)).json();
   const delivered: Delivered[] = await fromSandbox('/deliveries');
   const written: Written[] = await fromSandbox('/replies');
-  const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
-  const errors: string[] = [];
-  page.on('pageerror', (error) => errors.push(error.message));
-  page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
-  await page.goto(address, { waitUntil: 'load' });
+  const { page, errors } = await openDashboard(browser);
   for (const sequence of sequences) await checkSequence(page, apiKey, sequence, delivered, written);
   const linkedin = sequences.find(({ channel }) => channel === 'linkedin');
   if (linkedin) await checkLatePerson(page, apiKey, linkedin);
-  check('the page has no errors with the sequences open', errors.length === 0, errors);
+  checkNone('the page has no errors with the sequences open', errors);
   await page.close();
 }
 
@@ -53,10 +40,8 @@ async function checkSequence(
   delivered: Delivered[],
   written: Written[],
 ): Promise<void> {
-  const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(
-    apiKey,
-    `/api/enrolments?sequence=${id}&limit=200`,
-  );
+  const path = `/api/enrolments?sequence=${id}&limit=200`;
+  const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(apiKey, path);
   const people = new Set(enrolments.map(({ recipient }) => recipient));
   const own = delivered.filter(({ recipient, text }) => people.has(recipient) && /\(ref\. \S+\)/.test(text));
   /** The demo's mark in a text: `1` for a step, `1r` for its reminder. */
@@ -72,23 +57,17 @@ async function checkSequence(
     }),
   );
   const logged = steps.map((_, index) => [deliveriesOf(`${index + 1}`), deliveriesOf(`${index + 1}r`)]);
-  check(`${name}: the funnel agrees with the sandbox’s deliveries`, `${shown}` === `${logged}`, [
-    shown,
-    logged,
-  ]);
+  checkSame(`${name}: the funnel agrees with the sandbox’s deliveries`, shown, logged);
   const repliers = new Set(written.map(({ recipient }) => recipient));
   const stopped = enrolments.filter(({ phase }) => phase === 'replied');
   const silent = stopped.filter(({ recipient }) => !repliers.has(recipient ?? ''));
-  check(`${name}: everybody who counts as replied has written`, silent.length === 0, silent);
+  checkNone(`${name}: everybody who counts as replied has written`, silent);
 
   await section.locator('summary').first().click();
   const list = section.locator('ul[aria-label^="People in"] > li');
   await list.first().waitFor({ timeout: 10_000 });
-  check(
-    `${name}: the list shows all people, or the first 20`,
-    (await list.count()) === Math.min(20, enrolments.length),
-    await list.count(),
-  );
+  const listed = Math.min(20, enrolments.length);
+  checkSame(`${name}: the list shows all people, or the first 20`, await list.count(), listed);
   for (const [index, enrolment] of enrolments.slice(0, 3).entries()) {
     await list.nth(index).locator('summary').click();
     const timeline = list.nth(index).locator('ol[aria-label^="Timeline"]');
@@ -100,22 +79,16 @@ async function checkSequence(
       return step ? [step] : reminder ? [`${reminder}r`] : [];
     });
     const got = own.filter(({ recipient }) => recipient === enrolment.recipient).map(stepOf);
-    check(
-      `${name}: the timeline of enrolment ${enrolment.id} shows the steps that the person got`,
-      `${sentSteps}` === `${got}`,
-      [sentSteps, got],
-    );
+    const timelineOf = `${name}: the timeline of enrolment ${enrolment.id}`;
+    checkSame(`${timelineOf} shows the steps that the person got`, sentSteps, got);
     const read: EnrolmentWithTimeline = await fetchApi(apiKey, `/api/enrolments/${enrolment.id}`);
-    const replies = read.timeline.filter(({ event }) => event === 'replied').map(({ text }) => text);
+    const replies = read.timeline.filter(({ event }) => event === 'replied').map(({ text }) => text ?? '');
     const texts = written
       .filter(({ recipient }) => recipient === enrolment.recipient)
       .map(({ text }) => text);
-    check(
-      `${name}: the timeline of enrolment ${enrolment.id} shows the person’s replies`,
-      replies.every(
-        (text) => text !== null && texts.includes(text) && lines.some((line) => line.includes(text)),
-      ),
-      [replies, texts],
+    checkNone(
+      `${timelineOf} shows the person’s replies`,
+      replies.filter((text) => !texts.includes(text) || !lines.some((line) => line.includes(text))),
     );
   }
 }
@@ -142,16 +115,11 @@ async function checkLatePerson(page: Page, apiKey: string, { id, placeholders }:
   const latePerson = section.locator('ul[aria-label^="People in"] > li', { hasText: name });
   await latePerson.locator('summary').click({ timeout: 15_000 });
   await latePerson.locator('ol[aria-label^="Timeline"]').waitFor({ timeout: 10_000 });
-  const text = await latePerson.innerText();
-  check(
-    'the list shows when the person’s first step is due, and the name as text',
-    /step 1 of \d, due in 23 h/.test(text) && text.includes(`first_name: ${name}`),
-    text,
-  );
+  const parts = [/step 1 of \d, due in 23 h/, `first_name: ${name}`];
+  const shown = 'the list shows when the person’s first step is due, and the name as text';
+  checkText(shown, await latePerson.innerText(), parts);
   const buttons = await latePerson.getByRole('button').allInnerTexts();
-  check('a person who may only read sees no buttons', buttons.length === 0, buttons);
-  const overflow = await page.evaluate(
-    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  );
+  checkNone('a person who may only read sees no buttons', buttons);
+  const overflow = await overflowOf(page);
   check('with timelines open the page does not overflow a phone', overflow <= 0, overflow);
 }

@@ -3,11 +3,11 @@ import path from 'node:path';
 import type { Browser, Locator } from 'playwright-core';
 import type { Enrolment } from '../../lib/store/conversations.ts';
 import { childEnv } from '../../scripts/demo/processes/child-env.ts';
-import { check } from './check.ts';
-import { checkSecurity } from './check-security.ts';
+import { check, checkNone, checkText } from './check.ts';
+import { checkSecurity, signIn, untilSignedIn } from './check-security.ts';
 import { address, fetchApi, port } from './demo-figures.ts';
+import { openDashboard, until } from './demo-page.ts';
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const next = path.resolve('node_modules/next/dist/bin/next');
 
 /** Starts an app with a password over the demo's data, signs in, and pauses, resumes and stops an enrolment. */
@@ -27,14 +27,11 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
   });
   try {
     await untilAppResponds();
-    const page = await browser.newPage({ viewport: { width: 1_280, height: 900 }, colorScheme: 'light' });
-    const errors: string[] = [];
-    page.on('pageerror', (error) => errors.push(error.message));
-    await page.goto(address, { waitUntil: 'load' });
+    const { page, errors, section: sectionOf } = await openDashboard(browser);
     check('an app with a password asks for it', page.url().endsWith('/login'), page.url());
-    await page.getByLabel('Password').fill(password);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.locator('section[aria-labelledby="sequences"]').waitFor();
+    await signIn(page, password);
+    await untilSignedIn(page);
+    errors.length = 0;
 
     const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(
       apiKey,
@@ -42,7 +39,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     );
     const [{ id, sequence_id } = { id: '', sequence_id: '' }] = enrolments;
     const read = (): Promise<Enrolment> => fetchApi(apiKey, `/api/enrolments/${id}`);
-    const section = page.locator(`section[aria-labelledby="sequence-${sequence_id}"]`);
+    const section = sectionOf(`sequence-${sequence_id}`);
     await section.locator('summary').first().click();
     const person = section.locator('ul[aria-label^="People in"] > li').first();
     await person.locator('summary').click();
@@ -52,10 +49,8 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     await press(person, 'Pause', 'It is paused now.');
     check('Pause on the dashboard pauses the enrolment', (await read()).paused_at !== null);
     await press(person, 'Resume', 'It is in progress now.');
-    check(
-      'Resume on the dashboard resumes it',
-      (await read()).paused_at === null && (await read()).next_step_at !== null,
-    );
+    const { paused_at, next_step_at } = await read();
+    check('Resume on the dashboard resumes it', paused_at === null && next_step_at !== null);
     await person.getByRole('button', { name: 'Stop' }).click();
     await person.getByRole('button', { name: 'Go back' }).click();
     check('Stop asks for confirmation, and Go back cancels it', (await read()).phase === 'in_progress');
@@ -63,13 +58,9 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     await press(person, /^Yes/, 'It is stopped now.');
     check('a confirmed Stop stops the enrolment', (await read()).phase === 'stopped', await read());
     await timeline.getByText('Stopped', { exact: true }).waitFor({ timeout: 10_000 });
-    const text = await timeline.innerText();
-    check(
-      'the timeline shows all three actions',
-      ['Paused', 'Resumed', 'Stopped'].every((word) => text.includes(word)),
-      text,
-    );
-    check('the dashboard has no errors after signing in', errors.length === 0, errors);
+    const actions = ['Paused', 'Resumed', 'Stopped'];
+    checkText('the timeline shows all three actions', await timeline.innerText(), actions);
+    checkNone('the dashboard has no errors after signing in', errors);
     await page.close();
     await checkSecurity(browser, password);
   } finally {
@@ -80,15 +71,13 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
 }
 
 async function untilAppResponds(): Promise<void> {
-  for (let waited = 0; waited < 60_000; waited += 250) {
-    const isThere = await fetch(`${address}/login`).then(
+  const responds = () =>
+    fetch(`${address}/login`).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (isThere) return;
-    await sleep(250);
-  }
-  throw new Error('the app with a password did not start');
+  if (!(await until(responds, Date.now() + 60_000, 250)))
+    throw new Error('the app with a password did not start');
 }
 
 async function press(person: Locator, button: string | RegExp, message: string): Promise<void> {

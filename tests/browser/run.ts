@@ -8,41 +8,26 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
-import { check, tally } from './check.ts';
+import { check, checkAtLeast, checkNone, checkSame, checkText, tally } from './check.ts';
 import { checkMonitors } from './check-monitors.ts';
 import { checkJobs, checkPosts } from './check-rows.ts';
 import { checkContinuations, checkSchedulers } from './check-schedulers.ts';
 import { checkSequences } from './check-sequences.ts';
 import { checkSignedIn } from './check-signed-in.ts';
 import { address, countRepeats, type Figures, figures, port, sandboxPort } from './demo-figures.ts';
+import { openDashboard, overflowOf, sleep, until } from './demo-page.ts';
 
 const pictures = 'test-results';
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function chromiumPath(): string {
-  const found = [
-    process.env.CHROMIUM_PATH,
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-    '/usr/bin/google-chrome',
-  ].find((path) => path && existsSync(path));
-  if (!found) throw new Error('Chromium is missing: npm run stack:install, or set CHROMIUM_PATH');
-  return found;
-}
-
-function launch(executablePath: string): Promise<Browser> {
-  return chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+function launch(): Promise<Browser> {
+  const places = ['chromium', 'chromium-browser', 'google-chrome'].map((name) => `/usr/bin/${name}`);
+  const executablePath = [process.env.CHROMIUM_PATH, ...places].find((path) => path && existsSync(path));
+  if (!executablePath) throw new Error('Chromium is missing: npm run stack:install, or set CHROMIUM_PATH');
+  const quiet = ['first-run', 'sandbox'].map((what) => `--no-${what}`);
+  const off = ['gpu', 'quic', 'background-networking', 'component-update', 'sync'].map(
+    (what) => `--disable-${what}`,
+  );
+  return chromium.launch({ executablePath, args: [...quiet, ...off] });
 }
 
 interface Demo {
@@ -61,13 +46,19 @@ async function startDemo(): Promise<Demo> {
   demo.stdout?.on('data', (chunk) => {
     printed += chunk;
   });
-  for (let waited = 0; waited < 240_000; waited += 250) {
-    const secret = /CRON_SECRET\s+(\S+)/.exec(printed)?.[1];
-    const apiKey = /API_KEY\s+(\S+)/.exec(printed)?.[1];
-    if (secret && apiKey && printed.includes(address)) return { demo, secret, apiKey, output: () => printed };
-    if (demo.exitCode !== null) break;
-    await sleep(250);
-  }
+  let started: Demo | null = null;
+  await until(
+    () => {
+      const secret = /CRON_SECRET\s+(\S+)/.exec(printed)?.[1];
+      const apiKey = /API_KEY\s+(\S+)/.exec(printed)?.[1];
+      if (secret && apiKey && printed.includes(address))
+        started = { demo, secret, apiKey, output: () => printed };
+      return started !== null || demo.exitCode !== null;
+    },
+    Date.now() + 240_000,
+    250,
+  );
+  if (started) return started;
   throw new Error(`the demo did not start:\n${printed}`);
 }
 
@@ -79,28 +70,18 @@ function printFigures({ sent, unknown, delivered, resolved }: Figures, startedAt
 }
 
 async function checkCurl(secret: string): Promise<void> {
-  const cron = `${address}/api/cron/dm-queue`;
   const call = (token?: string) =>
-    fetch(cron, { headers: token ? { authorization: `Bearer ${token}` } : {} });
-  check('a cron endpoint refuses a call without the secret', (await call()).status === 401);
-  check('a cron endpoint refuses a wrong secret', (await call(`${secret}x`)).status === 401);
+    fetch(`${address}/api/cron/dm-queue`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
+  checkSame('a cron endpoint refuses a call without the secret', (await call()).status, 401);
+  checkSame('a cron endpoint refuses a wrong secret', (await call(`${secret}x`)).status, 401);
   const report = await call(secret);
-  const body = await report.json();
-  check(
-    'a cron endpoint returns a report for the right secret',
-    report.status === 200 && body.queue === 'dm_queue',
-    body,
-  );
+  const { queue } = await report.json();
+  const found = [report.status, queue];
+  checkSame('a cron endpoint returns a report for the right secret', found, [200, 'dm_queue']);
   const many = await Promise.all(Array.from({ length: 100 }, async () => (await call(secret)).status));
-  check(
-    '100 calls at once all get a 200',
-    many.every((status) => status === 200),
-    many,
-  );
-  check(
-    'the API refuses a call without a key',
-    (await fetch(`${address}/api/dms`, { method: 'POST' })).status === 401,
-  );
+  checkSame('100 calls at once all get a 200', [...new Set(many)], [200]);
+  const { status } = await fetch(`${address}/api/dms`, { method: 'POST' });
+  checkSame('the API refuses a call without a key', status, 401);
 }
 
 async function checkDashboard(browser: Browser): Promise<void> {
@@ -110,41 +91,20 @@ async function checkDashboard(browser: Browser): Promise<void> {
     ['phone-light', 390, 844, 'light'],
     ['phone-dark', 390, 844, 'dark'],
   ] as const) {
-    const page = await browser.newPage({ viewport: { width, height }, colorScheme });
-    const errors: string[] = [];
-    page.on('pageerror', (error) => errors.push(error.message));
-    page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
-    await page.goto(address, { waitUntil: 'load' });
-    const text = await page.locator('body').innerText();
-    check(
-      `${name}: the dashboard shows a queue with its own words`,
-      /dm_queue/.test(text) && /sent/i.test(text) && /unknown/i.test(text),
-    );
-    const overview = await page.locator('section[aria-labelledby="overview"]').innerText();
-    const missing = [
-      /dm_queue/,
-      /\d+ sent/,
-      /posts/,
-      /\d+ published/,
-      /jobs/,
-      /blocking/,
-      /default/,
-      /\d+ done/,
-    ].filter((part) => !part.test(overview));
-    check(`${name}: the overview shows messages, posts and the jobs of each queue`, missing.length === 0, [
-      missing.map(String),
-      overview,
-    ]);
-    const overflow = await page.evaluate(
-      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    );
+    const { page, errors, section } = await openDashboard(browser, { width, height, colorScheme });
+    const read = () => page.locator('body').innerText();
+    const words = [/dm_queue/, /sent/i, /unknown/i];
+    checkText(`${name}: the dashboard shows a queue with its own words`, await read(), words);
+    const names = 'dm_queue posts jobs blocking default'.split(' ');
+    const queues = [...names, /\d+ sent/, /\d+ published/, /\d+ done/];
+    const overview = await section('overview').innerText();
+    checkText(`${name}: the overview shows messages, posts and the jobs of each queue`, overview, queues);
+    const overflow = await overflowOf(page);
     check(`${name}: the page does not overflow`, overflow <= 0, overflow);
-    const before = await page.locator('body').innerText();
-    await page
-      .waitForFunction((old) => document.body.innerText !== old, before, { timeout: 15_000 })
-      .catch(() => {});
-    check(`${name}: the page updates without a reload`, (await page.locator('body').innerText()) !== before);
-    check(`${name}: the page has no errors`, errors.length === 0, errors);
+    const before = await read();
+    const hasChanged = await until(async () => (await read()) !== before, Date.now() + 15_000, 250);
+    check(`${name}: the page updates without a reload`, hasChanged);
+    checkNone(`${name}: the page has no errors`, errors);
     await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
     await page.close();
   }
@@ -152,65 +112,50 @@ async function checkDashboard(browser: Browser): Promise<void> {
 
 async function main(): Promise<void> {
   mkdirSync(pictures, { recursive: true });
-  const executablePath = chromiumPath();
   const { demo, secret, apiKey, output } = await startDemo();
   const startedAt = Date.now();
   let browser: Browser | null = null;
   try {
     await checkCurl(secret);
-    browser = await launch(executablePath);
+    browser = await launch();
     await sleep(30_000);
     await checkDashboard(browser);
     let now = await figures(apiKey);
-    const isThere = ({ sent, published, jobsDone }: Figures) =>
-      sent >= 150 && published >= 15 && jobsDone >= 39;
-    while (!isThere(now) && Date.now() - startedAt < 90_000) {
-      await sleep(2_000);
-      now = await figures(apiKey);
-    }
-    check('at least 150 of 200 messages are sent within 90 s', now.sent >= 150, now.sent);
-    check(
-      'the sandbox delivered no message twice',
-      countRepeats(now.delivered) === 0 && now.delivered.length > 0,
-      countRepeats(now.delivered),
+    /** Waits until the figures are so. */
+    const untilFigures = (areThere: (now: Figures) => boolean, withinMs: number) =>
+      until(async () => {
+        now = await figures(apiKey);
+        return areThere(now);
+      }, startedAt + withinMs);
+    const noneTwice = (promise: string, delivered: Figures['delivered']) =>
+      checkSame(promise, countRepeats(delivered), 0);
+    await untilFigures(
+      ({ sent, published, jobsDone }) => sent >= 150 && published >= 15 && jobsDone >= 39,
+      90_000,
     );
-    check('every sent message was delivered', now.delivered.length >= now.sent, now.delivered.length);
+    checkAtLeast('at least 150 of 200 messages are sent within 90 s', now.sent, 150);
+    noneTwice('the sandbox delivered no message twice', now.delivered);
+    checkAtLeast('every sent message was delivered', now.delivered.length, now.sent);
     printFigures(now, startedAt);
     await checkPosts(apiKey);
     await checkJobs(apiKey);
-    check(
-      'the demo prints the outcome of the retried jobs',
-      /retried with .*: 1 done, 1 failed again/.test(output()),
-      output(),
-    );
-    check(
-      'the demo prints checks and incidents',
-      /[1-9]\d* checks · [1-9]\d* incidents opened/.test(output()),
-      output(),
-    );
+    const retried = /retried with .*: 1 done, 1 failed again/;
+    checkText('the demo prints the outcome of the retried jobs', output(), [retried]);
+    const checks = /[1-9]\d* checks · [1-9]\d* incidents opened/;
+    checkText('the demo prints checks and incidents', output(), [checks]);
     await checkContinuations(secret, apiKey);
     const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
     await checkMonitors(apiKey, browser, startedAt, keep);
     await checkSequences(apiKey, browser, startedAt);
     await checkSchedulers(secret, apiKey, browser);
     // A check or a webhook resolves the rows whose message was delivered and whose response was lost.
-    while ((now.sent < now.delivered.length || now.resolved === 0) && Date.now() - startedAt < 240_000) {
-      await sleep(2_000);
-      now = await figures(apiKey);
-    }
+    await untilFigures(({ sent, delivered, resolved }) => sent >= delivered.length && resolved > 0, 240_000);
     printFigures(now, startedAt);
-    check(
-      'every delivered message ends as sent, even if its response was lost',
-      now.sent === now.delivered.length,
-      [now.sent, now.delivered.length],
-    );
-    check('a check or a webhook resolved at least one of them', now.resolved > 0, now.resolved);
-    check(
-      'the sandbox still delivered no message twice',
-      countRepeats(now.delivered) === 0,
-      countRepeats(now.delivered),
-    );
-    check('the sandbox published no post twice', countRepeats(now.posted) === 0, countRepeats(now.posted));
+    const late = 'every delivered message ends as sent, even if its response was lost';
+    checkSame(late, now.sent, now.delivered.length);
+    checkAtLeast('a check or a webhook resolved at least one of them', now.resolved, 1);
+    noneTwice('the sandbox still delivered no message twice', now.delivered);
+    noneTwice('the sandbox published no post twice', now.posted);
   } finally {
     await browser?.close();
     const ended = new Promise<string>((resolve) =>
@@ -228,7 +173,7 @@ async function main(): Promise<void> {
     check('the app no longer responds after Ctrl-C', after === 'gone', after);
   }
 
-  browser = await launch(executablePath);
+  browser = await launch();
   await checkSignedIn(browser).finally(() => browser?.close());
 }
 

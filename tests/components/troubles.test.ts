@@ -2,84 +2,69 @@ import { describe, expect, it } from 'vitest';
 import { partitionTroubles, queueTroubles } from '../../components/troubles.ts';
 import { ago, ledgerTick, partition, queueStats } from '../dashboard/queue-stats.ts';
 
-const due = { count: 3, approximate: false };
-const texts = (changes: Parameters<typeof queueStats>[0]) =>
-  queueTroubles(queueStats(changes)).map(({ text }) => text);
+const empty = queueStats();
+const due = { due_now: { count: 3, approximate: false }, oldest_due_seconds: 4_000 };
+const failing = 'set UNIPILE_DSN';
+const failed = ledgerTick({ report: { fault: 'at-most-once in the code' } });
+const unknown = {
+  states: { ...empty.states, unknown: { count: 1_200, approximate: false } },
+  words: { ...empty.words, unknown: 'unclear' },
+};
+const account = { provider: 'unipile', account: 'a', name: 'Ada', said: 'restricted', until: null };
+const everyAccount = { ...account, account: null, name: null };
+const unreachable = [{ reason: 'no account', rows: 2 }];
+const isNull = { reason: 'due is null', rows: 40 };
+const twice = {
+  event: 'twice' as const,
+  rows: 1,
+  row_id: '7',
+  text: 'an earlier attempt was delivered as well',
+};
+const error = { event: 'error' as const, rows: 1_200, row_id: null, text: 'app.fail failed: no' };
+const unticked = 'nothing ticks it: 3 rows are due. Have a scheduler call /api/cron/dm-queue.';
 
-describe('queueTroubles', () => {
-  it('returns nothing while rows are due and ticks come', () => {
-    expect(texts({ due_now: due, oldest_due_seconds: 4_000 })).toEqual([]);
-  });
-
-  it('names a pause, with its reason if there is one', () => {
-    expect(texts({ paused_at: ago(60), paused_reason: 'holiday' })).toEqual(['paused: holiday']);
-    expect(texts({ paused_at: ago(60) })).toEqual(['paused']);
-  });
-
-  it('says that ticks fail, whether the queue ever ticked or not, instead of a missing scheduler', () => {
-    const failing = 'no provider can send messages: set UNIPILE_DSN';
-    const troubles = (changes: Parameters<typeof queueStats>[0]) => queueTroubles(queueStats(changes));
-    const text = `ticks fail: ${failing}`;
-    expect(troubles({ failing, ticks: [] })).toEqual([{ tone: 'warn', text }]);
-    expect(troubles({ failing, ticks: [], due_now: due, oldest_due_seconds: 700 })).toEqual([
-      { tone: 'bad', text },
-    ]);
-    const ticks = [ledgerTick({ report: { fault: 'it is at-most-once in the code' } }), ledgerTick()];
-    expect(texts({ ticks })).toEqual(['ticks fail: it is at-most-once in the code']);
-    expect(texts({ ticks: ticks.reverse() })).toEqual([]);
-  });
-
-  it('says that its rows cannot be read', () => {
-    expect(texts({ problem: 'public.trials cannot be read' })).toEqual(['public.trials cannot be read']);
-  });
-
-  it('counts the unknown rows in the queue’s own word, with a link to them', () => {
-    const queue = queueStats({ name: 'trials' });
-    queue.states.unknown = { count: 1_200, approximate: false };
-    queue.words.unknown = 'unclear';
-    expect(queueTroubles(queue)).toEqual([
-      { tone: 'warn', text: '1,200 unclear, may need your decision', href: '#needs-you-trials' },
-    ]);
-  });
-
-  it('counts the accounts that a provider refuses, with a link to them', () => {
-    const account = { provider: 'unipile', account: 'a', name: 'Ada', said: 'restricted', until: null };
-    const href = '#needs-you-dm_queue';
-    const troubles = (refused: (typeof account | { account: null; name: null })[]) =>
-      queueTroubles(queueStats({ refused: refused.map((one) => ({ ...account, ...one })) }));
-    expect(troubles([account])).toEqual([{ tone: 'bad', text: '1 account is refused', href }]);
-    expect(troubles([account, account])).toEqual([{ tone: 'bad', text: '2 accounts are refused', href }]);
-    expect(troubles([{ account: null, name: null }, account])).toEqual([
-      { tone: 'bad', text: 'unipile refuses every request', href },
-    ]);
-  });
-
-  it('counts the unreachable rows, with the reason if there is only one', () => {
-    const unreachable = [{ reason: 'no account', rows: 2 }];
-    expect(texts({ unreachable })).toEqual(['2 unreachable: no account']);
-    expect(texts({ unreachable: [...unreachable, { reason: 'due is null', rows: 40 }] })).toEqual([
-      '42 unreachable, for 2 reasons',
-    ]);
-  });
-
-  it('counts the rows that were delivered twice or met an error, with a link to the latest', () => {
-    const queue = queueStats({
-      name: 'dms',
-      noted: [
-        { event: 'twice', rows: 1, row_id: '7', text: 'an earlier attempt was delivered as well' },
-        { event: 'error', rows: 1_200, row_id: null, text: 'app.fail failed: no' },
-      ],
-    });
-    expect(queueTroubles(queue)).toEqual([
-      { tone: 'bad', text: '1 delivered twice', href: '#why-dms-7' },
-      { tone: 'warn', text: '1,200 with an error: app.fail failed: no' },
-    ]);
-  });
-
-  it('says that no scheduler ticks the queue', () => {
-    const unticked = 'nothing ticks it: 3 rows are due. Have a scheduler call /api/cron/dm-queue.';
-    expect(queueTroubles(queueStats({ unticked }))).toEqual([{ tone: 'bad', text: unticked }]);
-  });
+it.each<[label: string, changes: Parameters<typeof queueStats>[0], ...troubles: string[]]>([
+  ['nothing while rows are due and ticks come', due],
+  ['a pause with its reason', { paused_at: ago(60), paused_reason: 'holiday' }, 'warn: paused: holiday'],
+  ['a pause', { paused_at: ago(60) }, 'warn: paused'],
+  ['ticks that fail, also if none ever came', { failing, ticks: [] }, 'warn: ticks fail: set UNIPILE_DSN'],
+  ['ticks that fail while rows are due', { failing, ...due }, 'bad: ticks fail: set UNIPILE_DSN'],
+  [
+    'the fault of the last tick',
+    { ticks: [failed, ledgerTick()] },
+    'warn: ticks fail: at-most-once in the code',
+  ],
+  ['no fault of an earlier tick', { ticks: [ledgerTick(), failed] }],
+  ['rows that cannot be read', { problem: 'it cannot be read' }, 'bad: it cannot be read → #queue-dm_queue'],
+  [
+    'unknown rows in its own word',
+    unknown,
+    'warn: 1,200 unclear, may need your decision → #needs-you-dm_queue',
+  ],
+  ['an account that is refused', { refused: [account] }, 'bad: 1 account is refused → #needs-you-dm_queue'],
+  ['those that are', { refused: [account, account] }, 'bad: 2 accounts are refused → #needs-you-dm_queue'],
+  [
+    'a provider that refuses all',
+    { refused: [everyAccount, account] },
+    'bad: unipile refuses every request → #needs-you-dm_queue',
+  ],
+  ['unreachable rows with their reason', { unreachable }, 'bad: 2 unreachable: no account → #queue-dm_queue'],
+  [
+    'several reasons',
+    { unreachable: [...unreachable, isNull] },
+    'bad: 42 unreachable, for 2 reasons → #queue-dm_queue',
+  ],
+  [
+    'rows that were delivered twice, with the latest',
+    { noted: [twice] },
+    'bad: 1 delivered twice → #why-dm_queue-7',
+  ],
+  ['rows with an error', { noted: [error] }, 'warn: 1,200 with an error: app.fail failed: no'],
+  ['that no scheduler ticks the queue', { unticked }, `bad: ${unticked}`],
+])('queueTroubles names %s', (_label, changes, ...troubles) => {
+  const found = queueTroubles(queueStats(changes));
+  const lines = found.map(({ tone, text, href }) => `${tone}: ${text}${href ? ` → ${href}` : ''}`);
+  expect(lines).toEqual(troubles);
 });
 
 describe('partitionTroubles', () => {
@@ -90,9 +75,10 @@ describe('partitionTroubles', () => {
   });
 
   it('names the row that blocks it while other rows wait behind', () => {
-    const blocked = partition('blocking', { waiting: 'row 4 failed, will be retried, and goes first' });
+    const waiting = 'row 4 failed, will be retried, and goes first';
+    const blocked = partition('blocking', { waiting });
     expect(partitionTroubles({ ...blocked, due: 2 })).toEqual([
-      { tone: 'wait', text: 'blocked: row 4 failed, will be retried, and goes first' },
+      { tone: 'wait', text: `blocked: ${waiting}` },
     ]);
     expect(partitionTroubles(blocked)).toEqual([]);
   });

@@ -9,18 +9,16 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 
 describe('the budget', () => {
   it('never admits a row that could still run 15 s before the limit', async () => {
+    const limit = fc.integer({ min: 16_000, max: 800_000 });
+    const timeout = fc.integer({ min: 1, max: 100_000 });
+    const elapsed = fc.integer({ min: 0, max: 900_000 });
     await assertProperty(
-      fc.property(
-        fc.integer({ min: 16_000, max: 800_000 }),
-        fc.integer({ min: 1, max: 100_000 }),
-        fc.integer({ min: 0, max: 900_000 }),
-        (limitMs, timeoutMs, elapsedMs) => {
-          const clock = new VirtualClock(0);
-          const budget = startBudget(clock, 0, limitMs);
-          clock.skip(elapsedMs);
-          expect(budget.admits(timeoutMs)).toBe(elapsedMs + timeoutMs <= limitMs - 15_000);
-        },
-      ),
+      fc.property(limit, timeout, elapsed, (limitMs, timeoutMs, elapsedMs) => {
+        const clock = new VirtualClock(0);
+        const budget = startBudget(clock, 0, limitMs);
+        clock.skip(elapsedMs);
+        expect(budget.admits(timeoutMs)).toBe(elapsedMs + timeoutMs <= limitMs - 15_000);
+      }),
     );
   });
 
@@ -34,54 +32,42 @@ describe('the budget', () => {
 });
 
 describe('a queue', () => {
-  const queue = {
-    name: 'reminders',
-    row: z.object({}),
-    delivery: 'at-least-once' as const,
-    connect: () => null,
-    perform: () => done(),
-  };
+  const define = (changes: object = {}) =>
+    defineQueue({
+      name: 'reminders',
+      row: z.object({}),
+      delivery: 'at-least-once',
+      timeoutMs: 1_000,
+      connect: () => null,
+      perform: () => done(),
+      ...changes,
+    });
+  const connecting = (changes: object) => () => define(changes).connect(null);
+  const tooLong = /Set timeoutMs in the queue's definition to 43000 ms at most/;
 
-  const fault = (changes: object) => {
-    const defined = defineQueue({ ...queue, timeoutMs: 1_000, ...changes });
-    try {
-      defined.connect(null);
-    } catch (error) {
-      expect(error).toMatchObject({ name: 'NotConfiguredError', message: defined.fault, variables: [] });
-    }
-    return defined.fault;
-  };
-
-  it('refuses to connect if its timeout does not fit into a tick, and says what to change', () => {
-    expect(fault({ timeoutMs: 43_001 })).toMatch(
-      /Set timeoutMs in the queue's definition to 43000 ms at most/,
-    );
-    expect(fault({ timeoutMs: 0 })).toMatch(/43000 ms at most/);
-    expect(fault({ timeoutMs: 43_000 })).toBeNull();
+  it.each([
+    ['its timeout does not fit into a tick', { timeoutMs: 43_001 }, tooLong],
+    ['it has no timeout', { timeoutMs: 0 }, tooLong],
+    ['the registry does not accept its name', { name: 'Reminders!' }, /is not a valid queue name/],
+  ])('refuses to connect if %s, and says what to change', (_case, changes, message) => {
+    const { fault } = define(changes);
+    expect(fault).toMatch(message);
+    const thrown = { name: 'NotConfiguredError', message: fault, variables: [] };
+    expect(connecting(changes)).toThrow(expect.objectContaining(thrown));
   });
 
-  it('refuses to connect under a name that the registry does not accept', () => {
-    expect(fault({ name: 'Reminders!' })).toMatch(/is not a valid queue name/);
+  it('has no fault if its timeout just fits', () => {
+    expect(define({ timeoutMs: 43_000 }).fault).toBeNull();
   });
 
   it('reports an error of connect without its text, and keeps it as the cause', () => {
     const secret = new Error('no such host: secret.example');
-    const defined = defineQueue({
-      ...queue,
-      timeoutMs: 1_000,
-      connect: () => {
-        throw secret;
-      },
-    });
-    const thrown = (() => {
-      try {
-        return defined.connect(null);
-      } catch (error) {
-        return error as Error;
-      }
-    })();
-    expect(thrown).toMatchObject({ name: 'NotConfiguredError', cause: secret });
-    expect(thrown?.message).toMatch(/^reminders: connect threw an error, which is in the log/);
+    const connect = () => {
+      throw secret;
+    };
+    const message = expect.stringMatching(/^reminders: connect threw an error, which is in the log/);
+    const thrown = { name: 'NotConfiguredError', cause: secret, message };
+    expect(connecting({ connect })).toThrow(expect.objectContaining(thrown));
   });
 
   it('passes on a NotConfiguredError that connect throws', () => {
@@ -89,6 +75,6 @@ describe('a queue', () => {
     const connect = () => {
       throw error;
     };
-    expect(() => defineQueue({ ...queue, timeoutMs: 1_000, connect }).connect(null)).toThrow(error);
+    expect(connecting({ connect })).toThrow(error);
   });
 });

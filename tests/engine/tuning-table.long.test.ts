@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { testDatabase } from '../support/fixtures.ts';
 import { tickBench } from '../support/tick-bench.ts';
 
 /** How long one message takes in the table of docs/tuning.md. */
@@ -17,12 +17,7 @@ const settings = [
   [50, 10],
 ] as const;
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-});
-afterAll(() => database.close());
+const database = testDatabase();
 
 /** Returns how long ticks take for `count` due messages, and the number of ticks if there are several: `15 s`, `18 s (2)`. */
 async function drain(count: number, batchLimit: number, concurrency: number): Promise<string> {
@@ -33,10 +28,7 @@ async function drain(count: number, batchLimit: number, concurrency: number): Pr
   );
   const bench = tickBench(database);
   await bench.addDms(count);
-  const queue = bench.queue(async () => {
-    await bench.sleep(messageMs);
-    return done();
-  });
+  const queue = bench.queue(() => bench.sleep(messageMs).then(() => done()));
   let ticks = 0;
   let workedMs = 0;
   for (let left = count; left > 0; ) {

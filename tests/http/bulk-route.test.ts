@@ -1,34 +1,26 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { POST as DMS } from '../../app/api/dms/route.ts';
 import { POST as JOBS } from '../../app/api/jobs/route.ts';
 import { POST as MONITORS } from '../../app/api/monitors/route.ts';
 import { POST as POSTS } from '../../app/api/posts/route.ts';
 import { POST as ENROLMENTS } from '../../app/api/sequences/[id]/enrolments/route.ts';
-import { answered, apiRequest, openServedDatabase, stubSecrets } from '../support/api-server.ts';
+import { answered, apiRequest, withKey } from '../support/api-server.ts';
 import { conversations } from '../support/conversations.ts';
-import { exchanges } from '../support/exchanges.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 
-let database: TestDatabase;
+// No server listens there, so no name resolves.
+const database = servedDatabase({ MONITOR_DNS_SERVERS: '127.0.0.1:9' });
+const sql = perTestExchanges(database);
 let account: string;
 let sequence: string;
 
-beforeAll(async () => {
-  // No server listens there, so no name resolves.
-  database = await openServedDatabase({ MONITOR_DNS_SERVERS: '127.0.0.1:9' });
-});
-afterAll(() => database.close());
 beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
-  const sql = exchanges(database);
   sql.setNow(new Date().toISOString());
   account = await sql.addAccount({ name: 'Ann' });
   sequence = await conversations(database, sql).addSequence([{ body: 'hello' }]);
 });
-afterEach(() => {
-  vi.unstubAllEnvs();
-});
+
+const to = (n: number) => ({ account_id: account, recipient: `person ${n}` });
 
 interface Kind {
   route: unknown;
@@ -39,73 +31,50 @@ interface Kind {
   other: object | null;
   wrong: [field: string, value: unknown];
 }
-const kinds: [name: string, kind: Kind][] = [
-  [
-    'messages',
-    {
-      route: DMS,
-      table: 'dm_queue',
-      row: (n) => ({
-        account_id: account,
-        channel: 'linkedin',
-        recipient: `person ${n}`,
-        body: 'hello',
-        idempotency_key: `${n}`,
-      }),
-      other: { body: 'goodbye' },
-      wrong: ['body', ''],
-    },
-  ],
-  [
-    'posts',
-    {
-      route: POSTS,
-      table: 'posts',
-      row: (n) => ({ account_id: account, body: `post ${n}`, idempotency_key: `${n}` }),
-      other: { body: 'another' },
-      wrong: ['priority', 4],
-    },
-  ],
-  [
-    'jobs',
-    {
-      route: JOBS,
-      table: 'jobs',
-      row: (n) => ({ name: 'count-words', payload: { text: `${n}` }, unique_key: `${n}` }),
-      other: null,
-      wrong: ['name', 'count-sheep'],
-    },
-  ],
-  [
-    'monitors',
-    {
-      route: MONITORS,
-      table: 'monitors',
-      row: (n) => ({ name: `site ${n}`, url: `https://192.0.43.8/${n}`, idempotency_key: `${n}` }),
-      other: { name: 'another' },
-      wrong: ['url', 'ftp://192.0.43.8/'],
-    },
-  ],
-  [
-    'people in a sequence',
-    {
-      route: ENROLMENTS,
-      table: 'enrolments',
-      row: (n) => ({ account_id: account, recipient: `person ${n}` }),
-      other: null,
-      wrong: ['start_at', 'tomorrow'],
-    },
-  ],
-];
+const kinds: Record<string, Kind> = {
+  messages: {
+    route: DMS,
+    table: 'dm_queue',
+    row: (n) => ({ ...to(n), channel: 'linkedin', body: 'hello', idempotency_key: `${n}` }),
+    other: { body: 'goodbye' },
+    wrong: ['body', ''],
+  },
+  posts: {
+    route: POSTS,
+    table: 'posts',
+    row: (n) => ({ account_id: account, body: `post ${n}`, idempotency_key: `${n}` }),
+    other: { body: 'another' },
+    wrong: ['priority', 4],
+  },
+  jobs: {
+    route: JOBS,
+    table: 'jobs',
+    row: (n) => ({ name: 'count-words', payload: { text: `${n}` }, unique_key: `${n}` }),
+    other: null,
+    wrong: ['name', 'count-sheep'],
+  },
+  monitors: {
+    route: MONITORS,
+    table: 'monitors',
+    row: (n) => ({ name: `site ${n}`, url: `https://192.0.43.8/${n}`, idempotency_key: `${n}` }),
+    other: { name: 'another' },
+    wrong: ['url', 'ftp://192.0.43.8/'],
+  },
+  'people in a sequence': {
+    route: ENROLMENTS,
+    table: 'enrolments',
+    row: to,
+    other: null,
+    wrong: ['start_at', 'tomorrow'],
+  },
+};
 
-describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, wrong }) => {
-  type Route = (request: Request, context: object) => Promise<Response>;
-  const create = (body: unknown) =>
-    answered(
-      (route as Route)(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {
-        params: Promise.resolve({ id: sequence }),
-      }),
-    );
+type Route = (request: Request, context: object) => Promise<Response>;
+
+describe.each(Object.entries(kinds))('%s, created in bulk', (_name, { route, table, row, other, wrong }) => {
+  const send = (request: Request) =>
+    answered((route as Route)(request, { params: Promise.resolve({ id: sequence }) }));
+  const create = (body: unknown) => send(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)));
   const count = async () => (await database.sql(`select count(*)::integer as n from punctual.${table}`))[0].n;
   const bad = { [wrong[0]]: wrong[1] };
 
@@ -146,6 +115,13 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
     expect(await count()).toBe(0);
   });
 
+  it('are created once if one is given twice in a call', async () => {
+    const { body } = await create([row(1), row(2), row(1)]);
+    const [first, , third] = body.rows;
+    expect(third.id).toBe(first.id);
+    expect(await count()).toBe(2);
+  });
+
   if (!other) return;
   it('are refused if another row has the key', async () => {
     await create(row(1));
@@ -154,4 +130,19 @@ describe.each(kinds)('%s, created in bulk', (_name, { route, table, row, other, 
     expect(body.error.errors).toMatchObject([{ index: 1, field: 'idempotency_key' }]);
     expect(await count()).toBe(1);
   });
+});
+
+it('a body above 32 MB is refused by its bytes, even if no length was announced', async () => {
+  const chunk = new Uint8Array(1024 * 1024).fill(0x20);
+  let pulled = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      pulled++;
+      controller.enqueue(chunk);
+    },
+  });
+  const init = { method: 'POST', headers: withKey, body, duplex: 'half' };
+  const response = await DMS(new Request('http://app.test/api/dms', init as RequestInit));
+  expect([response.status, (await response.json()).error.kind]).toEqual([413, 'too_large']);
+  expect(pulled).toBeLessThan(40);
 });

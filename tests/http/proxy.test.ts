@@ -10,21 +10,15 @@ const callProxy = (path: string) => proxy(new NextRequest(`https://app.test${pat
 const isCalled = (path: string) => unstable_doesMiddlewareMatch({ config, url: `https://app.test${path}` });
 
 describe('a request', () => {
-  it.each([
-    '/%ff',
-    '/%',
-    '/login%e0%a4',
-    '/api/%ff',
-    '/api/dms/%ff/why',
-    '/api/queues/a%2/rows',
-    '/_next/static/%ff',
-    '/icon.svg%ff',
-  ])('for %s, which cannot be decoded, answers 400', async (path) => {
-    expect(isCalled(path)).toBe(true);
-    const response = callProxy(path);
-    expect(response.status).toBe(400);
-    expect((await response.json()).error).toMatchObject({ kind: 'invalid_path' });
-  });
+  it.each(['/%', '/login%e0%a4', '/api/dms/%ff/why', '/_next/static/%ff', '/icon.svg%ff'])(
+    'for %s, which cannot be decoded, answers 400',
+    async (path) => {
+      expect(isCalled(path)).toBe(true);
+      const response = callProxy(path);
+      expect(response.status).toBe(400);
+      expect((await response.json()).error).toMatchObject({ kind: 'invalid_path' });
+    },
+  );
 
   it.each(['/%c3%bc', '/login?a=%ff', '/api/queues/%c3%bc/rows', '/api/dms/%252e/why'])(
     'for %s, which can be decoded, passes',
@@ -36,11 +30,6 @@ describe('a request', () => {
 
 describe('the Content-Security-Policy of a page', () => {
   const policyOf = (path: string) => callProxy(path).headers.get('content-security-policy') ?? '';
-  const directive = (name: string) =>
-    policyOf('/')
-      .split('; ')
-      .find((one) => one.startsWith(`${name} `)) ?? '';
-
   it.each(['/', '/login', '/nope'])('of %s has a new nonce in each response', (path) => {
     expect(isCalled(path)).toBe(true);
     const nonces = Array.from({ length: 20 }, () => /'nonce-([\w+/]{22}==)'/.exec(policyOf(path))?.[1]);
@@ -56,27 +45,27 @@ describe('the Content-Security-Policy of a page', () => {
   });
 
   it('runs only scripts with the nonce, and lets no other site frame or feed the page', () => {
-    expect(directive('script-src')).toMatch(/^script-src 'nonce-[^']+' 'strict-dynamic'$/);
-    expect(directive('style-src')).toMatch(/^style-src 'self' 'nonce-[^']+'$/);
-    expect(directive('default-src')).toBe("default-src 'none'");
-    expect(directive('frame-ancestors')).toBe("frame-ancestors 'none'");
-    expect(directive('base-uri')).toBe("base-uri 'none'");
-    expect(directive('form-action')).toBe("form-action 'self'");
-    expect(directive('connect-src')).toBe("connect-src 'self'");
+    const policy = policyOf('/').replaceAll(/'nonce-[^']+'/g, "'nonce'");
+    for (const directive of [
+      "script-src 'nonce' 'strict-dynamic'",
+      "style-src 'self' 'nonce'",
+      "default-src 'none'",
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+      "form-action 'self'",
+      "connect-src 'self'",
+    ])
+      expect(policy.split('; ')).toContain(directive);
   });
 });
 
-it.each(['/icon.svgx', '/iconxsvg', '/_next/imagexyz'])('the proxy treats %s as a page', (path) => {
-  expect(isCalled(path)).toBe(true);
-});
-
-describe('the proxy', () => {
-  it.each(['/api/health', '/api/cron/dm-queue', '/_next/static/chunks/a.js', '/icon.svg'])(
-    'does not run for %s',
-    (path) => {
-      expect(isCalled(path)).toBe(false);
-    },
-  );
+it.each([
+  ...['/icon.svgx', '/iconxsvg', '/_next/imagexyz'].map((path) => [path, true] as const),
+  ...['/api/health', '/api/cron/dm-queue', '/_next/static/chunks/a.js', '/icon.svg'].map(
+    (path) => [path, false] as const,
+  ),
+])('the proxy runs for %s: %s', (path, isPage) => {
+  expect(isCalled(path)).toBe(isPage);
 });
 
 describe('the headers of every response', () => {

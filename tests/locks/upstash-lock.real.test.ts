@@ -34,7 +34,8 @@ function lockOn({
   url = door.url,
   token = door.token,
   clock = systemClock as Clock,
-  timeoutMs = 500,
+  // A lock must not fail because the machine is slow.
+  timeoutMs = 20_000,
 } = {}): OverlapLock {
   const keep = (fields: object, message: string) => logged.push(JSON.stringify({ ...fields, message }));
   return upstashLock({ url, token, clock, log: { info: keep, warn: keep, error: keep }, timeoutMs });
@@ -59,14 +60,11 @@ test('one of 20 contenders acquires the lock, and another can after its release'
   await take(lockOn(), 'dm_queue/main');
 });
 
-test('different keys are different locks', async () => {
+test('different keys are different locks, and each costs one Redis command, because it expires by itself', async () => {
+  const set = (key: string) => ['set', `punctual:lock:${key}`, expect.any(String), 'nx', 'px', 5_000];
   await take(lockOn(), 'monitors/eu');
   await take(lockOn(), 'monitors/us');
-});
-
-test('an idle tick costs one Redis command, because it lets the lock expire', async () => {
-  await take(lockOn(), 'k');
-  expect(door.commands()).toEqual([['set', 'punctual:lock:k', expect.any(String), 'nx', 'px', 5_000]]);
+  expect(door.commands()).toEqual([set('monitors/eu'), set('monitors/us')]);
 });
 
 test('a lock that is not extended expires', async () => {

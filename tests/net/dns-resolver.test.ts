@@ -25,19 +25,17 @@ describe('a name', () => {
     expect([...queries].sort()).toEqual(['A site.test', 'AAAA site.test']);
   });
 
-  it('that is an alias resolves to the addresses of its target', async () => {
+  it.each([
+    ['that is an alias', 'www.test', '192.0.2.1', 4],
+    ['with an IPv6 address only', 'six.test', '2606:4700::1111', 6],
+  ])('%s resolves to its address', async (_label, name, address, family) => {
     const { resolve } = await resolverOver({
       'www.test': { cname: 'cdn.test' },
       'cdn.test': { cname: 'edge.test' },
       'edge.test': ['192.0.2.1'],
+      'six.test': ['2606:4700::1111'],
     });
-    expect(await resolve('www.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
-  });
-
-  it('with addresses of one family resolves to them', async () => {
-    const { resolve } = await resolverOver({ 'six.test': ['2606:4700::1111'], 'four.test': ['192.0.2.1'] });
-    expect(await resolve('six.test')).toEqual([{ address: '2606:4700::1111', family: 6 }]);
-    expect(await resolve('four.test')).toEqual([{ address: '192.0.2.1', family: 4 }]);
+    expect(await resolve(name)).toEqual([{ address, family }]);
   });
 
   it('whose IPv4 response comes late is awaited, even if the IPv6 response is there', async () => {
@@ -63,28 +61,23 @@ describe('a name', () => {
   });
 });
 
-describe('names that never resolve', () => {
-  it('end with the signal, 30 at once, and block no thread of the pool', async () => {
-    const { resolve } = await resolverOver({ 'silent.test': 'silence' });
-    const ending = new AbortController();
-    let ended = 0;
-    const lookups = Array.from({ length: 30 }, () =>
-      resolve('silent.test', ending.signal).finally(() => {
-        ended += 1;
-      }),
-    );
-    const all = Promise.allSettled(lookups);
-    // These need a thread of the pool.
-    await lookup('127.0.0.1');
-    await lookup('localhost');
-    expect(ended).toBe(0);
-    ending.abort();
-    for (const { status } of await all) expect(status).toBe('rejected');
-  });
-
-  it('are not queried once the signal has fired', async () => {
-    const { resolve, queries } = await resolverOver({ 'site.test': ['192.0.2.1'] });
-    await expect(resolve('site.test', AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
-    expect(queries).toEqual([]);
-  });
+it('lookups that never end block no thread of the pool, and end with the signal', async () => {
+  const { resolve, queries } = await resolverOver({ 'silent.test': 'silence' });
+  const ending = new AbortController();
+  let ended = 0;
+  const count = () => {
+    ended += 1;
+  };
+  const lookups = Array.from({ length: 30 }, () => resolve('silent.test', ending.signal).finally(count));
+  const all = Promise.allSettled(lookups);
+  // These need a thread of the pool.
+  await lookup('127.0.0.1');
+  await lookup('localhost');
+  expect(ended).toBe(0);
+  ending.abort();
+  for (const { status } of await all) expect(status).toBe('rejected');
+  // Once the signal has fired, no server is queried.
+  const before = queries.length;
+  await expect(resolve('silent.test', AbortSignal.abort(new Error('over')))).rejects.toThrow('over');
+  expect(queries).toHaveLength(before);
 });

@@ -1,11 +1,11 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
 import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route.ts';
 import { GET as LIST } from '../../app/api/queues/[queue]/rows/route.ts';
 import { toHttpError } from '../../lib/http/http-error.ts';
 import { explanationSchema } from '../../lib/store/explanation.ts';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row.ts';
-import { apiRequest, cookie, withKey } from '../support/api-server.ts';
+import { answered, apiRequest } from '../support/api-server.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 
@@ -35,31 +35,21 @@ beforeEach(async () => {
   sql.setNow(new Date().toISOString());
 });
 
-function list(queue: string, query: string, headers = withKey): Promise<Response> {
-  const request = apiRequest('GET', `/api/queues/${queue}/rows${query}`, headers);
-  return LIST(request, { params: Promise.resolve({ queue }) });
-}
-
-function why(queue: string, id: string, headers = withKey): Promise<Response> {
-  const request = apiRequest('GET', `/api/queues/${queue}/rows/x/why`, headers);
-  return WHY(request, { params: Promise.resolve({ queue, id }) });
-}
-
-function resolve(queue: string, id: string, body: unknown, headers = withKey): Promise<Response> {
-  const path = `/api/queues/${queue}/rows/x/resolve`;
-  const request = apiRequest('POST', path, headers, JSON.stringify(body));
-  return POST(request, { params: Promise.resolve({ queue, id }) });
-}
-
-async function readResponse(pending: Promise<Response>) {
-  const response = await pending;
-  return { http: response.status, ...(await response.json()) };
-}
+const list = (queue: string, query: string) =>
+  answered(LIST(apiRequest('GET', `/api/x${query}`), { params: Promise.resolve({ queue }) }));
+const why = (queue: string, id: string) =>
+  answered(WHY(apiRequest('GET', '/api/x'), { params: Promise.resolve({ queue, id }) }));
+const resolve = (queue: string, id: string, body: unknown) =>
+  answered(
+    POST(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {
+      params: Promise.resolve({ queue, id }),
+    }),
+  );
 
 async function rows(query: string): Promise<ListedRow[]> {
-  const { http, rows } = await readResponse(list('trials', query));
-  expect(http).toBe(200);
-  return rows.map((row: unknown) => listedRowSchema.parse(row));
+  const { status, body } = await list('trials', query);
+  expect(status).toBe(200);
+  return body.rows.map((row: unknown) => listedRowSchema.parse(row));
 }
 
 async function addTrial(email = 'bob@example.test'): Promise<string> {
@@ -99,37 +89,9 @@ describe('GET /api/queues/:queue/rows', () => {
     await database.sql(
       `insert into punctual.jobs (name, status, attempts, finished_at, last_error) values ('nap', 'unknown', 1, now(), 'gone')`,
     );
-    const { http, rows } = await readResponse(list('jobs', '?status=unknown'));
-    expect([http, rows]).toMatchObject([200, [{ status: 'unknown', reconcile: null, row: { name: 'nap' } }]]);
-  });
-
-  it('lists as many rows as the limit says, up to 200', async () => {
-    for (let n = 0; n < 3; n++) await addTrial();
-    expect(await rows('?status=todo&limit=2')).toHaveLength(2);
-    expect(await readResponse(list('trials', '?status=todo&limit=201'))).toMatchObject({
-      http: 400,
-      error: { kind: 'invalid', errors: [{ field: 'limit' }] },
-    });
-  });
-
-  it('refuses the cursor of another state or queue, and says which one to send', async () => {
-    for (let n = 0; n < 3; n++) await addTrial();
-    const { next } = await readResponse(list('trials', '?status=todo&limit=2'));
-    expect(await rows(`?status=todo&limit=2&cursor=${next}`)).toHaveLength(1);
-    for (const [queue, status] of [
-      ['trials', 'finished'],
-      ['trials', 'doing'],
-      ['dm_queue', 'pending'],
-    ] as const)
-      expect(await readResponse(list(queue, `?status=${status}&cursor=${next}`))).toMatchObject({
-        http: 400,
-        error: {
-          errors: [{ field: 'cursor', message: expect.stringContaining('with the same filters') }],
-        },
-      });
-    const [listName] = JSON.parse(Buffer.from(next, 'base64url').toString());
-    const madeUp = Buffer.from(JSON.stringify([listName, 'x', 'y'])).toString('base64url');
-    expect(await readResponse(list('trials', `?status=todo&cursor=${madeUp}`))).toMatchObject({ http: 400 });
+    const { status, body } = await list('jobs', '?status=unknown');
+    const row = { status: 'unknown', reconcile: null, row: { name: 'nap' } };
+    expect([status, body.rows]).toMatchObject([200, [row]]);
   });
 
   it.each([
@@ -138,18 +100,17 @@ describe('GET /api/queues/:queue/rows', () => {
     ['?status=sent', 'there is no status "sent"'],
     ['?status=Todo', 'there is no status "Todo"'],
   ])('answers 400 to %j: %s, and names the valid words', async (query, reason) => {
-    const { http, error } = await readResponse(list('trials', query));
-    expect([http, error.kind, error.errors[0].field]).toEqual([400, 'invalid', 'status']);
-    expect(error.errors[0].message).toContain(reason);
-    for (const word of Object.values(WORDS)) expect(error.errors[0].message).toContain(word);
+    const { status, body } = await list('trials', query);
+    expect([status, body.error.kind, body.error.errors[0].field]).toEqual([400, 'invalid', 'status']);
+    for (const text of [reason, ...Object.values(WORDS)])
+      expect(body.error.errors[0].message).toContain(text);
   });
 
   it.each(['gone', 'Trials', '', 'app.trials', 'trials;', '__proto__'])(
     'answers 404 to the queue %j',
     async (queue) => {
-      const { http, error } = await readResponse(list(queue, '?status=pending'));
-      expect([http, error.kind]).toEqual([404, 'not_found']);
-      expect(error.message).toContain(`"${queue}"`);
+      const error = { kind: 'not_found', message: expect.stringContaining(`"${queue}"`) };
+      expect(await list(queue, '?status=pending')).toMatchObject({ status: 404, body: { error } });
     },
   );
 });
@@ -157,8 +118,8 @@ describe('GET /api/queues/:queue/rows', () => {
 describe('GET /api/queues/:queue/rows/:id/why', () => {
   it('explains a row of a user’s own queue, in its own words', async () => {
     const id = await addTrial();
-    const { http, ...body } = await readResponse(why('trials', id));
-    expect(http).toBe(200);
+    const { status, body } = await why('trials', id);
+    expect(status).toBe(200);
     expect(explanationSchema.parse(body)).toMatchObject({
       queue: 'trials',
       id,
@@ -171,13 +132,12 @@ describe('GET /api/queues/:queue/rows/:id/why', () => {
 
   it('answers 404 if the row does not exist or the id does not fit the queue', async () => {
     for (const id of [crypto.randomUUID(), '1', 'x', '', ' ', 'a/b', '%00', 'x'.repeat(101)]) {
-      const { http, error } = await readResponse(why('trials', id));
-      expect([http, error.kind]).toEqual([404, 'not_found']);
-      expect(error.message).toContain(id);
+      const error = { kind: 'not_found', message: expect.stringContaining(id) };
+      expect(await why('trials', id), id).toMatchObject({ status: 404, body: { error } });
     }
     for (const id of [crypto.randomUUID(), '0x1', '1_0', '1e3', '+1', '99999999999999999999'])
-      expect(await readResponse(why('dm_queue', id))).toMatchObject({ http: 404 });
-    expect(await readResponse(why('gone', '1'))).toMatchObject({ http: 404, error: { kind: 'not_found' } });
+      expect((await why('dm_queue', id)).status, id).toBe(404);
+    expect((await why('gone', '1')).status).toBe(404);
   });
 });
 
@@ -191,129 +151,85 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     ['dropped', 'dropped'],
   ])('accepts “%s” for an unknown row, which becomes “%s”', async (decision, word) => {
     const id = await addUnknown();
-    expect(await readResponse(resolve('trials', id, { decision, attempt: 1 }))).toEqual({
-      http: 200,
-      id,
-      status: word,
-    });
+    const body = { id, status: word };
+    expect(await resolve('trials', id, { decision, attempt: 1 })).toEqual({ status: 200, body });
     expect(await statusOf(id)).toBe(word);
   });
 
   it('cancels a row that has not started', async () => {
     const id = await addTrial();
-    expect(await readResponse(resolve('trials', id, { decision: 'cancelled' }))).toEqual({
-      http: 200,
-      id,
-      status: 'dropped',
-    });
+    const body = { id, status: 'dropped' };
+    expect(await resolve('trials', id, { decision: 'cancelled' })).toEqual({ status: 200, body });
   });
 
   it('answers 409 with the row’s status if there is nothing to decide', async () => {
-    const id = await addTrial();
-    expect(await readResponse(resolve('trials', id, { decision: 'finished' }))).toMatchObject({
-      http: 409,
-      error: { kind: 'conflict', message: expect.stringContaining('todo') },
-    });
+    const error = { kind: 'conflict', message: expect.stringContaining('todo') };
+    const refused = await resolve('trials', await addTrial(), { decision: 'finished' });
+    expect(refused).toMatchObject({ status: 409, body: { error } });
     const other = await addUnknown();
-    expect(await readResponse(resolve('trials', other, { decision: 'finished', attempt: 2 }))).toMatchObject({
-      http: 409,
-    });
+    expect((await resolve('trials', other, { decision: 'finished', attempt: 2 })).status).toBe(409);
     expect(await statusOf(other)).toBe('unclear');
   });
 
   it('answers 409 with the statement that retries a dead row', async () => {
     const id = await addUnknown();
     await resolve('trials', id, { decision: 'gave up' });
-    const { http, error } = await readResponse(resolve('trials', id, { decision: 'todo' }));
-    expect([http, error.kind]).toEqual([409, 'conflict']);
-    const [, statement] = /^the row is gave up \(To retry it, run: (update .+)\)$/.exec(error.message) ?? [];
-    await database.sql(statement ?? 'none is named');
+    const { status, body } = await resolve('trials', id, { decision: 'todo' });
+    expect([status, body.error.kind]).toEqual([409, 'conflict']);
+    const pattern = /^the row is gave up \(To retry it, run: (update .+)\)$/;
+    await database.sql(pattern.exec(body.error.message)?.[1] ?? 'none is named');
     sql.setNow(new Date().toISOString());
     expect((await sql.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
   });
 
   it('names the enrolment to resume for a failed message of a sequence', async () => {
     const talk = conversations(database, sql);
-    const account = await sql.addAccount();
-    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), [
-      { account_id: account, recipient: 'ann' },
-    ]);
+    const people = [{ account_id: await sql.addAccount(), recipient: 'ann' }];
+    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), people);
     await talk.advance();
     await talk.send('dead');
     const [{ id }] = await database.sql(`select id from punctual.dm_queue where status = 'failed'`);
-    for (const [queue, row] of [
-      ['dm_queue', String(id)],
-      ['enrolments', enrolment],
-    ] as const)
-      expect((await readResponse(resolve(queue, row, { decision: 'pending' }))).error.message).toContain(
-        `POST /api/enrolments/${enrolment}/resume`,
-      );
+    for (const [queue, row] of Object.entries({ dm_queue: `${id}`, enrolments: enrolment })) {
+      const { error } = (await resolve(queue, row, { decision: 'pending' })).body;
+      expect(error.message).toContain(`POST /api/enrolments/${enrolment}/resume`);
+    }
   });
 
-  it.each<[label: string, body: unknown, field: string]>([
-    ['no decision', {}, 'decision'],
-    ['an attempt that no row can have', { decision: 'finished', attempt: 2_147_483_648 }, 'attempt'],
-    ['a word of another queue', { decision: 'sent' }, 'decision'],
-    ['the word for its present status', { decision: 'unclear' }, 'decision'],
-    ['an unknown field', { decision: 'finished', by: 'eve' }, 'by'],
-    ['a note that cannot be stored', { decision: 'finished', note: '\0' }, 'note'],
-  ])('refuses %s and names the field', async (_label, body, field) => {
+  it('names the invalid field, and decides nothing', async () => {
     const id = await addUnknown();
-    expect(await readResponse(resolve('trials', id, body))).toMatchObject({
-      http: 422,
-      error: { kind: 'invalid', errors: [{ field }] },
-    });
+    for (const [field, body] of [
+      ['decision', {}],
+      // No row can have this attempt.
+      ['attempt', { decision: 'finished', attempt: 2_147_483_648 }],
+      // A word of another queue, and the word for the row's present status.
+      ['decision', { decision: 'sent' }],
+      ['decision', { decision: 'unclear' }],
+      ['by', { decision: 'finished', by: 'eve' }],
+      ['note', { decision: 'finished', note: '\0' }],
+    ] as const) {
+      const error = { kind: 'invalid', errors: [{ field }] };
+      expect(await resolve('trials', id, body), field).toMatchObject({ status: 422, body: { error } });
+    }
     expect(await statusOf(id)).toBe('unclear');
   });
 
-  it('answers 404 if the row or the queue does not exist', async () => {
-    for (const [queue, id] of [
-      ['trials', crypto.randomUUID()],
-      ['trials', '1'],
-      ['dm_queue', 'x'],
-      ['gone', '1'],
-      ['Gone!', '1'],
-    ] as const)
-      expect(await readResponse(resolve(queue, id, { decision: 'done' }))).toMatchObject({ http: 404 });
+  it.each([
+    ['trials', crypto.randomUUID()],
+    ['trials', '1'],
+    ['dm_queue', 'x'],
+    ['gone', '1'],
+    ['Gone!', '1'],
+  ])('answers 404 if the row or the queue does not exist: %s/%s', async (queue, id) => {
+    expect((await resolve(queue, id, { decision: 'done' })).status).toBe(404);
   });
 });
 
-describe('a refusal of the database', () => {
-  it('is recognised by its code, because the error may be of another bundle’s class', () => {
-    const error = (code: string) => Object.assign(new Error('said no'), { code });
-    expect(toHttpError(error('PT404'))).toMatchObject({ status: 404, message: 'said no' });
-    expect(toHttpError(error('PT409'))).toMatchObject({ status: 409, message: 'said no' });
-    expect(toHttpError(error('22023'), 'id')).toMatchObject({
-      status: 422,
-      errors: [{ field: 'id', message: 'said no' }],
-    });
-    const other = error('57014');
-    expect(toHttpError(other)).toBe(other);
-  });
-});
-
-describe('a caller may', () => {
-  it('read with the key or the cookie, and without either on an open dashboard in development', async () => {
-    const id = await addTrial();
-    const read = async (headers: Record<string, string>) => [
-      (await list('trials', '?status=todo', headers)).status,
-      (await why('trials', id, headers)).status,
-    ];
-    expect(await read(withKey)).toEqual([200, 200]);
-    expect(await read(cookie())).toEqual([200, 200]);
-    expect(await read({ authorization: 'Bearer guess' })).toEqual([401, 401]);
-    vi.stubEnv('DASHBOARD_PASSWORD', '');
-    expect(await read({})).toEqual([200, 200]);
-    vi.stubEnv('NODE_ENV', 'production');
-    expect(await read({})).toEqual([401, 401]);
-  });
-
-  it('decide with the cookie only on our own pages, and not without credentials', async () => {
-    const id = await addUnknown();
-    const decide = async (headers: Record<string, string>) =>
-      (await resolve('trials', id, { decision: 'finished' }, headers)).status;
-    expect(await decide({})).toBe(401);
-    expect(await decide({ ...cookie(), origin: 'http://evil.test' })).toBe(403);
-    expect(await decide({ ...cookie(), origin: 'http://app.test' })).toBe(200);
-  });
+it('a refusal of the database is recognised by its code, because the error may be of another bundle’s class', () => {
+  const error = (code: string) => Object.assign(new Error('said no'), { code });
+  expect(toHttpError(error('PT404'))).toMatchObject({ status: 404, message: 'said no' });
+  expect(toHttpError(error('PT409'))).toMatchObject({ status: 409, message: 'said no' });
+  const errors = [{ field: 'id', message: 'said no' }];
+  expect(toHttpError(error('22023'), 'id')).toMatchObject({ status: 422, errors });
+  const other = error('57014');
+  expect(toHttpError(other)).toBe(other);
 });

@@ -1,33 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { done } from '../../lib/engine/outcome.ts';
+import { afterEach, expect, it } from 'vitest';
 import { receiveReceipts } from '../../lib/http/webhooks/receive-receipts.ts';
-import { queueStore } from '../../lib/store/queue-store.ts';
-import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
-import { type Stack, startStack } from '../stack/start-stack.ts';
-import { tickBench } from '../support/tick-bench.ts';
-import { stackTick } from './tick-process.ts';
+import { perTestExchanges } from '../support/fixtures.ts';
+import { perTestStackBench, testStack } from './test-stack.ts';
 
 /** An hour and a half before the clocks change in Berlin. */
 const night = '2026-03-28T23:30:00Z';
-let stack: Stack;
+const stack = testStack();
+const bench = perTestStackBench(stack);
+const sql = perTestExchanges(stack);
 const burners: ChildProcess[] = [];
-
-beforeAll(async () => {
-  stack = await startStack();
-});
-afterAll(() => stack?.stop());
-beforeEach(async () => {
-  await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.receipts, punctual.pace, punctual.accounts, punctual.sequences restart identity cascade',
-  );
-});
 afterEach(() => {
   for (const burner of burners.splice(0)) burner.kill('SIGKILL');
 });
-
-const rpc = () => supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
 
 /** Slows the machine down with one busy process per core, besides the other tests that run. */
 function burn(): void {
@@ -48,49 +34,20 @@ async function addAccounts(count: number, hours: object | null): Promise<void> {
      select id, 'linkedin', 'c', 'x', '${night}'::timestamptz - interval '1 hour' from punctual.accounts;
      analyze punctual.accounts, punctual.dm_queue`,
   );
+  sql.setNow(night);
 }
 
-/** Runs a tick that claims one row at a time and settles none, until the database closes it. Returns how many calls it took. */
-async function tickOnce(): Promise<number> {
-  const id = crypto.randomUUID();
-  const identity = {
-    id,
-    queue: 'dm_queue',
-    partition: 'main',
-    scheduler: 'test',
-    path: null,
-    schedule: null,
-    slot: null,
-    continuation: 0,
-    runId: id,
-    limitSeconds: 600,
-    lock: 'none' as const,
-    providers: ['unipile'],
-    reconciles: true,
-    asked: null,
-  };
-  for (let seq = 1; ; seq++) {
-    // A call that the statement timeout ends throws here.
-    const { closed } = await queueStore(rpc(), () => new Date(night)).exchange({
-      tick: identity,
-      seq,
-      settlements: [],
-      providers: [],
-      progress: [],
-      want: 1,
-      close: true,
-      report: null,
-    });
-    if (closed) return seq;
-    expect(seq).toBeLessThan(200);
-  }
-}
+/** The calls have the database's own limit of time. One that the statement timeout ends throws. */
+const tick = (limit_seconds: number) => sql.tick({ limit_seconds, call_ms: undefined });
 
 it('10,000 accounts whose hours open after the clocks change get the right ready_at, and no call exceeds its limit', async () => {
   await addAccounts(10_000, { sun: ['04:00-12:00'] });
   burn();
+  const { exchange } = tick(600);
+  let calls = 1;
+  while (!(await exchange({ seq: calls, want: 1, close: true })).closed) calls++;
   // Each call wakes at least 1,000 accounts or judges at least 100.
-  expect(await tickOnce()).toBeLessThan(120);
+  expect(calls).toBeLessThan(120);
   expect(
     await stack.sql(
       `select ready_at, count(*)::integer from punctual.pace where queue = 'dm_queue' group by 1`,
@@ -102,22 +59,18 @@ it('20,000 accounts without rows in punctual.pace get them and wake, and no call
   await addAccounts(20_000, null);
   await stack.sql(`update punctual.queues set batch_limit = null, concurrency = 1 where name = 'dm_queue'`);
   burn();
-  for (let n = 0; n < 70; n++) {
-    const tick = {
-      id: crypto.randomUUID(),
-      queue: 'dm_queue',
-      partition: 'main',
-      limit_seconds: 1,
-      providers: ['unipile'],
-    };
-    const now = new Date(Date.parse(night) + n * 2_000).toISOString();
-    await rpc()('exchange', { p_tick: tick, p_want: 1, p_now: now });
-    const [{ left }] = await stack.sql(
-      `select (select count(*) from punctual.accounts) - count(p.ready_at) as left from punctual.pace p where p.queue = 'dm_queue'`,
+  const left = async () => {
+    const [{ n }] = await stack.sql(
+      `select (select count(*) from punctual.accounts) - count(p.ready_at) as n from punctual.pace p where p.queue = 'dm_queue'`,
     );
-    if (Number(left) === 0) return;
-  }
-  expect.fail('not all accounts are awake');
+    return Number(n);
+  };
+  let ticks = 0;
+  do {
+    await tick(1).exchange({ want: 1 });
+    sql.pass(2);
+    expect(++ticks).toBeLessThanOrEqual(70);
+  } while ((await left()) > 0);
 }, 300_000);
 
 it('8,000 replies in one webhook end their enrolments, and no call exceeds its limit', async () => {
@@ -146,7 +99,7 @@ it('8,000 replies in one webhook end their enrolments, and no call exceeds its l
     body: 'hi',
     said_at: night,
   }));
-  expect(await receiveReceipts(rpc(), 'unipile', receipts)).toEqual({ received: count, new: count });
+  expect(await receiveReceipts(stack.rpc, 'unipile', receipts)).toEqual({ received: count, new: count });
   expect(await stack.sql(`select phase, count(*)::integer from punctual.enrolments group by 1`)).toEqual([
     { phase: 'replied', count },
   ]);
@@ -157,21 +110,17 @@ it('receipts that exceed the statement timeout are written in parts', async () =
     `create function public.receive_slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return new; end $$;
      create trigger receive_slowly before insert on punctual.receipts for each row execute function public.receive_slowly()`,
   );
+  const receipts = Array.from({ length: 20 }, (_, n) => ({
+    kind: 'message' as const,
+    status: 'delivered' as const,
+    message_id: `slow${n}`,
+  }));
   try {
-    const receipts = Array.from({ length: 20 }, (_, n) => ({
-      kind: 'message' as const,
-      status: 'delivered' as const,
-      message_id: `slow${n}`,
-    }));
-    expect(await receiveReceipts(rpc(), 'whatsapp', receipts)).toEqual({ received: 20, new: 20 });
-    expect(await stack.sql('select count(*)::integer as many from punctual.receipts')).toEqual([
-      { many: 20 },
-    ]);
+    expect(await receiveReceipts(stack.rpc, 'whatsapp', receipts)).toEqual({ received: 20, new: 20 });
   } finally {
-    await stack.sql(
-      'drop trigger receive_slowly on punctual.receipts; drop function public.receive_slowly()',
-    );
+    await stack.sql('drop function public.receive_slowly() cascade');
   }
+  expect(await stack.sql('select id from punctual.receipts')).toHaveLength(20);
 });
 
 it('outcomes that exceed the statement timeout are written in parts', async () => {
@@ -179,28 +128,10 @@ it('outcomes that exceed the statement timeout are written in parts', async () =
     `create function public.follow_slowly(p_applied jsonb, p_now timestamptz) returns void language sql as
        $$ select pg_sleep(0.3 * jsonb_array_length(p_applied)) $$`,
   );
-  const [{ after_settle }] = await stack.sql(
-    `select after_settle from punctual.queues where name = 'dm_queue'`,
-  );
   await stack.sql(
     `update punctual.queues set after_settle = 'public.follow_slowly', batch_limit = 30, concurrency = 30 where name = 'dm_queue'`,
   );
-  try {
-    const bench = tickBench(
-      { ...stack, rpc: rpc(), reset: async () => {}, close: stack.stop },
-      new Date().toISOString(),
-    );
-    await bench.addDms(30);
-    const settings = { supabaseUrl: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey };
-    const report = await stackTick(
-      bench.queue(() => done()),
-      null,
-      settings,
-    );
-    expect(report.counts).toMatchObject({ claimed: 30, done: 30, lost: 0 });
-    expect(await bench.states()).toEqual({ sent: 30 });
-  } finally {
-    await stack.sql(`update punctual.queues set after_settle = $1 where name = 'dm_queue'`, [after_settle]);
-    await stack.sql('drop function public.follow_slowly');
-  }
+  await bench.addDms(30);
+  expect((await bench.tick()).counts).toMatchObject({ claimed: 30, done: 30, lost: 0 });
+  expect(await bench.states()).toEqual({ sent: 30 });
 });

@@ -1,31 +1,14 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeEach, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome.ts';
-import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
-import { type Stack, startStack } from '../stack/start-stack.ts';
-import { tickBench } from '../support/tick-bench.ts';
-import { dmTick, stackTick, type TickSettings } from './tick-process.ts';
+import { perTestStackBench, testStack } from './test-stack.ts';
+import { dmTick } from './tick-process.ts';
 
-let stack: Stack;
-let settings: TickSettings;
-let bench: ReturnType<typeof tickBench>;
-
-const newRpc = () => supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey });
-
-beforeAll(async () => {
-  stack = await startStack();
-  settings = { supabaseUrl: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey };
-});
-afterAll(() => stack?.stop());
+const stack = testStack();
+const bench = perTestStackBench(stack);
 beforeEach(async () => {
-  await stack.sql(
-    'truncate punctual.ticks, punctual.dm_queue, punctual.posts, punctual.pace, punctual.accounts restart identity cascade',
-  );
   await stack.sql('update punctual.queues set batch_limit = 30, concurrency = 5');
-  bench = tickBench(
-    { ...stack, rpc: newRpc(), reset: async () => {}, close: stack.stop },
-    new Date().toISOString(),
-  );
   stack.gateway.resetCalls();
 });
 
@@ -33,13 +16,14 @@ it('an idle tick costs one call, even with settled rows and rows due tomorrow in
   await bench.addDms(40);
   await stack.sql(`update punctual.dm_queue set status = 'sent', finished_at = now() where id <= 20`);
   await stack.sql(`update punctual.dm_queue set send_at = now() + interval '1 day' where id > 20`);
-  const report = await stackTick(
-    bench.queue(() => done()),
-    null,
-    settings,
-  );
-  expect(report).toMatchObject({ outcome: 'idle', exchanges: 1 });
+  expect(await bench.tick()).toMatchObject({ outcome: 'idle', exchanges: 1 });
   expect(stack.gateway.calls()).toEqual(['rpc/exchange']);
+});
+
+it('a small tick costs two calls: one claims, the other settles and closes', async () => {
+  await bench.addDms(3);
+  expect(await bench.tick()).toMatchObject({ ended: 'drained', counts: { claimed: 3, done: 3 } });
+  expect(stack.gateway.calls()).toEqual(['rpc/exchange', 'rpc/exchange']);
 });
 
 it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () => {
@@ -47,7 +31,10 @@ it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () =>
   try {
     await bench.addDms(30);
     await stack.sql(`update punctual.dm_queue set chat_id = null, recipient = 'person-' || id`);
-    const report = await dmTick({ ...settings, unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' } });
+    const report = await dmTick({
+      ...stack.settings,
+      unipile: { dsn: sandbox.url, apiKey: 'sandbox-key' },
+    });
     const calls = stack.gateway.calls().length;
     console.log(
       `30 rows at concurrency 5: ${calls} calls in ${report.usedMs} ms, p50 ${report.performMs.p50} ms a row`,
@@ -63,60 +50,33 @@ it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () =>
   }
 });
 
-it('a small tick costs two calls: one claims, the other settles and closes', async () => {
-  await bench.addDms(3);
-  const report = await stackTick(
-    bench.queue(() => done()),
-    null,
-    settings,
-  );
-  expect(report).toMatchObject({ outcome: 'ran', ended: 'drained', counts: { claimed: 3, done: 3 } });
-  expect(stack.gateway.calls()).toEqual(['rpc/exchange', 'rpc/exchange']);
-});
-
-it('a response with 1,500 claimed rows arrives whole, beyond PostgREST’s limit of 1,000', async () => {
+it('a response with 1,500 claimed rows arrives whole, beyond PostgREST’s limit of 1,000, and again if the call is repeated', async () => {
   await stack.sql('update punctual.queues set batch_limit = null');
   await bench.addDms(1_500);
-  const tickId = crypto.randomUUID();
-  const exchange = () =>
-    newRpc()('exchange', {
-      p_tick: {
-        id: tickId,
-        queue: 'dm_queue',
-        partition: 'main',
-        scheduler: 'test',
-        limit_seconds: 60,
-        providers: ['unipile'],
-      },
-      p_seq: 1,
-      p_want: 1_500,
-    }) as Promise<{ rows: { id: string }[] }>;
-  const { rows } = await exchange();
-  expect(new Set(rows.map((row) => row.id)).size).toBe(1_500);
+  const tick = { id: crypto.randomUUID(), queue: 'dm_queue', partition: 'main', limit_seconds: 60 };
+  const exchange = async () => {
+    const call = { p_tick: { ...tick, providers: ['unipile'] }, p_seq: 1, p_want: 1_500 };
+    const { rows } = (await stack.rpc('exchange', call)) as { rows: { id: string }[] };
+    return rows.map(({ id }) => id).sort();
+  };
+  const ids = await exchange();
+  expect(new Set(ids).size).toBe(1_500);
   expect(await bench.states()).toEqual({ sending: 1_500 });
+  expect(await exchange()).toEqual(ids);
   expect(await stack.sql('select claimed from punctual.ticks')).toEqual([{ claimed: 1_500 }]);
-  // The repeated call returns the same rows.
-  expect((await exchange()).rows.map((row) => row.id).sort()).toEqual(rows.map((row) => row.id).sort());
 });
 
 it('a tick at concurrency 1,000 performs 1,500 rows, each once', async () => {
   await stack.sql('update punctual.queues set batch_limit = null, concurrency = 1000');
   await bench.addDms(1_500);
   const performed: string[] = [];
-  const report = await stackTick(
-    bench.queue(async (row) => {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      performed.push(row.id);
-      return done();
-    }),
-    null,
-    settings,
-  );
-  console.log(
-    `1,500 rows at concurrency 1,000: ${stack.gateway.calls().length} calls in ${report.usedMs} ms`,
-  );
+  const report = await bench.tick(async (row) => {
+    await sleep(100);
+    performed.push(row.id);
+    return done();
+  });
   expect(report).toMatchObject({ ended: 'drained', counts: { claimed: 1_500, done: 1_500, lost: 0 } });
-  expect(new Set(performed).size).toBe(1_500);
   expect(performed).toHaveLength(1_500);
+  expect(new Set(performed).size).toBe(1_500);
   expect(await bench.states()).toEqual({ sent: 1_500 });
 });

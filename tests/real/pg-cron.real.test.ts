@@ -1,5 +1,4 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { POST as dmQueue } from '../../app/api/cron/dm-queue/route.ts';
@@ -14,16 +13,12 @@ import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 import { provideServices } from '../support/api-server.ts';
-import {
-  addStandIns,
-  standInForHttpByCurl,
-  standInForPgNetByCurl,
-  standInForVault,
-} from '../support/supabase-stand-ins.ts';
+import { serveHandler } from '../support/serve-handler.ts';
+import { addStandIns, standInForPgNetByCurl, standInForVault } from '../support/supabase-stand-ins.ts';
 
 /*
  * The real pg_cron (Debian's, 1.4) calls the app's routes. Debian has no packages of the other extensions, so they have STAND-INS: pg_net
- * and pgsql-http run curl, and Vault stores its secrets reversed. As on Supabase, everything runs as `postgres`, which is not a superuser.
+ * runs curl, and Vault stores its secrets reversed. As on Supabase, everything runs as `postgres`, which is not a superuser.
  */
 
 const SECRET = 'cron-secret-of-this-server';
@@ -36,11 +31,11 @@ const routes = new Map(
 
 let stack: Stack;
 let sandbox: Sandbox;
-let app: Server;
-let appUrl: string;
+let app: Awaited<ReturnType<typeof serveHandler>>;
 let owner: Client;
 const clients: Client[] = [];
 const notices: { severity?: string; message?: string; hint?: string }[] = [];
+const warnings = () => notices.filter(({ severity }) => severity === 'WARNING');
 // biome-ignore lint/suspicious/noExplicitAny: the database's response, for assertions
 let installed: any;
 
@@ -58,13 +53,9 @@ async function value(client: Client, text: string, params: unknown[] = []): Prom
   const { rows } = await client.query({ text, values: params, rowMode: 'array' });
   return rows[0]?.[0];
 }
-const create = (client: Client, ...args: (string | null)[]) =>
-  value(client, 'select punctual.create_queue_worker($1, $2, $3, $4)', args);
-const refusal = (call: Promise<unknown>) =>
-  call.then(
-    () => null,
-    ({ message, code, hint }) => ({ message, code, hint }),
-  );
+const create = (name: string, url: string, token = SECRET, schedule = '0 0 1 1 *', client = owner) =>
+  value(client, 'select punctual.create_queue_worker($1, $2, $3, $4)', [name, url, token, schedule]);
+const drop = (name: string, client = owner) => value(client, 'select punctual.drop_queue_worker($1)', [name]);
 
 beforeAll(async () => {
   stack = await startStack({
@@ -96,54 +87,45 @@ beforeAll(async () => {
       }),
     ),
   );
-  app = createServer(async ({ method, url = '', headers }, response) => {
-    const route = method === 'POST' ? routes.get(url) : undefined;
-    const result =
-      (await route?.(
-        new Request(`http://app.test${url}`, { method, headers: headers as Record<string, string> }),
-      )) ?? new Response(null, { status: 404 });
-    response.writeHead(result.status).end(await result.text());
-  }).listen(0, '127.0.0.1');
-  await new Promise((resolve) => app.once('listening', resolve));
-  appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
-
-  for (const n of [1, 2, 3]) {
-    await stack.sql(
-      `with account as (insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', $1, $1) returning id)
-       insert into punctual.dm_queue (account_id, channel, recipient, body) select id, 'linkedin', 'person', $1 from account`,
-      [`by pg_cron ${n}`],
-    );
-  }
+  app = await serveHandler(async (request) => {
+    const route = request.method === 'POST' && routes.get(new URL(request.url).pathname);
+    return route ? route(request) : new Response(null, { status: 404 });
+  });
+  await stack.sql(
+    `with a as (insert into punctual.accounts (provider, provider_account_id, name)
+       select 'unipile', n, n from unnest('{by pg_cron 1, by pg_cron 2, by pg_cron 3}'::text[]) n returning id, name)
+     insert into punctual.dm_queue (account_id, channel, recipient, body) select id, 'linkedin', 'person', name from a`,
+  );
   // From here on pg_cron calls at the start of every minute.
-  installed = await value(owner, 'select punctual.punctual_install_schedules($1, $2)', [appUrl, SECRET]);
+  installed = await value(owner, 'select punctual.punctual_install_schedules($1, $2)', [app.url, SECRET]);
 });
 afterAll(async () => {
   for (const client of clients) await client.end();
-  app?.close();
+  await app?.close();
   await sandbox?.close();
   provideServices(null);
   vi.unstubAllEnvs();
   await stack?.stop();
 });
 
+// The tests build on each other.
 describe('with the real pg_cron, as an owner who is not a superuser,', () => {
-  it('every queue gets a job, and without Vault a warning names who can read the token', async () => {
+  it('every queue gets a job, and a warning names who can read the token until it moves to Vault', async () => {
     expect(installed.workers).toHaveLength(8);
     expect(installed.workers).toContainEqual({
       name: 'punctual-dm-queue',
-      url: `${appUrl}/api/cron/dm-queue`,
+      url: `${app.url}/api/cron/dm-queue`,
       schedule: '* * * * *',
       active: true,
       via: 'pg_net',
       token: 'table',
     });
-    expect(notices.filter(({ severity }) => severity === 'WARNING')).toEqual([
-      {
-        severity: 'WARNING',
-        message: expect.stringMatching(/dm-queue.* kept in plain text.* postgres can read it/),
-        hint: expect.stringContaining('Vault'),
-      },
-    ]);
+    const warning = {
+      severity: 'WARNING',
+      message: expect.stringMatching(/dm-queue.* kept in plain text.* postgres can read it/),
+      hint: expect.stringContaining('Vault'),
+    };
+    expect(warnings()).toEqual([warning]);
     const { rows } = await owner.query('select jobname, command, username from cron.job order by jobname');
     expect(rows).toHaveLength(9);
     expect(rows.slice(1, 3)).toEqual([
@@ -154,101 +136,75 @@ describe('with the real pg_cron, as an owner who is not a superuser,', () => {
         username: 'postgres',
       },
     ]);
-  });
 
-  it('the tokens move to Vault once it is installed', async () => {
     await addStandIns(stack, standInForVault);
     // As Supabase grants it.
     await stack.sql('grant usage on schema vault to postgres');
     await stack.sql('grant select, delete on vault.secrets, vault.decrypted_secrets to postgres');
-    const warned = notices.length;
-    const again = await value(owner, 'select punctual.punctual_install_schedules($1, null)', [appUrl]);
+    const again = await value(owner, 'select punctual.punctual_install_schedules($1, null)', [app.url]);
     expect(new Set(again.workers.map(({ token }: { token: string }) => token))).toEqual(new Set(['vault']));
-    expect(notices).toHaveLength(warned);
+    expect(warnings()).toHaveLength(1);
     expect(await stack.sql('select * from punctual.queue_worker_tokens')).toEqual([]);
-    await create(owner, 'wrong', `${appUrl}/api/cron/jobs`, WRONG, '* * * * *');
+    await create('wrong', `${app.url}/api/cron/jobs`, WRONG, '* * * * *');
   });
 
   it('four sessions that create the same worker at once, five times each, create one job, and one session drops it', async () => {
     const pool = await Promise.all([1, 2, 3, 4].map(asOwner));
-    const made: { name: string }[] = [];
+    const made: unknown[] = [];
     await Promise.all(
       pool.map(async (client, c) => {
-        for (const n of [1, 2, 3, 4, 5]) {
-          made.push(await create(client, 'race', `${appUrl}/at-${c}${n}`, `token-${c}${n}`, '0 0 1 1 *'));
-        }
+        for (const n of [1, 2, 3, 4, 5])
+          made.push(await create('race', `${app.url}/at-${c}${n}`, `token-${c}${n}`, undefined, client));
       }),
     );
-    expect(made).toHaveLength(20);
-    expect(new Set(made.map(({ name }) => name))).toEqual(new Set(['race']));
-    const jobs = `select count(*)::integer from cron.job where jobname = 'race'`;
-    expect(await value(owner, jobs)).toBe(1);
-    const url = await value(owner, `select url from punctual.queue_workers where name = 'race'`);
-    const token = await value(
-      owner,
-      `select decrypted_secret from vault.decrypted_secrets where name = 'punctual-race'`,
+    expect(made).toMatchObject(Array(20).fill({ name: 'race' }));
+    const jobs = `select jobid from cron.job where jobname = 'race'`;
+    expect(await stack.sql(jobs)).toHaveLength(1);
+    const [{ url, token }] = await stack.sql(
+      `select w.url, s.decrypted_secret as token from punctual.queue_workers w, vault.decrypted_secrets s
+        where w.name = 'race' and s.name = 'punctual-race'`,
     );
     // The address and the token come from the same call.
     expect(url.replace(/.*-/, '')).toBe(token.replace(/.*-/, ''));
 
-    const dropped = await Promise.all(
-      pool.map((client) => refusal(value(client, `select punctual.drop_queue_worker('race')`))),
-    );
-    expect(dropped.filter((refused) => refused === null)).toHaveLength(1);
-    expect(dropped.filter((refused) => refused?.code === 'PT404')).toHaveLength(3);
-    expect(await value(owner, jobs)).toBe(0);
-    expect(
-      await value(owner, `select count(*)::integer from vault.secrets where name = 'punctual-race'`),
-    ).toBe(0);
+    const dropped = await Promise.allSettled(pool.map((client) => drop('race', client)));
+    const refused = dropped.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    expect(refused).toMatchObject(Array(3).fill({ code: 'PT404' }));
+    expect(await stack.sql(jobs)).toEqual([]);
+    expect(await stack.sql(`select id from vault.secrets where name = 'punctual-race'`)).toEqual([]);
   });
 
   it('a schedule in seconds, or one that pg_cron refuses, fails with a clear message and leaves nothing behind', async () => {
-    const url = `${appUrl}/api/cron/jobs`;
-    expect(await refusal(create(owner, 'fast', url, SECRET, '10 seconds'))).toMatchObject({
+    const refusalOf = (schedule: string) =>
+      expect(create('odd', `${app.url}/api/cron/jobs`, SECRET, schedule), schedule).rejects;
+    await refusalOf('10 seconds').toMatchObject({
       code: '0A000',
       message: expect.stringMatching(/pg_cron 1\.4 has no schedules of seconds/),
     });
     for (const schedule of ['61 * * * *', '* 24 * * *', '5/10 * * * *', '* * * foo *']) {
-      expect({ schedule, ...(await refusal(create(owner, 'odd', url, SECRET, schedule))) }).toEqual({
-        schedule,
+      await refusalOf(schedule).toMatchObject({
         code: '22023',
         message: `create_queue_worker: pg_cron does not accept the schedule "${schedule}"`,
         hint: expect.stringContaining('Five fields'),
       });
     }
-    expect(await value(owner, `select count(*)::integer from vault.secrets where name ~ 'odd|fast'`)).toBe(0);
     expect(
-      await value(owner, `select count(*)::integer from punctual.queue_workers where name ~ 'odd|fast'`),
-    ).toBe(0);
+      await stack.sql(
+        `select name from vault.secrets where name ~ 'odd' union select name from punctual.queue_workers where name ~ 'odd'`,
+      ),
+    ).toEqual([]);
   });
 
   it('a role without usage on pg_cron and a role that does not own the worker get an error', async () => {
     await stack.sql('revoke usage on schema cron from postgres');
-    const refused = await refusal(
-      create(owner, 'punctual-jobs', `${appUrl}/api/cron/jobs`, SECRET, '* * * * *'),
-    );
+    await expect(create('punctual-jobs', `${app.url}/api/cron/jobs`)).rejects.toMatchObject({
+      code: '42501',
+      message: 'postgres may not use pg_cron',
+    });
     await stack.sql('grant usage on schema cron to postgres');
-    expect(refused).toMatchObject({ code: '42501', message: 'postgres may not use pg_cron' });
     await expect(stack.sql(`select punctual.drop_queue_worker('punctual-jobs')`)).rejects.toMatchObject({
       code: 'PT409',
     });
-  });
-
-  it('a run over pgsql-http (by curl) waits for the response and fails on a 401', async () => {
-    // In a transaction that is rolled back, so that pg_cron goes on over pg_net.
-    const other = new Client({ connectionString: stack.databaseUrl });
-    await other.connect();
-    clients.push(other);
-    await other.query('begin');
-    await addStandIns({ sql: async (text) => (await other.query(text)).rows }, standInForHttpByCurl);
-    await other.query('alter schema net rename to net_away');
-    await other.query('grant usage on schema extensions to postgres');
-    await other.query('set local role postgres');
-    const called = await value(other, `select punctual.call_queue_worker('punctual-monitors')`);
-    const refused = await refusal(value(other, `select punctual.call_queue_worker('wrong')`));
-    await other.query('rollback');
-    expect(called).toEqual({ name: 'punctual-monitors', via: 'http', status: 200 });
-    expect(refused).toMatchObject({ message: 'the endpoint of the worker "wrong" answered 401' });
   });
 
   it('pg_cron calls the routes within the minute: rows are done, the ledger has the slot, and a 401 is listed', async () => {
@@ -267,43 +223,33 @@ describe('with the real pg_cron, as an owner who is not a superuser,', () => {
     console.log(`pg_cron had called after ${Math.round((Date.now() - began) / 100) / 10} s`);
 
     expect(await stack.sql('select distinct status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
-    expect(
-      sandbox
-        .deliveries()
-        .map(({ text }) => text)
-        .sort(),
-    ).toEqual(['by pg_cron 1', 'by pg_cron 2', 'by pg_cron 3']);
+    const texts = sandbox.deliveries().map(({ text }) => text);
+    expect(texts.sort()).toEqual(['by pg_cron 1', 'by pg_cron 2', 'by pg_cron 3']);
 
     const ticks = await stack.sql(
-      `select distinct on (queue) queue, scheduler, path, schedule, continuation, slot, started_at, done from punctual.ticks
+      `select distinct on (queue) queue, path, schedule, continuation, slot, started_at from punctual.ticks
         where scheduler = 'pg-cron' order by queue, started_at desc`,
     );
-    expect(ticks.map(({ queue, path }) => [queue, path])).toEqual([
-      ['dm_queue', '/api/cron/dm-queue'],
-      ['enrolments', '/api/cron/enrolments'],
-      ['jobs', '/api/cron/jobs'],
-      ['monitors', '/api/cron/monitors'],
-      ['posts', '/api/cron/posts'],
-    ]);
-    for (const tick of ticks) {
-      expect(tick).toMatchObject({ schedule: '* * * * *', continuation: 0 });
+    expect(ticks).toMatchObject(
+      ['dm_queue', 'enrolments', 'jobs', 'monitors', 'posts'].map((queue) => {
+        const path = `/api/cron/${queue.replace('_', '-')}`;
+        return { queue, path, schedule: '* * * * *', continuation: 0 };
+      }),
+    );
+    for (const { slot, started_at } of ticks) {
       // The slot is the minute that had just started.
-      expect(tick.slot.getTime() % 60_000).toBe(0);
-      expect(tick.started_at - tick.slot).toBeGreaterThanOrEqual(0);
-      expect(tick.started_at - tick.slot).toBeLessThan(30_000);
+      expect(slot.getTime() % 60_000).toBe(0);
+      expect(started_at - slot).toBeGreaterThanOrEqual(0);
+      expect(started_at - slot).toBeLessThan(30_000);
     }
 
     const list = await value(owner, 'select punctual.list_queue_workers()');
-    const workerOf = (name: string) => list.find((worker: { name: string }) => worker.name === name);
-    const run = { status: 'succeeded', at: expect.any(String), message: expect.any(String) };
-    const response = (status: number) => ({ status, error: null, at: expect.any(String) });
-    expect(workerOf('punctual-dm-queue')).toMatchObject({
-      active: true,
-      last_run: run,
-      last_answer: response(200),
-    });
-    expect(workerOf('punctual-posts')).toMatchObject({ last_run: run, last_answer: response(200) });
-    expect(workerOf('wrong')).toMatchObject({ last_run: run, last_answer: response(401) });
+    const last_run = { status: 'succeeded', at: expect.any(String), message: expect.any(String) };
+    const answers = { 'punctual-dm-queue': 200, 'punctual-posts': 200, wrong: 401 };
+    for (const [name, status] of Object.entries(answers)) {
+      const last_answer = { status, error: null, at: expect.any(String) };
+      expect(list).toContainEqual(expect.objectContaining({ name, active: true, last_run, last_answer }));
+    }
   });
 
   it('the secret is stored only in Vault and appears in no table, notice or log', async () => {
@@ -341,12 +287,12 @@ describe('with the real pg_cron, as an owner who is not a superuser,', () => {
   });
 
   it('the clean-up job stays if the last worker is dropped while another is being created', async () => {
-    await create(owner, 'last', `${appUrl}/last`, SECRET, '0 0 1 1 *');
+    await create('last', `${app.url}/last`);
     const other = await asOwner();
     await other.query('begin');
-    await create(other, 'next', `${appUrl}/next`, SECRET, '0 0 1 1 *');
-    const dropping = value(owner, `select punctual.drop_queue_worker('last')`);
-    await Promise.race([dropping, new Promise((resolve) => setTimeout(resolve, 300))]);
+    await create('next', `${app.url}/next`, undefined, undefined, other);
+    const dropping = drop('last');
+    await Promise.race([dropping, sleep(300)]);
     await other.query('commit');
     await dropping;
     const names = await stack.sql('select jobname from cron.job order by 1');

@@ -1,19 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { systemClock } from '../../lib/engine/ports/clock.ts';
-import { silentLog } from '../../lib/engine/ports/log.ts';
 import { tick } from '../../lib/engine/tick.ts';
 import { defineJob } from '../../lib/jobs/define-job.ts';
 import { JobError } from '../../lib/jobs/job-error.ts';
 import { messageQueue } from '../../lib/queues/pgmq/queue.ts';
-import { queueStore } from '../../lib/store/queue-store.ts';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { realTimePorts } from '../support/real-time-ports.ts';
 
-export interface WorkerSettings {
+interface WorkerSettings {
   supabaseUrl: string;
   serviceRoleKey: string;
   /** A folder for the process's file, with a line `<n> <attempt>` for each handled message, written before the handler returns. */
@@ -48,7 +46,7 @@ async function work(settings: WorkerSettings): Promise<void> {
     handle: defineJob({
       payload: z.object({ n: z.int() }),
       async run({ n }, { attempt }) {
-        await pause(5 + Math.random() * 30);
+        await sleep(5 + Math.random() * 30);
         appendFileSync(handled, `${n} ${attempt}\n`);
         if (killsWorker(n)) process.kill(process.pid, 'SIGKILL');
         if (failsForGood(n)) throw new JobError('no such order', { retry: false });
@@ -56,17 +54,11 @@ async function work(settings: WorkerSettings): Promise<void> {
       },
     }),
   });
-  const store = queueStore(supabaseRpc({ url, serviceRoleKey }), () => new Date(Date.now() + aheadMs));
-  const newId = () => crypto.randomUUID();
-  const ports = { store, clock: systemClock, log: silentLog, random: Math.random, newId, lock: null };
+  const ports = realTimePorts(supabaseRpc({ url, serviceRoleKey }), () => aheadMs);
   for (;;) {
-    const report = await tick(queue, ports, {
-      deps: null,
-      partition: 'orders',
-      limitMs: 60_000,
-      scheduler: 'test',
-    });
-    if (report.counts.claimed === 0) await pause(20);
+    const options = { deps: null, partition: 'orders', limitMs: 60_000, scheduler: 'test' };
+    const report = await tick(queue, ports, options);
+    if (report.counts.claimed === 0) await sleep(20);
   }
 }
 

@@ -7,8 +7,8 @@ import { tick } from '../../lib/engine/tick.ts';
 import type { TickReport } from '../../lib/engine/tick-report.ts';
 import { upstashLock } from '../../lib/locks/upstash-lock.ts';
 import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
-import { queueStore } from '../../lib/store/queue-store.ts';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { realTimePorts } from '../support/real-time-ports.ts';
 
 /** The services that a tick talks to. */
 export interface TickSettings {
@@ -31,19 +31,12 @@ export function stackTick<Row, Deps, Env>(
   fetch?: typeof globalThis.fetch,
 ): Promise<TickReport> {
   const { supabaseUrl: url, serviceRoleKey, redis, limitMs = 60_000, aheadMs, partition } = settings;
-  const now = aheadMs === undefined ? undefined : () => new Date(Date.now() + aheadMs);
-  return tick(
-    queue,
-    {
-      store: queueStore(supabaseRpc({ url, serviceRoleKey, fetch }), now),
-      clock: systemClock,
-      log: silentLog,
-      random: Math.random,
-      newId: () => crypto.randomUUID(),
-      lock: redis ? upstashLock({ ...redis, clock: systemClock, log: silentLog }) : null,
-    },
-    { deps, limitMs, scheduler: 'test', partition },
+  const ports = realTimePorts(
+    supabaseRpc({ url, serviceRoleKey, fetch }),
+    aheadMs === undefined ? undefined : () => aheadMs,
   );
+  const lock = redis ? upstashLock({ ...redis, clock: systemClock, log: silentLog }) : null;
+  return tick(queue, { ...ports, lock }, { deps, limitMs, scheduler: 'test', partition });
 }
 
 /** Runs one tick of the real `dmQueue` with its real providers. */

@@ -1,51 +1,44 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { describe, expect, it } from 'vitest';
 import { Sites } from '../../sandbox/sites.ts';
+import { sandboxBench } from './sandbox-bench.ts';
 
-/** Returns the statuses of a site at these seconds after its first request. */
-function statuses(path: string, seconds: number[]): (number | null)[] {
+/** Sites on a clock that the test sets. */
+function sitesAt() {
   let nowMs = Date.UTC(2030, 0, 1);
   const startMs = nowMs;
   const sites = new Sites(() => nowMs);
-  sites.behaviourOf(path);
-  return seconds.map((second) => {
+  return (path: string, second = 0) => {
     nowMs = startMs + second * 1_000;
     const behaviour = sites.behaviourOf(path);
-    return behaviour?.kind === 'response' ? behaviour.response.status : null;
-  });
+    return behaviour?.kind === 'response' ? behaviour : null;
+  };
 }
 
-const waitOf = (path: string) => {
-  const behaviour = new Sites(() => 0).behaviourOf(path);
-  return behaviour?.kind === 'response' ? behaviour.waitMs : Number.NaN;
-};
-
 describe('a site', () => {
-  it('that flaps is up for 20 s, then alternates between down and up every 40 s', () => {
-    const at = [0, 19, 20, 59, 60, 99, 100, 139, 140];
-    expect(statuses('/sites/flapping/shop', at)).toEqual([200, 200, 503, 503, 200, 200, 503, 503, 200]);
-  });
-
-  it('that recovers is down for the first minute after its first request, and then up', () => {
-    expect(statuses('/sites/recovering/shop', [0, 59, 60, 3_600])).toEqual([503, 503, 200, 200]);
+  it.each([
+    // It is up for 20 s, then alternates between down and up every 40 s.
+    ['flapping', [0, 19, 20, 59, 60, 99, 100, 139, 140], [200, 200, 503, 503, 200, 200, 503, 503, 200]],
+    // It is down for the first minute after its first request.
+    ['recovering', [0, 59, 60, 3_600], [503, 503, 200, 200]],
+  ])('that is %s has at the seconds %j the statuses %j', (kind, seconds, statuses) => {
+    const at = sitesAt();
+    expect(seconds.map((second) => at(`/sites/${kind}/shop`, second)?.response.status)).toEqual(statuses);
   });
 
   it('counts time from its own first request', () => {
-    let nowMs = 0;
-    const sites = new Sites(() => nowMs);
-    sites.behaviourOf('/sites/recovering/one');
-    nowMs = 61_000;
-    expect(sites.behaviourOf('/sites/recovering/one')).toMatchObject({ response: { status: 200 } });
-    expect(sites.behaviourOf('/sites/recovering/other')).toMatchObject({ response: { status: 503 } });
+    const at = sitesAt();
+    at('/sites/recovering/one');
+    expect(at('/sites/recovering/one', 61)).toMatchObject({ response: { status: 200 } });
+    expect(at('/sites/recovering/other', 61)).toMatchObject({ response: { status: 503 } });
   });
 
   it('takes 20 to 150 ms if it is ok and 1.2 to 2.5 s if it is slow, the same each time', () => {
+    const waitOf = (path: string) => sitesAt()(path)?.waitMs ?? Number.NaN;
     for (const name of ['a', 'b', 'c', 'd', 'e']) {
-      expect(waitOf(`/sites/ok/${name}`)).toBeGreaterThanOrEqual(20);
-      expect(waitOf(`/sites/ok/${name}`)).toBeLessThanOrEqual(150);
-      expect(waitOf(`/sites/slow/${name}`)).toBeGreaterThanOrEqual(1_200);
-      expect(waitOf(`/sites/slow/${name}`)).toBeLessThanOrEqual(2_500);
+      const [ok, slow] = [waitOf(`/sites/ok/${name}`), waitOf(`/sites/slow/${name}`)];
+      expect([ok >= 20, ok <= 150, slow >= 1_200, slow <= 2_500], `${ok} ${slow}`).not.toContain(false);
     }
     expect(waitOf('/sites/slow/a')).toBe(waitOf('/sites/slow/a'));
     expect(waitOf('/sites/slow/a')).not.toBe(waitOf('/sites/slow/b'));
@@ -53,12 +46,9 @@ describe('a site', () => {
 });
 
 describe('a site over HTTP', () => {
-  let sandbox: Sandbox;
-  beforeEach(async () => {
-    sandbox = await startSandbox();
-  });
-  afterEach(() => sandbox.close());
-  const request = (path: string, init?: RequestInit) => fetch(sandbox.url + path, init);
+  const { start } = sandboxBench();
+  const request = async (path: string, init?: RequestInit) =>
+    fetch(`${(await start()).url}/sites/${path}`, init);
 
   it.each([
     ['ok', 200, 'all is well'],
@@ -68,36 +58,34 @@ describe('a site over HTTP', () => {
     ['moved', 200, 'all is well'],
     ['unheard-of', 404, 'no such site'],
   ])('%s responds with %d: %s', async (behaviour, status, text) => {
-    const response = await request(`/sites/${behaviour}/shop`);
+    const response = await request(`${behaviour}/shop`);
     expect([response.status, await response.text()]).toEqual([status, expect.stringContaining(text)]);
   });
 
   it('ok responds to HEAD and POST too', async () => {
-    expect((await request('/sites/ok/shop', { method: 'HEAD' })).status).toBe(200);
-    expect((await request('/sites/ok/shop', { method: 'POST', body: 'order' })).status).toBe(200);
+    expect((await request('ok/shop', { method: 'HEAD' })).status).toBe(200);
+    expect((await request('ok/shop', { method: 'POST', body: 'order' })).status).toBe(200);
   });
 
   it('loop redirects to itself', async () => {
-    const response = await request('/sites/loop/shop', { redirect: 'manual' });
+    const response = await request('loop/shop', { redirect: 'manual' });
     expect([response.status, response.headers.get('location')]).toEqual([302, '/sites/loop/shop']);
   });
 
   it.each(['silent', 'drip'])(
     '%s does not respond in time and does not block other sites',
     async (behaviour) => {
-      const pending = request(`/sites/${behaviour}/shop`, { signal: AbortSignal.timeout(300) });
+      const { url } = await start();
+      const pending = fetch(`${url}/sites/${behaviour}/shop`, { signal: AbortSignal.timeout(300) });
       await expect(pending).rejects.toMatchObject({ name: 'TimeoutError' });
-      expect((await request('/sites/ok/shop')).status).toBe(200);
+      expect((await fetch(`${url}/sites/ok/shop`)).status).toBe(200);
     },
   );
 
   it('drip sends one byte in the first second', async () => {
-    const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
+    const socket = connect(Number(new URL((await start()).url).port), '127.0.0.1');
     socket.write('GET /sites/drip/shop HTTP/1.1\r\nhost: x\r\n\r\n');
-    const [first] = await new Promise<Buffer[]>((resolve) =>
-      socket.once('data', (chunk) => resolve([chunk])),
-    );
-    expect(String(first)).toBe('H');
+    expect(String(await once(socket, 'data'))).toBe('H');
     socket.destroy();
   });
 });

@@ -1,74 +1,49 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { json } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/jobs/route.ts';
-import { type RestGateway, startRestGateway } from '../stack/rest-gateway.ts';
+import { startRestGateway } from '../stack/rest-gateway.ts';
 import { signJwt } from '../stack/sign-jwt.ts';
-import { apiRequest, bearer, CRON_SECRET, provideServices, stubSecrets } from '../support/api-server.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
+import { replaceServices } from '../support/replace-services.ts';
+import { serveHandler } from '../support/serve-handler.ts';
 
 const SECRET_KEY = 'sb_secret_of-this-project';
 const PUBLISHABLE_KEY = 'sb_publishable_of-this-project';
 const LEGACY_KEY = signJwt('secret', 'service_role');
 
-let database: TestDatabase;
-let postgrest: Server;
-let gateway: RestGateway;
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-  postgrest = createServer(async (request, response) => {
-    const respond = (status: number, body: unknown) =>
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    if (request.headers.authorization !== `Bearer ${LEGACY_KEY}`) {
-      respond(401, { code: '42501', message: 'permission denied for schema punctual' });
-      return;
-    }
-    const args = (await json(request)) as Record<string, unknown>;
-    respond(200, await database.rpc((request.url ?? '').replace('/rpc/', ''), args));
-  });
-  await new Promise<void>((resolve) => postgrest.listen(0, '127.0.0.1', resolve));
-  gateway = await startRestGateway(`http://127.0.0.1:${(postgrest.address() as AddressInfo).port}`, {
-    [SECRET_KEY]: LEGACY_KEY,
-    [PUBLISHABLE_KEY]: signJwt('secret', 'anon'),
-  });
+const database = servedDatabase();
+const postgrest = await serveHandler(async (request) => {
+  if (request.headers.get('authorization') !== `Bearer ${LEGACY_KEY}`) {
+    const refusal = { code: '42501', message: 'permission denied for schema punctual' };
+    return Response.json(refusal, { status: 401 });
+  }
+  const { pathname } = new URL(request.url);
+  return Response.json(await database.rpc(pathname.replace('/rpc/', ''), await request.json()));
+});
+const gateway = await startRestGateway(postgrest.url, {
+  [SECRET_KEY]: LEGACY_KEY,
+  [PUBLISHABLE_KEY]: signJwt('secret', 'anon'),
 });
 afterAll(async () => {
   await gateway.stop();
-  postgrest.closeAllConnections();
-  postgrest.close();
-  await database.close();
+  await postgrest.close();
 });
-beforeEach(async () => {
-  await database.reset();
-  provideServices(null);
-  stubSecrets();
+beforeEach(() => {
+  replaceServices(null);
   for (const [name, value] of Object.entries({ SUPABASE_URL: gateway.url, STORE: '', LOG_LEVEL: 'fatal' }))
     vi.stubEnv(name, value);
 });
-afterEach(() => {
-  provideServices(null);
-  vi.unstubAllEnvs();
-});
 
-async function tick(variables: Record<string, string>) {
+function tick(variables: Record<string, string>) {
   for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
-  const response = await GET(apiRequest('GET', '/api/cron/jobs?partition=default', bearer(CRON_SECRET)));
-  return { status: response.status, body: await response.json() };
+  return answered(GET(apiRequest('GET', '/api/cron/jobs?partition=default', bearer(CRON_SECRET))));
 }
 
-describe('a secret key', () => {
-  it('runs a tick, even if the disabled legacy key is set too', async () => {
-    const [job] = await database.sql(
-      `insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}') returning id`,
-    );
-    const { status } = await tick({ SUPABASE_SECRET_KEY: SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY: LEGACY_KEY });
-    expect(status).toBe(200);
-    expect(await database.sql('select status from punctual.jobs where id = $1', [job.id])).toEqual([
-      { status: 'done' },
-    ]);
-  });
+it('a secret key runs a tick, even if the disabled legacy key is set too', async () => {
+  await database.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a b"}')`);
+  const keys = { SUPABASE_SECRET_KEY: SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY: LEGACY_KEY };
+  expect((await tick(keys)).status).toBe(200);
+  expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
 });
 
 describe('the error says what to do and hides the key if Supabase refuses', () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { attemptIn } from '../support/attempt.ts';
 import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
 
@@ -15,50 +16,37 @@ const fill = (count: number) =>
     `insert into app.tasks (lane, due) select 'a', $1::timestamptz from generate_series(1, ${count})`,
     [sql.now],
   );
-
-const tick = (changes: Record<string, unknown> = {}) =>
-  sql.tick({ queue: 'tasks', partition: 'a', ...changes });
+const tick = () => sql.tick({ queue: 'tasks', partition: 'a' });
 const settingsOf = (reply: object) => {
   const { settings } = reply as { settings: { batch_limit: number; concurrency: number } };
   return `${settings.batch_limit}/${settings.concurrency}`;
 };
 const newTickSettings = async () => settingsOf(await tick().exchange());
+const limited = { rate_limited: true, delay_seconds: 1 };
 
 /** Runs a tick whose row the provider rate-limits, and lets 60 s pass. */
 async function runRateLimitedTick() {
-  const one = tick();
-  const { rows, claimId } = await one.claim(1);
-  await one.settle(
-    [
-      {
-        id: rows[0]?.id ?? '',
-        claim_id: claimId,
-        outcome: 'retry',
-        error: '429',
-        delay_seconds: 1,
-        rate_limited: true,
-      },
-    ],
-    {
-      close: true,
-    },
-  );
+  await attemptIn(tick(), 'retry', limited);
   sql.pass(60);
 }
 
 describe('adaptive settings', () => {
-  it.each([
-    [0, '20/3'],
-    [9, '20/3'],
-    [10, '30/5'],
-    [50, '30/5'],
-    [51, '40/7'],
-    [100, '40/7'],
-    [101, '50/10'],
-    [1_500, '50/10'],
-  ])('with %i due rows are %s (batch limit/concurrency)', async (count, settings) => {
-    await fill(count);
-    expect(await newTickSettings()).toBe(settings);
+  it('follow the number of due rows: batch limit/concurrency', async () => {
+    let due = 0;
+    for (const [count, settings] of [
+      [0, '20/3'],
+      [9, '20/3'],
+      [10, '30/5'],
+      [50, '30/5'],
+      [51, '40/7'],
+      [100, '40/7'],
+      [101, '50/10'],
+      [1_500, '50/10'],
+    ] as const) {
+      await fill(count - due);
+      due = count;
+      expect([count, await newTickSettings()]).toEqual([count, settings]);
+    }
   });
 
   it('depend on the backlog when the tick starts, and stay until it ends', async () => {
@@ -80,27 +68,17 @@ describe('adaptive settings', () => {
   it('drop one step as soon as a provider rate-limits the tick', async () => {
     await fill(200);
     const one = tick();
-    const { rows, claimId } = await one.claim(1);
-    const record = {
-      id: rows[0]?.id ?? '',
-      claim_id: claimId,
-      outcome: 'retry',
-      error: '429',
-      delay_seconds: 1,
-      rate_limited: true,
-    };
+    const { claimId: claim_id } = await one.claim(1);
+    const record = { id: '1', claim_id, outcome: 'retry', error: '429', ...limited };
     expect(settingsOf(await one.settle([record]))).toBe('40/7');
   });
 
   it('drop one step for each of the last three ticks that was rate-limited, for 10 minutes', async () => {
     await fill(200);
-    await runRateLimitedTick();
-    expect(await newTickSettings()).toBe('40/7');
-    await runRateLimitedTick();
-    expect(await newTickSettings()).toBe('30/5');
-    await runRateLimitedTick();
-    await runRateLimitedTick();
-    expect(await newTickSettings()).toBe('20/3');
+    for (const settings of ['40/7', '30/5', '20/3', '20/3']) {
+      await runRateLimitedTick();
+      expect(await newTickSettings()).toBe(settings);
+    }
     sql.pass(600);
     expect(await newTickSettings()).toBe('50/10');
   });
@@ -109,9 +87,7 @@ describe('adaptive settings', () => {
     await fill(200);
     await runRateLimitedTick();
     for (let n = 0; n < 3; n++) {
-      const one = tick();
-      await one.claim(1);
-      await one.close();
+      await attemptIn(tick());
       sql.pass(10);
     }
     expect(await newTickSettings()).toBe('50/10');
@@ -119,13 +95,11 @@ describe('adaptive settings', () => {
 
   it('give way to a partition’s own settings, which may also turn them off', async () => {
     await fill(200);
-    await database.sql(
-      `update punctual.partitions set concurrency = 2 where queue = 'tasks' and partition = 'a'`,
-    );
+    const set = (change: string) =>
+      database.sql(`update punctual.partitions set ${change} where queue = 'tasks' and partition = 'a'`);
+    await set('concurrency = 2');
     expect(await newTickSettings()).toBe('50/2');
-    await database.sql(
-      `update punctual.partitions set adaptive = false where queue = 'tasks' and partition = 'a'`,
-    );
+    await set('adaptive = false');
     expect(await newTickSettings()).toBe('30/2');
   });
 

@@ -1,67 +1,38 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { statsSchema } from '../../lib/store/stats.ts';
+import { attemptIn } from '../support/attempt.ts';
 import { perTestExchanges, testDatabase } from '../support/fixtures.ts';
+import { readQueueStats } from '../support/own-tables.ts';
 
 const database = testDatabase();
 const sql = perTestExchanges(database);
+const provider_account_id = 'ann@unipile';
 let account: string;
-let providerAccountId: string;
 
 beforeEach(async () => {
-  account = await sql.addAccount();
-  [{ provider_account_id: providerAccountId }] = await database.sql(
-    'select provider_account_id::text from punctual.accounts',
-  );
+  account = await sql.addAccount({ provider_account_id });
 });
 
 const hour = 3_600;
 const reason = 'its credentials are invalid: connect it again';
-const mendedRefusals = ['errors/disconnected_account'];
+const disconnected = 'errors/disconnected_account';
 
-const note = (event: object, more: object = {}) =>
-  database.rpc('note_connection', {
-    p_provider: 'unipile',
-    p_event: { provider_account_id: providerAccountId, ...event },
-    p_now: sql.now,
-    ...more,
-  });
+const note = (event: object, p_provider = 'unipile') =>
+  database.rpc('note_connection', { p_provider, p_event: { provider_account_id, ...event }, p_now: sql.now });
 const disconnect = (more: object = {}) => note({ connected: false, said: reason, ...more });
-const reconnect = (more: object = {}) => note({ connected: true, ends: mendedRefusals, ...more });
+const reconnect = (more: object = {}) => note({ connected: true, ends: [disconnected], ...more });
 
 /** Returns the seconds that the account still pauses, and why; null if it does not pause. */
 async function readPause(): Promise<{ seconds: number; reason: string | null } | null> {
-  const [row] = await database.sql(
-    'select paused_until, paused_reason from punctual.accounts where id = $1',
-    [account],
-  );
+  const [row] = await database.sql('select paused_until, paused_reason from punctual.accounts');
   const seconds = row.paused_until && (Date.parse(row.paused_until) - Date.parse(sql.now)) / 1_000;
   return seconds > 0 ? { seconds, reason: row.paused_reason } : null;
 }
-
-async function needsYou() {
-  const stats = statsSchema.parse(
-    await database.rpc('read_stats', { p_configured: ['unipile'], p_now: sql.now }),
-  );
-  return stats.queues.flatMap(({ name, refused }) => refused.map((one) => ({ queue: name, ...one })));
-}
-
-/** Claims the account's next row and settles it with `record`. Returns its id, or null if none may be claimed. */
-async function attempt(record: Record<string, unknown> = {}): Promise<string | null> {
-  const tick = sql.tick();
-  const { rows, claimId } = await tick.claim(1);
-  const id = rows[0]?.id;
-  const whole = { claim_id: claimId, account_id: account, outcome: 'done', ...record };
-  await tick.settle(id ? [{ ...whole, id }] : [], { close: true });
-  return id ?? null;
-}
-const refusedBy = (refusal: string) => ({
-  outcome: 'retry',
-  rate_limited: true,
-  refused: 'account',
-  refusal,
-  error: `unipile answered 401 (${refusal})`,
-});
-
+const needsYou = async () => (await readQueueStats(database, sql.now)).dm_queue?.refused;
+const refusedBy = (refusal: string) => {
+  return { rate_limited: true, refused: 'account', refusal, error: `unipile answered 401 (${refusal})` };
+};
+const send = () => attemptIn(sql.tick());
+const meetRefusal = (refusal = disconnected) => attemptIn(sql.tick(), 'retry', refusedBy(refusal));
 const holiday = (seconds: number) =>
   database.sql(`update punctual.accounts set paused_until = $1, paused_reason = 'holiday'`, [
     sql.at(seconds),
@@ -71,14 +42,11 @@ describe('a disconnected account', () => {
   it('sends nothing, and the dashboard, the list of accounts and explain_row say why', async () => {
     const id = await sql.addDm(account);
     expect(await disconnect()).toBe(true);
-    expect(await attempt()).toBeNull();
+    expect(await send()).toBeNull();
     expect(await readPause()).toEqual({ seconds: 4 * hour, reason });
-    expect(await needsYou()).toEqual([
-      expect.objectContaining({ queue: 'dm_queue', provider: 'unipile', account, said: reason }),
-    ]);
+    expect(await needsYou()).toMatchObject([{ provider: 'unipile', account, said: reason }]);
     expect(await database.rpc('list_accounts', {})).toMatchObject({ items: [{ paused_reason: reason }] });
-    const why = await database.rpc('explain_row', { p_queue: 'dm_queue', p_id: id, p_now: sql.now });
-    expect(JSON.stringify(why)).toContain(reason);
+    expect(JSON.stringify(await sql.explain(id))).toContain(reason);
   });
 
   it('sends again once it is reconnected', async () => {
@@ -87,17 +55,17 @@ describe('a disconnected account', () => {
     sql.pass(60);
     expect(await reconnect()).toBe(true);
     expect([await readPause(), await needsYou()]).toEqual([null, []]);
-    expect(await attempt()).toBe(id);
+    expect(await send()).toBe(id);
   });
 
   it('tries one row after 4 hours if no event reports that it is reconnected', async () => {
-    const ids = [await sql.addDm(account), await sql.addDm(account)];
+    const [first] = [await sql.addDm(account), await sql.addDm(account)];
     await disconnect();
     sql.pass(4 * hour);
-    expect(await attempt(refusedBy('errors/disconnected_account'))).toBe(ids[0]);
+    expect(await meetRefusal()).toBe(first);
     expect(await readPause()).toMatchObject({ seconds: 4 * hour });
     sql.pass(4 * hour);
-    expect(await attempt()).toBe(ids[0]);
+    expect(await send()).toBe(first);
     expect(await needsYou()).toEqual([]);
   });
 
@@ -112,8 +80,8 @@ describe('a disconnected account', () => {
   });
 
   it('is not paused by an event about an unknown account', async () => {
-    expect(await note({ provider_account_id: 'stranger', connected: false, said: reason })).toBe(false);
-    expect(await note({ connected: false, said: reason }, { p_provider: 'whatsapp_cloud' })).toBe(false);
+    expect(await disconnect({ provider_account_id: 'stranger' })).toBe(false);
+    expect(await note({ connected: false, said: reason }, 'whatsapp_cloud')).toBe(false);
     expect(await readPause()).toBeNull();
   });
 
@@ -121,38 +89,37 @@ describe('a disconnected account', () => {
     const id = await sql.addDm(account);
     await disconnect();
     await database.rpc('end_refusal', { p_provider: 'unipile', p_account_id: account });
-    expect(await attempt()).toBe(id);
+    expect(await send()).toBe(id);
   });
 });
 
 describe('a reconnected account', () => {
   it.each([
-    ['resumes if a call found it disconnected', 'errors/disconnected_account', true],
+    ['resumes if a call found it disconnected', disconnected, true],
     ['stays paused if the network restricts it', 'errors/account_restricted', false],
   ])('%s', async (_, refusal, resumes) => {
     await sql.addDm(account);
-    await attempt(refusedBy(refusal));
+    await meetRefusal(refusal);
     expect(await reconnect()).toBe(resumes);
     expect((await readPause()) === null).toBe(resumes);
   });
 
   it.each([hour, 9 * hour])('keeps a pause of %d s that a person set before', async (seconds) => {
+    const before = { seconds, reason: 'holiday' };
     await holiday(seconds);
     await disconnect();
-    expect(await readPause()).toEqual(
-      seconds < 4 * hour ? { seconds: 4 * hour, reason } : { seconds, reason: 'holiday' },
-    );
+    expect(await readPause()).toEqual(seconds < 4 * hour ? { seconds: 4 * hour, reason } : before);
     await reconnect();
-    expect(await readPause()).toEqual({ seconds, reason: 'holiday' });
+    expect(await readPause()).toEqual(before);
   });
 
   it('keeps a pause that a person set during the refused call', async () => {
-    await sql.addDm(account);
+    const id = await sql.addDm(account);
     const tick = sql.tick();
-    const { rows, claimId } = await tick.claim(1);
+    const { claimId: claim_id } = await tick.claim(1);
     await holiday(60);
-    const record = { claim_id: claimId, account_id: account, ...refusedBy('errors/disconnected_account') };
-    await tick.settle([{ id: rows[0]?.id ?? '', ...record }], { close: true });
+    const record = { id, claim_id, account_id: account, outcome: 'retry', ...refusedBy(disconnected) };
+    await tick.settle([record], { close: true });
     expect(await readPause()).toMatchObject({ seconds: 300 });
     await reconnect();
     expect(await readPause()).toEqual({ seconds: 60, reason: 'holiday' });
@@ -160,7 +127,7 @@ describe('a reconnected account', () => {
 
   it('keeps a person’s pause that outlasts the pause of a refused call', async () => {
     await sql.addDm(account);
-    await attempt(refusedBy('errors/disconnected_account'));
+    await meetRefusal();
     await holiday(hour);
     expect(await reconnect()).toBe(true);
     expect(await readPause()).toEqual({ seconds: hour, reason: 'holiday' });
@@ -171,8 +138,13 @@ describe('a reconnected account', () => {
     await database.sql('update punctual.accounts set paused_until = $1', [sql.at(100 * hour)]);
     await reconnect();
     expect(await readPause()).toMatchObject({ seconds: 100 * hour });
-    const saved = { provider: 'unipile', provider_account_id: providerAccountId, name: 'Ann' };
-    await database.rpc('save_account', { p_account: { ...saved, paused_until: sql.at(200 * hour) } });
+    const p_account = {
+      provider: 'unipile',
+      provider_account_id,
+      name: 'Ann',
+      paused_until: sql.at(200 * hour),
+    };
+    await database.rpc('save_account', { p_account });
     expect(await readPause()).toEqual({ seconds: 200 * hour, reason: null });
   });
 
@@ -197,7 +169,7 @@ describe('a connection event', () => {
 
   it('does not resume the account if it is older than the refused call', async () => {
     await sql.addDm(account);
-    await attempt(refusedBy('errors/disconnected_account'));
+    await meetRefusal();
     expect(await reconnect({ said_at: sql.at(-1) })).toBe(false);
     expect(await readPause()).not.toBeNull();
     expect(await reconnect({ said_at: sql.at(0) })).toBe(true);

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
+import type { TickIdentity } from '../../lib/engine/ports/queue-store.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
+import type { Rpc } from '../../lib/store/rpc.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 
@@ -10,45 +12,35 @@ const database = servedDatabase();
 let required: unknown[];
 /** The newer versions that the store reported. */
 let newer: string[];
-
-beforeEach(async () => {
+beforeEach(() => {
   required = [];
   newer = [];
 });
 
 /** Creates the store of a process that just started. Returns a function that makes one exchange. */
-function startStore(send: typeof database.rpc = database.rpc) {
-  const rpc: typeof database.rpc = (fn, args) => {
+function startStore() {
+  const rpc: Rpc = (fn, args) => {
     required.push((args.p_tick as { schema?: string }).schema);
-    return send(fn, args);
+    return database.rpc(fn, args);
   };
   const store = queueStore(rpc, undefined, (version) => newer.push(version));
-  return () =>
-    store.exchange({
-      tick: {
-        id: crypto.randomUUID(),
-        queue: 'jobs',
-        partition: 'default',
-        scheduler: 'test',
-        path: null,
-        schedule: null,
-        slot: null,
-        continuation: 0,
-        runId: crypto.randomUUID(),
-        limitSeconds: 60,
-        lock: 'none',
-        providers: [],
-        reconciles: false,
-        asked: null,
-      },
-      seq: 1,
-      settlements: [],
+  const tick: Omit<TickIdentity, 'id' | 'runId'> = {
+    ...{ queue: 'jobs', partition: 'default', scheduler: 'test', limitSeconds: 60, lock: 'none' },
+    ...{
+      path: null,
+      schedule: null,
+      slot: null,
+      continuation: 0,
       providers: [],
-      progress: [],
-      want: null,
-      close: true,
-      report: null,
-    });
+      reconciles: false,
+      asked: null,
+    },
+  };
+  return () => {
+    const id = crypto.randomUUID();
+    const nothing = { settlements: [], providers: [], progress: [], want: null, report: null };
+    return store.exchange({ tick: { ...tick, id, runId: id }, seq: 1, close: true, ...nothing });
+  };
 }
 
 const removeLatestMigration = () =>
@@ -64,8 +56,7 @@ describe('the first exchange of a process', () => {
     const exchange = startStore();
     await exchange();
     await exchange();
-    expect(required).toEqual([schemaVersion, undefined]);
-    expect(newer).toEqual([]);
+    expect([required, newer]).toEqual([[schemaVersion, undefined], []]);
   });
 
   it('changes nothing on a schema that is behind, names the command to run, and succeeds once it has run', async () => {
@@ -106,8 +97,7 @@ describe('the first exchange of a process', () => {
     const { status, body } = await answered(
       tickJobs(apiRequest('GET', '/api/cron/jobs', bearer(CRON_SECRET))),
     );
-    expect(status).toBe(503);
-    expect(body.error.kind).toBe('database_misconfigured');
+    expect([status, body.error.kind]).toEqual([503, 'database_misconfigured']);
     expect(body.error.message).toMatch(/^the database has Punctual's migrations up to .*npm run migrate/);
   });
 });

@@ -47,14 +47,10 @@ export async function startPostgresServer(
   writeFileSync(passwordFile, password);
   if (user) execFileSync('chown', ['-R', user, directory]);
   const initdb = ['-D', data, '-U', 'supabase_admin', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
-  const asPostgres = [...asUser(user), '--'];
   execFileSync(
     'setpriv',
-    [...asPostgres, `${bin}/initdb`, ...initdb, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
-    {
-      cwd: '/',
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
+    [...asUser(user), '--', `${bin}/initdb`, ...initdb, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
+    { cwd: '/', stdio: ['ignore', 'ignore', 'inherit'] },
   );
 
   const port = await freePort();
@@ -65,11 +61,7 @@ export async function startPostgresServer(
     unix_socket_directories: '',
     ...settings,
   };
-  const args = [
-    '-D',
-    data,
-    ...Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-  ];
+  const args = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   let server: ChildServer | null = null;
 
   const postgres: PostgresServer = {
@@ -79,7 +71,7 @@ export async function startPostgresServer(
     tail: () => server?.tail() ?? '',
     async start() {
       if (server?.running) return;
-      server = startChildServer(`${bin}/postgres`, args, { user, deathSignal: 'QUIT' });
+      server = startChildServer(`${bin}/postgres`, ['-D', data, ...args], { user, deathSignal: 'QUIT' });
       await untilReady(`Postgres ${version}`, server, async () => {
         const client = new Client({ connectionString: url });
         await client.connect();

@@ -4,7 +4,6 @@ import { freePort, startChildServer, untilReady } from './child-server.ts';
 
 export interface PostgrestServer {
   url: string;
-  tail(): string;
   /** Resolves when it is connected to its database and has read the schema. */
   ready(): Promise<void>;
   stop(): Promise<void>;
@@ -37,10 +36,5 @@ export async function startPostgrestServer(databaseUrl: string, jwtSecret: strin
       if (!response.ok) throw new Error(`ready: ${response.status}`);
     });
   await ready();
-  return {
-    url: `http://127.0.0.1:${port}`,
-    tail: server.tail,
-    ready,
-    stop: () => server.stop('SIGKILL'),
-  };
+  return { url: `http://127.0.0.1:${port}`, ready, stop: () => server.stop('SIGKILL') };
 }

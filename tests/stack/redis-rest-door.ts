@@ -39,18 +39,8 @@ export async function startRedisRestDoor(): Promise<RedisRestDoor> {
     throw new Error('redis-server is not installed: run `npm run stack:install`');
   }
   const port = await freePort();
-  const args = [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-    '--dir',
-    '/tmp',
-  ];
+  const settings = { port: String(port), bind: '127.0.0.1', save: '', appendonly: 'no', dir: '/tmp' };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   const server = startChildServer('redis-server', args, { deathSignal: 'KILL' });
   const { Redis } = createRequire(import.meta.url)('ioredis');
   const client: RedisClient & { on(event: 'error', listener: () => void): void } = new Redis(

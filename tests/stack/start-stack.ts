@@ -9,7 +9,7 @@ import { type RestGateway, startRestGateway } from './rest-gateway.ts';
 import { signJwt } from './sign-jwt.ts';
 import { supabaseRoles } from './supabase-roles.ts';
 
-export interface StackOptions {
+interface StackOptions {
   /** Default: the variable STACK_POSTGRES, else 15. */
   postgres?: PostgresVersion;
   /** How to make the schema: from its `sources` (default), by the `migrations`, or `empty`. */
@@ -23,8 +23,6 @@ export interface Stack {
   databaseUrl: string;
   /** The connection that Supabase gives its customers. Its role owns the database and is not a superuser. */
   ownerUrl: string;
-  /** Bare PostgREST: `rpc/…` at the root. */
-  restUrl: string;
   /** PostgREST behind the gateway, at `/rest/v1`: the value of SUPABASE_URL. */
   supabaseUrl: string;
   gateway: RestGateway;
@@ -42,7 +40,6 @@ export interface Stack {
    * unless `reconnected` is false.
    */
   startPostgres(options?: { reconnected?: boolean }): Promise<void>;
-  postgrestLog(): string;
   postgresLog(): string;
   stop(): Promise<void>;
 }
@@ -81,7 +78,6 @@ export async function startStack({
     return {
       databaseUrl: postgres.url,
       ownerUrl: urlOf('postgres'),
-      restUrl: postgrest.url,
       supabaseUrl: gateway.url,
       gateway,
       serviceRoleKey: signJwt(jwtSecret, 'service_role'),
@@ -93,7 +89,6 @@ export async function startStack({
         await postgres.start();
         if (reconnected) await postgrest.ready();
       },
-      postgrestLog: postgrest.tail,
       postgresLog: postgres.tail,
       stop,
     };

@@ -1,43 +1,18 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GET as read } from '../../app/api/analytics/route.ts';
 import { GET, POST } from '../../app/api/cron/analytics/route.ts';
-import { GET as pruneByGet } from '../../app/api/cron/prune/route.ts';
-import { silentLog } from '../../lib/engine/ports/log.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
-import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices } from '../../lib/services/services.ts';
 import { analyticsSchema } from '../../lib/store/analytics.ts';
-import {
-  API_KEY,
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  provideServices,
-  stubSecrets,
-} from '../support/api-server.ts';
-import { testDatabase } from '../support/fixtures.ts';
-import type { TestDatabase } from '../support/test-database.ts';
+import { API_KEY, answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
+import { replaceRpc } from '../support/replace-services.ts';
 
-const database = testDatabase();
-let rpc: TestDatabase['rpc'];
+const database = servedDatabase();
 
-beforeEach(async () => {
-  rpc = database.rpc;
-  stubSecrets();
-  const made = await makeServices(
-    serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' }),
-  );
-  provideServices({ ...made, log: silentLog, rpc: (fn, args) => rpc(fn, args) });
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  provideServices(null);
-});
-
-const get = (handler: typeof GET, path: string, token: string): Promise<Response> =>
-  handler(apiRequest('GET', path, bearer(token)));
-const rollUp = (query = '', token = CRON_SECRET, handler = GET) =>
-  get(handler, `/api/cron/analytics${query}`, token);
+const get = (handler: typeof GET, path: string, token = CRON_SECRET) =>
+  answered(handler(apiRequest('GET', path, bearer(token))));
+const rollUp = (query = '', handler = GET) => get(handler, `/api/cron/analytics${query}`);
+const analytics = (query: string) => get(read, `/api/analytics${query}`, API_KEY);
 const addJobs = (count: number, age: string) =>
   database.sql(
     `insert into punctual.jobs (name, status, run_at, finished_at)
@@ -52,100 +27,74 @@ describe('a call of /api/cron/analytics', () => {
     ['POST', POST],
   ])('by %s rolls up all missed days of every queue, and today so far', async (_method, handler) => {
     await addJobs(3, '3 days');
-    const response = await rollUp('', CRON_SECRET, handler);
-    expect(response.status).toBe(200);
-    const { steps, ...rest } = await response.json();
-    expect(rest).toEqual({ rows: 3, more: false });
-    expect(steps).toContainEqual({ queue: 'jobs', day: day(3), rows: 3, problem: null, first_day: null });
-    expect(steps.filter((step: { day: string }) => step.day === day(0))).toHaveLength(5);
+    const { status, body } = await rollUp('', handler);
+    expect([status, body.rows, body.more]).toEqual([200, 3, false]);
+    expect(body.steps).toContainEqual({
+      queue: 'jobs',
+      day: day(3),
+      rows: 3,
+      problem: null,
+      first_day: null,
+    });
+    expect(body.steps.filter((step: { day: string }) => step.day === day(0))).toHaveLength(5);
   });
 
-  it('rolls up only the day in the query', async () => {
+  it('rolls up only the day in the query, of every queue', async () => {
     await addJobs(3, '3 days');
     await addJobs(4, '2 days');
-    const { steps, more } = await (await rollUp(`?day=${day(3)}`)).json();
-    expect(steps.map((step: { queue: string }) => step.queue)).toEqual([
-      'dm_queue',
-      'enrolments',
-      'jobs',
-      'monitors',
-      'posts',
-    ]);
-    expect(more).toBe(false);
+    const { steps, more } = (await rollUp(`?day=${day(3)}`)).body;
+    const queues = ['dm_queue', 'enrolments', 'jobs', 'monitors', 'posts'];
+    expect([steps.map((step: { queue: string }) => step.queue), more]).toEqual([queues, false]);
     expect(await database.sql('select day::text as day, rows from punctual.daily_outcomes')).toEqual([
       { day: day(3), rows: 3 },
     ]);
   });
 
   it.each(['2026-02-30', 'yesterday', '', '2999-01-01'])('refuses "%s" as a day', async (value) => {
-    const response = await rollUp(`?day=${value}`);
-    expect(response.status).toBe(422);
-    expect((await response.json()).error).toMatchObject({ kind: 'invalid' });
+    const error = { kind: 'invalid' };
+    expect(await rollUp(`?day=${value}`)).toMatchObject({ status: 422, body: { error } });
   });
 
   it('refuses a day whose rows retention has deleted, and names the first possible day', async () => {
     await rollUp();
     await database.sql(`update punctual.rollups set pruned_until = '2026-06-01T12:00:00Z'`);
-    const response = await rollUp('?day=2026-06-01');
-    expect(response.status).toBe(409);
-    expect((await response.json()).error).toMatchObject({
-      kind: 'conflict',
-      message: expect.stringContaining('The first day that can be rolled up is 2026-06-02'),
-    });
+    const message = expect.stringContaining('The first day that can be rolled up is 2026-06-02');
+    const error = { kind: 'conflict', message };
+    expect(await rollUp('?day=2026-06-01')).toMatchObject({ status: 409, body: { error } });
   });
 
   it('goes on if the response to a step is late or another caller runs the step', async () => {
     let calls = 0;
-    rpc = async (fn, args) => {
+    await replaceRpc((rpc) => async (fn, args) => {
       calls++;
-      const step = await database.rpc(fn, args);
+      const step = (await rpc(fn, args)) as object;
       if (calls === 1) throw new StoreError('unavailable', 'no answer in time');
-      if (calls === 2)
-        return { ...(step as object), queue: null, day: null, rows: null, busy: true, more: true };
-      return step;
-    };
+      return calls === 2 ? { ...step, queue: null, day: null, rows: null, busy: true, more: true } : step;
+    });
     await addJobs(1, '1 second');
-    expect(await (await rollUp()).json()).toMatchObject({ more: false });
+    expect((await rollUp()).body.more).toBe(false);
     const rolled = await database.sql('select queue from punctual.rollups where rolled_until is not null');
     expect(rolled).toHaveLength(5);
   });
 
   it('answers 503 while the database stays unreachable', async () => {
-    rpc = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
-    const response = await rollUp();
-    expect(response.status).toBe(503);
-    expect((await response.json()).error).toMatchObject({ kind: 'database_unavailable' });
+    await replaceRpc(() => () => Promise.reject(new StoreError('unavailable', 'connection lost')));
+    const error = { kind: 'database_unavailable' };
+    expect(await rollUp()).toMatchObject({ status: 503, body: { error } });
   });
 });
 
 describe('/api/analytics', () => {
-  it('returns the dashboard’s figures to a caller with the key', async () => {
+  it('returns the dashboard’s figures', async () => {
     await addJobs(3, '1 day');
     await rollUp();
-    const response = await get(read, '/api/analytics?days=2', API_KEY);
-    expect(response.status).toBe(200);
-    expect(analyticsSchema.parse(await response.json())).toMatchObject({
+    expect(analyticsSchema.parse((await analytics('?days=2')).body)).toMatchObject({
       rolled_until: day(0),
       totals: [{ day: day(1), queue: 'jobs', outcome: 'done', rows: 3, p50_seconds: 2, partial: false }],
     });
-    expect((await get(read, '/api/analytics', 'guess')).status).toBe(401);
   });
 
   it.each(['0', '91', '1.5', 'all'])('refuses %s days', async (days) => {
-    expect((await get(read, `/api/analytics?days=${days}`, API_KEY)).status).toBe(400);
-  });
-});
-
-describe('retention', () => {
-  it('deletes rows that are rolled up, and reports those that it cannot delete', async () => {
-    await addJobs(2_500, '31 days');
-    await rollUp();
-    await database.sql('create table punctual.notes (job bigint references punctual.jobs)');
-    await database.sql('insert into punctual.notes select max(id) from punctual.jobs');
-    const prune = async () => (await get(pruneByGet, '/api/cron/prune', CRON_SECRET)).json();
-    expect(await prune()).toMatchObject({ problems: [{ queue: 'jobs' }], more: false });
-    await database.sql('drop table punctual.notes');
-    const left = (await database.sql('select count(*) as n from punctual.jobs'))[0].n;
-    expect(await prune()).toMatchObject({ rows: left, problems: [], more: false });
+    expect((await analytics(`?days=${days}`)).status).toBe(400);
   });
 });

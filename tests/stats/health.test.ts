@@ -1,72 +1,42 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silentLog } from '../../lib/engine/ports/log.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
-import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
 import { MigrationError } from '../../lib/store/migrate/migrations.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
-import { currentServices, provideServices } from '../support/api-server.ts';
-import { openTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { currentServices } from '../support/api-server.ts';
+import { servedDatabase } from '../support/fixtures.ts';
+import { deadUrl, replaceEnv, replaceRpc, replaceServices } from '../support/replace-services.ts';
+import { serveHandler } from '../support/serve-handler.ts';
 
 const SECRETS = ['service-role-key-of-this-project', 'token-of-redis'] as const;
 
-let database: TestDatabase;
 /** Redis over REST, for SET only. The client sends its commands as a pipeline. */
-let redis: Server;
-let redisUrl: string;
-let redisResponse: { status: number; body: unknown };
-let redisCommands = 0;
-/** No server listens here. */
-let deadUrl: string;
-
-const addressOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-const listen = (server: Server) =>
-  new Promise<Server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-  redis = await listen(
-    createServer((_request, response) => {
-      redisCommands++;
-      response.writeHead(redisResponse.status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(redisResponse.body));
-    }),
-  );
-  redisUrl = addressOf(redis);
-  const closed = await listen(createServer());
-  deadUrl = addressOf(closed);
-  await new Promise((resolve) => closed.close(resolve));
+let redisResponse: () => Response;
+let redisCommands: number;
+const redis = await serveHandler(async () => {
+  redisCommands++;
+  return redisResponse();
 });
-afterAll(async () => {
-  redis.closeAllConnections();
-  await new Promise((resolve) => redis.close(resolve));
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  redisResponse = { status: 200, body: [{ result: 'OK' }] };
+afterAll(() => redis.close());
+const database = servedDatabase();
+beforeEach(() => {
+  redisResponse = () => Response.json([{ result: 'OK' }]);
   redisCommands = 0;
 });
 afterEach(() => {
-  vi.unstubAllEnvs();
   vi.useRealTimers();
-  provideServices(null);
 });
 
-async function startServer({ rpc, lockUrl }: { rpc?: Rpc; lockUrl?: string }): Promise<void> {
-  const made = await makeServices(
-    serverEnv({
-      SUPABASE_URL: deadUrl,
+/** Without `rpc`, the database cannot be reached. */
+const startServer = (rpc?: Rpc, lockUrl?: string) =>
+  replaceEnv(
+    {
       SUPABASE_SERVICE_ROLE_KEY: SECRETS[0],
-      LOG_LEVEL: 'fatal',
       ...(lockUrl && { UPSTASH_REDIS_REST_URL: lockUrl, UPSTASH_REDIS_REST_TOKEN: SECRETS[1] }),
-    }),
+    },
+    rpc,
   );
-  provideServices({ ...made, rpc: rpc ?? made.rpc });
-}
 
 /** Imports the route anew, because it caches its response. */
 async function freshRoute(): Promise<() => Promise<Response>> {
@@ -84,106 +54,91 @@ async function getHealth(get?: () => Promise<Response>) {
 
 const tickedAgo = (seconds: number) =>
   database.sql(
-    'update punctual.partitions set last_tick_at = clock_timestamp() - make_interval(secs => $1)',
+    `update punctual.partitions set last_tick_at = clock_timestamp() - make_interval(secs => $1) where queue = 'dm_queue'`,
     [seconds],
   );
+const failing = { status: 'failing', database: 'failing', schema: 'unknown', lastTickSeconds: {} };
 
 describe('GET /api/health', () => {
-  it('is ok with a database, also before the first tick', async () => {
-    await startServer({ rpc: database.rpc });
-    expect(await getHealth()).toEqual({
-      status: 200,
-      body: {
+  it('is ok with a database, and reports how long ago each queue had its last tick', async () => {
+    await tickedAgo(90);
+    const { status, body } = await getHealth();
+    const { dm_queue, ...others } = body.lastTickSeconds;
+    expect([status, { ...body, lastTickSeconds: others }]).toEqual([
+      200,
+      {
         status: 'ok',
         database: 'ok',
         schema: 'ok',
         lock: 'none',
-        lastTickSeconds: { dm_queue: null, enrolments: null, jobs: null, monitors: null, posts: null },
+        lastTickSeconds: { enrolments: null, jobs: null, monitors: null, posts: null },
       },
-    });
-  });
-
-  it('reports how long ago each queue had its last tick', async () => {
-    await tickedAgo(90);
-    await startServer({ rpc: database.rpc });
-    const { body } = await getHealth();
-    expect(body.lastTickSeconds.dm_queue).toBeGreaterThanOrEqual(90);
-    expect(body.lastTickSeconds.dm_queue).toBeLessThan(100);
+    ]);
+    expect(dm_queue).toBeGreaterThanOrEqual(90);
+    expect(dm_queue).toBeLessThan(100);
   });
 
   it('answers 503 while the schema is behind the code, and is ok if it is ahead', async () => {
     await database.sql('delete from punctual.schema_migrations where version = $1', [schemaVersion]);
-    await startServer({ rpc: database.rpc });
-    expect(await getHealth()).toMatchObject({
-      status: 503,
-      body: { status: 'failing', database: 'ok', schema: 'behind' },
-    });
+    const body = { status: 'failing', database: 'ok', schema: 'behind' };
+    expect(await getHealth()).toMatchObject({ status: 503, body });
     await database.sql(
       `insert into punctual.schema_migrations (version, name, engine) values ('29990101000000', 'later', true)`,
     );
     expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', schema: 'ahead' } });
   });
 
-  it.each([
-    ['free', [{ result: 'OK' }]],
-    ['held', [{ result: null }]],
-  ])('reports the lock as ok while it is %s', async (_state, body) => {
-    redisResponse.body = body;
-    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
-    expect(await getHealth()).toMatchObject({ status: 200, body: { lock: 'ok' } });
-  });
-
-  it('stays ok and reports the fault while the lock fails, because ticks go on without it', async () => {
-    await startServer({ rpc: database.rpc, lockUrl: deadUrl });
-    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
-    redisResponse = { status: 401, body: { error: 'Unauthorized' } };
-    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
-    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', lock: 'failing' } });
+  it.each<[state: string, url: string, response: () => Response, lock: string]>([
+    ['is free', redis.url, () => Response.json([{ result: 'OK' }]), 'ok'],
+    ['is held', redis.url, () => Response.json([{ result: null }]), 'ok'],
+    ['refuses us', redis.url, () => Response.json({ error: 'Unauthorized' }, { status: 401 }), 'failing'],
+    ['cannot be reached', deadUrl, () => Response.error(), 'failing'],
+  ])('stays ok while the lock %s, because ticks go on without it', async (_state, url, response, lock) => {
+    redisResponse = response;
+    await startServer(database.rpc, url);
+    expect(await getHealth()).toMatchObject({ status: 200, body: { status: 'ok', lock } });
   });
 
   it('answers 503 and hides the reason while the database is down', async () => {
-    await startServer({ lockUrl: redisUrl });
-    expect(await getHealth()).toEqual({
-      status: 503,
-      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'ok', lastTickSeconds: {} },
-    });
+    await startServer(undefined, redis.url);
+    expect(await getHealth()).toEqual({ status: 503, body: { ...failing, lock: 'ok' } });
   });
 
   it('answers 503 on a misconfigured server, and hides which variables are missing', async () => {
+    replaceServices(null);
     for (const name of ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'STORE']) vi.stubEnv(name, '');
     vi.stubEnv('VERCEL', '1');
-    expect(await getHealth()).toEqual({
-      status: 503,
-      body: { status: 'failing', database: 'failing', schema: 'unknown', lock: 'none', lastTickSeconds: {} },
-    });
+    expect(await getHealth()).toEqual({ status: 503, body: { ...failing, lock: 'none' } });
   });
 
   it('says only in development why the embedded database cannot be opened', async () => {
     const error = new MigrationError('20261201000000_trials.sql, line 2: there is no table public.trials');
     const refused = Promise.reject(error);
     refused.catch(() => {});
-    provideServices(refused);
-    const reasons = async () => (await getHealth()).body.reason;
-    expect(await reasons()).toBe(error.message);
-    vi.stubEnv('NODE_ENV', 'production');
-    expect(await reasons()).toBeUndefined();
-    vi.stubEnv('NODE_ENV', 'test');
-    vi.stubEnv('VERCEL', '1');
-    expect(await reasons()).toBeUndefined();
+    replaceServices(refused);
+    const reasonOn = async (env: Record<string, string>) => {
+      for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+      return (await getHealth()).body.reason;
+    };
+    expect(await reasonOn({})).toBe(error.message);
+    expect(await reasonOn({ NODE_ENV: 'production' })).toBeUndefined();
+    expect(await reasonOn({ NODE_ENV: 'test', VERCEL: '1' })).toBeUndefined();
   });
 
   it('says in development why the embedded database fails, and logs it once', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const logged: object[] = [];
     let code: string | null = '53100';
-    await startServer({
-      rpc: (fn, args) =>
-        code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : database.rpc(fn, args),
-    });
-    const { env, ...rest } = (await currentServices()) as Services;
-    const store = { kind: 'embedded', directory: 'd' } as const;
-    const log = { ...silentLog, warn: (fields: object) => void logged.push(fields) };
-    provideServices({ ...rest, env: { ...env, store }, log });
+    const services = await currentServices();
+    if (!services) throw new Error('no services');
+    await replaceRpc(
+      (rpc) => (fn, args) =>
+        code ? Promise.reject(new StoreError('unavailable', 'no room', code)) : rpc(fn, args),
+      {
+        env: { ...services.env, store: { kind: 'embedded', directory: 'd' } },
+        log: { ...silentLog, warn: (fields: object) => void logged.push(fields) },
+      },
+    );
     const get = await freshRoute();
     const readReason = async () => {
       vi.advanceTimersByTime(5_100);
@@ -201,7 +156,7 @@ describe('GET /api/health', () => {
 
   it('reads the database and the lock once in 5 s, however many callers there are', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
-    await startServer({ rpc: database.rpc, lockUrl: redisUrl });
+    await startServer(database.rpc, redis.url);
     const get = await freshRoute();
     await Promise.all(Array.from({ length: 20 }, () => getHealth(get)));
     await tickedAgo(10);
@@ -215,10 +170,10 @@ describe('GET /api/health', () => {
 
   it('is ok again soon after the database recovers', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
-    await startServer({});
+    await startServer();
     const get = await freshRoute();
     expect((await getHealth(get)).status).toBe(503);
-    await startServer({ rpc: database.rpc });
+    await startServer(database.rpc);
     vi.advanceTimersByTime(5_100);
     expect((await getHealth(get)).status).toBe(200);
   });

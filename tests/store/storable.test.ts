@@ -33,34 +33,24 @@ function stringsOf(value: unknown): string[] {
   return strings;
 }
 
-describe('a value made storable', () => {
-  it('contains no NUL and no lone surrogate, in any string or key', async () => {
-    await assertProperty(
-      fc.property(anyValue, (value) => {
-        for (const text of stringsOf(storable(value))) {
-          expect(text.includes('\0')).toBe(false);
-          expect(text.isWellFormed()).toBe(true);
-        }
-      }),
-      { numRuns: 1_000 },
-    );
-  });
+const isClean = (text: string) => text.isWellFormed() && !text.includes('\0');
 
-  it('stays the same when it is made storable again', async () => {
+describe('a value made storable', () => {
+  it('contains no NUL and no lone surrogate, and stays the same when it is made storable again', async () => {
     await assertProperty(
       fc.property(anyValue, (value) => {
         const once = storable(value);
+        expect(stringsOf(once).filter((text) => !isClean(text))).toEqual([]);
         expect(storable(once)).toEqual(once);
       }),
-      { numRuns: 500 },
+      { numRuns: 1_000 },
     );
   });
 
   it('equals the original if that has no NUL and no lone surrogate', async () => {
     await assertProperty(
       fc.property(anyValue, (value) => {
-        const clean = stringsOf(value).every((text) => text.isWellFormed() && !text.includes('\0'));
-        fc.pre(clean);
+        fc.pre(stringsOf(value).every(isClean));
         expect(storable(value)).toEqual(value);
       }),
       { numRuns: 500 },
@@ -77,24 +67,19 @@ describe('a value made storable', () => {
     ['a\0b', 'ab'],
     ['\0', ''],
     ['a\ud83d', 'a\ufffd'],
-    ['\udc4ba', '\ufffda'],
     ['\udc4b\ud83d', '\ufffd\ufffd'],
     ['👋', '👋'],
-    ['\ufffd', '\ufffd'],
-    ['\u0001\u007f\u2028\ufffe', '\u0001\u007f\u2028\ufffe'],
+    ['\u0001\u007f\u2028\ufffe\ufffd', '\u0001\u007f\u2028\ufffe\ufffd'],
   ])('has for the text %j the text %j', (text, expected) => {
-    expect(storable(text)).toBe(expected);
-    expect(storable({ deep: [{ text }] })).toEqual({ deep: [{ text: expected }] });
+    expect(storable({ deep: [{ [text]: text }] })).toEqual({ deep: [{ [expected]: expected }] });
   });
 
   it('may be a megabyte long', () => {
-    const text = 'x\0\ud83d'.repeat(350_000);
-    expect(storable(text)).toBe('x\ufffd'.repeat(350_000));
+    expect(storable('x\0\ud83d'.repeat(350_000))).toBe('x\ufffd'.repeat(350_000));
   });
 
   it('is the original itself if that is neither text nor plain data', () => {
-    const date = new Date();
-    for (const value of [null, undefined, 0, -0, Number.NaN, 1n, true, date])
+    for (const value of [null, undefined, 0, -0, Number.NaN, 1n, true, new Date()])
       expect(storable(value)).toBe(value);
   });
 });

@@ -40,6 +40,8 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
   const call = (fn: string, args: object) => database.rpc(fn, { ...args, p_now: sql.now }) as Promise<any>;
   return {
     call,
+    /** An instant `seconds` from now, as the functions return it. */
+    at: (seconds = 0) => sql.at(seconds).replace('.000Z', '+00:00'),
     async addSequence(steps: Step[], more: object = {}): Promise<string> {
       const sequence = { name: `sequence ${++made}`, channel: 'linkedin', time_zone: null, ...more };
       const response = await call('create_sequence', {
@@ -77,28 +79,36 @@ export function conversations(database: TestDatabase, sql: ReturnType<typeof exc
         Object.entries(settled).filter(([, count]) => typeof count === 'number' && count > 0),
       ) as Record<string, number>;
     },
-    /** Claims messages in a tick of dm_queue and leaves them running. */
-    async claim(want = 100): Promise<{ messages: ClaimedMessage[]; tick: ReturnType<typeof sql.tick> }> {
+    /** Claims messages in a tick of dm_queue and leaves them running. `settle` settles all of them and closes the tick. */
+    async claim(want = 100) {
       const tick = sql.tick();
       const { rows, claimId } = await tick.claim(want);
       const messages = rows.map((row) => ({ ...row, claim_id: claimId }) as unknown as ClaimedMessage);
-      return { messages, tick };
+      const settle = (outcome = 'done', more: object = {}) => {
+        const records = messages.map(({ id, claim_id, row }) => ({
+          id,
+          claim_id,
+          outcome,
+          error: outcome === 'done' ? null : 'refused',
+          delay_seconds: 1,
+          result: outcome === 'done' ? { provider_message_id: `m-${id}` } : null,
+          account_id: row.account_id,
+          ...more,
+        }));
+        return tick.settle(records, { close: true });
+      };
+      return { messages, tick, settle };
     },
     /** Runs a tick of dm_queue, which settles every message with `outcome`. Returns their bodies. */
-    async send(outcome = 'done', more: object = {}): Promise<string[]> {
-      const { messages, tick } = await this.claim();
-      const records = messages.map(({ id, claim_id, row }) => ({
-        id,
-        claim_id,
-        outcome,
-        error: outcome === 'done' ? null : 'refused',
-        delay_seconds: 1,
-        result: outcome === 'done' ? { provider_message_id: `m-${id}` } : null,
-        account_id: row.account_id,
-        ...more,
-      }));
-      await tick.settle(records, { close: true });
+    async send(outcome?: string, more?: object): Promise<string[]> {
+      const { messages, settle } = await this.claim();
+      await settle(outcome, more);
       return messages.map(({ row }) => row.body);
+    },
+    /** Advances due enrolments, and sends their messages as `send` does. */
+    async sendStep(outcome?: string, more?: object): Promise<string[]> {
+      await this.advance();
+      return this.send(outcome, more);
     },
     /** Receives a person's message from the provider. */
     reply(receipt: Record<string, unknown>, provider = 'unipile') {

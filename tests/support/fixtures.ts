@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest';
 import { openServedDatabase, stubSecrets } from './api-server.ts';
+import { conversations, type Step } from './conversations.ts';
 import { exchanges } from './exchanges.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
 import { tickBench } from './tick-bench.ts';
@@ -58,6 +59,23 @@ function databaseOf(open: () => Promise<TestDatabase>): TestDatabase {
 
 /** The SQL calls of ticks over the database. The time starts anew in each test. */
 export const perTestExchanges = (database: TestDatabase) => perTest(() => exchanges(database));
+
+/** Sequences over the database, through an account `us` of each test's own. A tick claims any number of rows. */
+export const perTestConversations = (database: TestDatabase, sql: ReturnType<typeof exchanges>) =>
+  perTest(async () => {
+    await database.sql('update punctual.queues set batch_limit = null');
+    const talk = {
+      ...conversations(database, sql),
+      account: await sql.addAccount({ provider_account_id: 'us' }),
+      /** Enrols Ann in a new sequence, and returns the enrolment's id. */
+      async enrolAnn(steps: Step[], person: object = {}): Promise<string> {
+        const people = [{ account_id: talk.account, recipient: 'ann', ...person }];
+        const [id = ''] = await talk.enrol(await talk.addSequence(steps), people);
+        return id;
+      },
+    };
+    return talk;
+  });
 
 /** Ticks of `dm_queue` over the database, under a virtual clock of each test's own. */
 export const perTestBench = (database: TestDatabase) => perTest(() => tickBench(database));

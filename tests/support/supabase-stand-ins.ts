@@ -42,10 +42,11 @@ export const standInForPgNet = `${responsesOfPgNet}
 `;
 
 /**
- * Makes calls with curl, for stand-ins on a Postgres whose superuser may run programs. Returns the status, or null without a response. The
- * headers go through curl's standard input, so they appear in no list of processes and in no file.
+ * A stand-in for pg_net that makes its calls with curl, on a Postgres whose superuser may run programs. It sends at once and waits for the
+ * response. The real one sends when the transaction has ended, and does not wait. The headers go through curl's standard input, so they appear
+ * in no list of processes and in no file.
  */
-const callByCurl = `
+export const standInForPgNetByCurl = `${responsesOfPgNet}
   create sequence public.stand_in_calls;
   create function public.stand_in_call_by_curl(p_url text, p_headers text[], p_timeout_ms integer, out call_id bigint, out status integer)
   language plpgsql security definer set search_path = '' as $$
@@ -61,13 +62,7 @@ const callByCurl = `
                    'curl --silent --config - --output /dev/null --write-out %{http_code} > ' || v_file || '; true');
     status := nullif(pg_read_file(v_file)::integer, 0);
   end $$;
-`;
 
-/**
- * A stand-in for pg_net that makes its calls. It sends at once and waits for the response. The real one sends when the transaction has ended,
- * and does not wait.
- */
-export const standInForPgNetByCurl = `${responsesOfPgNet}${callByCurl}
   create function net.http_post(url text, body jsonb default '{}', params jsonb default '{}',
                                 headers jsonb default '{"Content-Type": "application/json"}', timeout_milliseconds integer default 5000)
   returns bigint language sql as $$
@@ -79,16 +74,13 @@ export const standInForPgNetByCurl = `${responsesOfPgNet}${callByCurl}
   grant all on net._http_response to public;
 `;
 
-const typesOfHttp = `
+/** A stand-in for pgsql-http (https://github.com/pramsey/pgsql-http). It stores calls. It answers 401 to an address that ends with /refuses, and 200 to others. */
+export const standInForHttp = `
   create schema if not exists extensions;
   create type extensions.http_header as (field varchar, value varchar);
   create type extensions.http_request as (method text, uri varchar, headers extensions.http_header[], content_type varchar, content varchar);
   create type extensions.http_response as (status integer, content_type varchar, headers extensions.http_header[], content varchar);
   create function extensions.http_header(field varchar, value varchar) returns extensions.http_header language sql as $$ select $1, $2 $$;
-`;
-
-/** A stand-in for pgsql-http (https://github.com/pramsey/pgsql-http). It stores calls. It answers 401 to an address that ends with /refuses, and 200 to others. */
-export const standInForHttp = `${typesOfHttp}
   create table extensions.stand_in_calls (method text, uri text, headers jsonb, timeout_ms text);
   create function extensions.http(request extensions.http_request) returns extensions.http_response language plpgsql as $$
   begin
@@ -97,14 +89,6 @@ export const standInForHttp = `${typesOfHttp}
            current_setting('http.curlopt_timeout_msec', true);
     return row(case when request.uri like '%/refuses' then 401 else 200 end, null, null, null)::extensions.http_response;
   end $$;
-`;
-
-/** A stand-in for pgsql-http that makes its calls, as the real one does. It needs `standInForPgNetByCurl`. */
-export const standInForHttpByCurl = `${typesOfHttp}
-  create function extensions.http(request extensions.http_request) returns extensions.http_response language sql as $$
-    select row(c.status, null, null, null)::extensions.http_response
-      from public.stand_in_call_by_curl(request.uri, array(select h.field || ': ' || h.value from unnest(request.headers) h),
-                                        current_setting('http.curlopt_timeout_msec')::integer) c $$;
 `;
 
 /** A stand-in for Supabase Vault (https://github.com/supabase/vault). It reverses secrets instead of encrypting them. */

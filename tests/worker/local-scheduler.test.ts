@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
+  type LocalSchedulerOptions,
   latestSlot,
   nextSlot,
   readCrons,
@@ -14,272 +15,191 @@ import {
   startLocalScheduler,
 } from '@/worker/local-scheduler.ts';
 
-/** The longest wait before a test fails. It is no measure of speed. */
-const waiting = { timeout: 30_000 };
-
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
 const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };
+const never = { path: '/', schedule: '0 0 30 2 *' };
 const at = (time: string) => Date.parse(`2030-01-15T${time}Z`);
-const slot = (entry: typeof everyMinute, after: string, everyMs?: number) => {
-  const ms = nextSlot(entry, at(after), everyMs);
-  return ms === null ? null : new Date(ms).toISOString().slice(0, 19);
-};
+const instant = (ms: number | null) => ms && new Date(ms).toISOString().slice(0, 19);
 
-describe('nextSlot', () => {
-  it('is the next instant of the schedule in UTC, and never the present one', () => {
-    expect(slot(everyMinute, '12:00:00')).toBe('2030-01-15T12:01:00');
-    expect(slot(everyMinute, '11:59:59.999')).toBe('2030-01-15T12:00:00');
-    expect(slot(onceADay, '03:17:00')).toBe('2030-01-16T03:17:00');
-  });
-
-  it('follows a shorter interval, at its round instants', () => {
-    expect(slot(everyMinute, '12:00:03', 10_000)).toBe('2030-01-15T12:00:10');
-    expect(slot(everyMinute, '12:00:10', 10_000)).toBe('2030-01-15T12:00:20');
-  });
-
-  it('keeps a daily entry at its schedule, whatever the interval', () => {
-    expect(slot(onceADay, '12:00:00', 10_000)).toBe('2030-01-16T03:17:00');
-  });
-
-  it('is null for a schedule that names no instant', () => {
-    expect(slot({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
-  });
+it.each([
+  [everyMinute, '12:00:00', undefined, '2030-01-15T12:01:00'],
+  [everyMinute, '11:59:59.999', undefined, '2030-01-15T12:00:00'],
+  [onceADay, '03:17:00', undefined, '2030-01-16T03:17:00'],
+  [everyMinute, '12:00:03', 10_000, '2030-01-15T12:00:10'],
+  [everyMinute, '12:00:10', 10_000, '2030-01-15T12:00:20'],
+  // An interval replaces only schedules that are due at least hourly.
+  [onceADay, '12:00:00', 10_000, '2030-01-16T03:17:00'],
+  [never, '12:00:00', undefined, null],
+])('the next slot of %j after %s with an interval of %s is %s', (entry, after, everyMs, expected) => {
+  expect(instant(nextSlot(entry, at(after), everyMs))).toBe(expected);
 });
 
-describe('latestSlot', () => {
-  const latest = (entry: typeof everyMinute, atTime: string, everyMs?: number) => {
-    const ms = latestSlot(entry, at(atTime), everyMs);
-    return ms === null ? null : new Date(ms).toISOString().slice(0, 19);
-  };
-
-  it('is the latest instant of the schedule, which may be the present one', () => {
-    expect(latest(everyMinute, '12:00:00')).toBe('2030-01-15T12:00:00');
-    expect(latest(everyMinute, '11:59:59.999')).toBe('2030-01-15T11:59:00');
-    expect(latest(onceADay, '03:16:59')).toBe('2030-01-14T03:17:00');
-    expect(latest({ path: '/', schedule: '0 0 30 2 *' }, '12:00:00')).toBeNull();
-  });
-
-  it('follows a shorter interval only for entries that are due at least hourly', () => {
-    expect(latest(everyMinute, '12:00:13', 10_000)).toBe('2030-01-15T12:00:10');
-    expect(latest(onceADay, '12:00:13', 10_000)).toBe('2030-01-15T03:17:00');
-  });
+it.each([
+  [everyMinute, '12:00:00', undefined, '2030-01-15T12:00:00'],
+  [everyMinute, '11:59:59.999', undefined, '2030-01-15T11:59:00'],
+  [onceADay, '03:16:59', undefined, '2030-01-14T03:17:00'],
+  [everyMinute, '12:00:13', 10_000, '2030-01-15T12:00:10'],
+  [onceADay, '12:00:13', 10_000, '2030-01-15T03:17:00'],
+  [never, '12:00:00', undefined, null],
+])('the latest slot of %j at %s with an interval of %s is %s', (entry, time, everyMs, expected) => {
+  expect(instant(latestSlot(entry, at(time), everyMs))).toBe(expected);
 });
 
-describe('readSchedules', () => {
-  let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'punctual-crons-'));
-  });
-  afterEach(() => rm(folder, { recursive: true }));
-
-  it.each<[glob: string, pinned: string[]]>([
-    ['app/api/cron/monitors/eu/route.ts', ['monitors/eu']],
-    ['src/app/api/cron/monitors/eu/route.js', ['monitors/eu']],
-    ['app/api/cron/monitors/*/route.ts', ['monitors/eu']],
-    ['app/api/cron/monitors/{eu,us}/*', ['monitors/eu']],
-    ['app/api/cron/monitors/**/*.ts', ['monitors', 'monitors/eu']],
-    ['app/api/**', ['jobs', 'monitors', 'monitors/eu']],
-    ['app/api/cron/[queue]/route.ts', []],
-    ['app/api/cron/monitors/e.', []],
-  ])('finds the paths that %s pins', async (glob, pinned) => {
-    const file = path.join(folder, 'vercel.json');
-    await writeFile(
-      file,
-      JSON.stringify({
-        functions: { [glob]: { regions: ['fra1'] }, 'app/api/cron/jobs/*': { maxDuration: 60 } },
-      }),
-    );
-    const { isPinned } = readSchedules(file);
-    const names = ['jobs', 'monitors', 'monitors/eu'];
-    expect(names.filter((name) => isPinned(`/api/cron/${name}?partition=x`))).toEqual(pinned);
-  });
+it.each<[schedule: string, everyMs: number | undefined, expected: string | null]>([
+  ['*/5 * * * *', undefined, '*/5 * * * *'],
+  ['* * * * *', 10_000, '*/10 * * * * *'],
+  ['* * * * *', 60_000, '* * * * *'],
+  // No cron expression names these slots.
+  ['* * * * *', 7_000, null],
+  ['* * * * *', 40, null],
+  ['17 3 * * *', 10_000, '17 3 * * *'],
+])('the slots of %s at an interval of %s follow %s', (schedule, everyMs, expected) => {
+  expect(scheduleOf({ path: '/', schedule }, everyMs)).toBe(expected);
 });
 
-describe('readCrons', () => {
-  it('reads the entries of this project', () => {
-    expect(readCrons()).toContainEqual(everyMinute);
-  });
+/** Writes a `vercel.json`. Returns its path. */
+function vercelJson(content: object): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'punctual-crons-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'vercel.json');
+  writeFileSync(file, JSON.stringify(content));
+  return file;
+}
 
-  it.each([
-    ['{"crons":[{"path":"api","schedule":"* * * * *"}]}', 'crons.0.path must start with /'],
-    ['{"crons":[{"path":"/a","schedule":"* * * * * *"}]}', 'crons.0.schedule is not a cron expression'],
-    ['{"crons":[{"path":"/a","schedule":"every minute"}]}', 'crons.0.schedule is not a cron expression'],
-  ])('refuses %s', async (json, message) => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'punctual-crons-'));
-    await writeFile(path.join(folder, 'vercel.json'), json);
-    expect(() => readCrons(path.join(folder, 'vercel.json'))).toThrow(message);
-    await rm(folder, { recursive: true });
-  });
+it.each<[glob: string, pinned: string[]]>([
+  ['app/api/cron/monitors/eu/route.ts', ['monitors/eu']],
+  ['src/app/api/cron/monitors/eu/route.js', ['monitors/eu']],
+  ['app/api/cron/monitors/*/route.ts', ['monitors/eu']],
+  ['app/api/cron/monitors/{eu,us}/*', ['monitors/eu']],
+  ['app/api/cron/monitors/**/*.ts', ['monitors', 'monitors/eu']],
+  ['app/api/**', ['jobs', 'monitors', 'monitors/eu']],
+  ['app/api/cron/[queue]/route.ts', []],
+  ['app/api/cron/monitors/e.', []],
+])('readSchedules() finds the paths that %s pins', (glob, pinned) => {
+  const functions = { [glob]: { regions: ['fra1'] }, 'app/api/cron/jobs/*': { maxDuration: 60 } };
+  const { isPinned } = readSchedules(vercelJson({ functions }));
+  const names = ['jobs', 'monitors', 'monitors/eu'];
+  expect(names.filter((name) => isPinned(`/api/cron/${name}?partition=x`))).toEqual(pinned);
+});
+
+it('readCrons() reads the entries of this project', () => {
+  expect(readCrons()).toContainEqual(everyMinute);
+});
+
+it.each([
+  [{ path: 'api', schedule: '* * * * *' }, 'crons.0.path must start with /'],
+  [{ path: '/a', schedule: '* * * * * *' }, 'crons.0.schedule is not a cron expression'],
+  [{ path: '/a', schedule: 'every minute' }, 'crons.0.schedule is not a cron expression'],
+])('readCrons() refuses %j', (entry, message) => {
+  expect(() => readCrons(vercelJson({ crons: [entry] }))).toThrow(message);
 });
 
 describe('the local scheduler', () => {
-  const headersSeen: IncomingHttpHeaders[] = [];
-  let server: Server;
-  let reply: { status: number; body: string; afterMs: number };
   let stop: () => Promise<void> = async () => {};
-
-  const listen = (port = 0) => new Promise<void>((done) => void server.listen(port, '127.0.0.1', done));
-  const port = () => (server.address() as AddressInfo).port;
-
-  function start(everyMs: number, crons = [everyMinute]) {
-    const received = { reports: [] as SchedulerCall[], errors: [] as string[] };
-    stop = startLocalScheduler({
-      crons,
-      baseUrl: `http://127.0.0.1:${port()}`,
-      cronSecret: 'secret',
-      everyMs,
-      onReport: (call) => received.reports.push(call),
-      onError: (message) => received.errors.push(message),
-    });
-    return received;
-  }
-
-  beforeEach(async () => {
-    headersSeen.length = 0;
-    reply = { status: 200, body: '{"outcome":"idle"}', afterMs: 0 };
-    server = createServer((request, response) => {
-      headersSeen.push({ ...request.headers, path: request.url });
-      const { status, body, afterMs } = reply;
-      setTimeout(() => response.writeHead(status, { connection: 'close' }).end(body), afterMs);
-    });
-    await listen();
-  });
-
-  afterEach(async () => {
-    await stop();
+  afterEach(() => {
+    void stop();
     vi.useRealTimers();
-    server.closeAllConnections();
-    server.close();
   });
 
-  it.each<[schedule: string, everyMs: number | undefined, expected: string | null]>([
-    ['*/5 * * * *', undefined, '*/5 * * * *'],
-    ['* * * * *', 10_000, '*/10 * * * * *'],
-    ['* * * * *', 60_000, '* * * * *'],
-    // No cron expression names these slots.
-    ['* * * * *', 7_000, null],
-    ['* * * * *', 40, null],
-    ['17 3 * * *', 10_000, '17 3 * * *'],
-  ])('reports for %s at an interval of %s that its slots follow %s', (schedule, everyMs, expected) => {
-    expect(scheduleOf({ path: '/', schedule }, everyMs)).toBe(expected);
-  });
+  /** Starts it at 12:00:30 on a clock that the test moves. `respond` answers each call. */
+  function start(respond: () => Promise<Response>, options: Partial<LocalSchedulerOptions> = {}) {
+    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const seen = { slots: [] as string[], reports: [] as SchedulerCall[], errors: [] as string[] };
+    stop = startLocalScheduler({
+      crons: [everyMinute],
+      baseUrl: 'http://app.test',
+      cronSecret: 's',
+      onReport: (call) => seen.reports.push(call),
+      onError: (message) => seen.errors.push(message),
+      fetch: async (_url, init) => {
+        const headers = new Headers(init?.headers);
+        seen.slots.push(
+          `${headers.get('x-punctual-slot')?.slice(11, 19)} ${headers.get('x-punctual-schedule')}`,
+        );
+        return respond();
+      },
+      ...options,
+    });
+    return seen;
+  }
+  const ok = async () => Response.json({});
+  const minutes = (count: number) => vi.advanceTimersByTimeAsync(count * 60_000);
 
-  it('sends its name and the slot, fires at once, and sends no slot twice', async () => {
-    const { reports } = start(40);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4), waiting);
-    expect(headersSeen[0]).toMatchObject({
+  it('calls the app at once with the secret, its name and the slot, and sends no slot twice', async () => {
+    const requests: object[] = [];
+    const server = createServer(({ url, headers }, response) => {
+      requests.push({ url, ...headers });
+      response.end('{"outcome":"idle"}');
+    });
+    onTestFinished(() => void server.close());
+    await new Promise<void>((done) => void server.listen(0, '127.0.0.1', done));
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const reports: SchedulerCall[] = [];
+    const options = { crons: [everyMinute], baseUrl, cronSecret: 'secret', everyMs: 40 };
+    stop = startLocalScheduler({ ...options, onReport: (call) => reports.push(call) });
+    await vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(4), { timeout: 30_000 });
+    await stop();
+    expect(reports[0]).toEqual({
       path: '/api/cron/dm-queue',
+      slot: expect.any(String),
+      body: { outcome: 'idle' },
+    });
+    const sent = reports.map(({ slot }) => ({
+      url: '/api/cron/dm-queue',
       authorization: 'Bearer secret',
       'x-punctual-scheduler': 'local',
-      'x-punctual-slot': reports[0]?.slot,
-    });
-    expect(reports[0]?.body).toEqual({ outcome: 'idle' });
-    const slots = headersSeen.map((headers) => headers['x-punctual-slot']);
-    expect(new Set(slots).size).toBe(slots.length);
-    for (const instant of slots) expect(Date.parse(String(instant)) % 40).toBe(0);
+      'x-punctual-slot': slot,
+    }));
+    expect(requests).toMatchObject(sent);
+    expect(new Set(reports.map(({ slot }) => slot)).size).toBe(reports.length);
+    for (const { slot } of reports) expect(Date.parse(slot) % 40).toBe(0);
   });
 
   it('fires each entry when its minute comes', async () => {
-    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
-    const calls: string[] = [];
-    const fetch = async (_url: unknown, init?: RequestInit) => {
-      const headers = new Headers(init?.headers);
-      calls.push(`${headers.get('x-punctual-slot')} ${headers.get('x-punctual-schedule')}`);
-      return Response.json({});
-    };
-    stop = startLocalScheduler({
-      crons: [everyMinute, onceADay],
-      baseUrl: 'http://app.test',
-      cronSecret: 's',
-      fetch,
-    });
+    const { slots } = start(ok, { crons: [everyMinute, onceADay] });
     await vi.advanceTimersByTimeAsync(29_999);
-    expect(calls).toEqual([]);
+    expect(slots).toEqual([]);
     await vi.advanceTimersByTimeAsync(120_001);
-    expect(calls).toEqual([
-      '2030-01-15T12:01:00.000Z * * * * *',
-      '2030-01-15T12:02:00.000Z * * * * *',
-      '2030-01-15T12:03:00.000Z * * * * *',
-    ]);
+    expect(slots).toEqual(['12:01:00 * * * * *', '12:02:00 * * * * *', '12:03:00 * * * * *']);
   });
 
   it('makes up for one slot after the machine slept through many', async () => {
-    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
-    const calls: string[] = [];
-    const fetch = async (_url: unknown, init?: RequestInit) => {
-      calls.push(new Headers(init?.headers).get('x-punctual-slot') ?? '');
-      return Response.json({});
-    };
-    stop = startLocalScheduler({ crons: [everyMinute], baseUrl: 'http://app.test', cronSecret: 's', fetch });
+    const { slots } = start(ok);
     vi.setSystemTime(at('14:30:10'));
     await vi.advanceTimersByTimeAsync(110_000);
-    expect(calls).toEqual([
-      '2030-01-15T12:01:00.000Z',
-      '2030-01-15T14:31:00.000Z',
-      '2030-01-15T14:32:00.000Z',
-    ]);
+    expect(slots).toEqual(['12:01:00 * * * * *', '14:31:00 * * * * *', '14:32:00 * * * * *']);
   });
 
-  it('reports once that the app is down, goes on, and reports it again only after a recovery', async () => {
-    const { reports, errors } = start(25);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0), waiting);
-    const samePort = port();
-    const goDown = () => new Promise((done) => server.close(done));
-    await goDown();
-    // A running call may have lost its connection before.
-    const refused = '/api/cron/dm-queue could not be called: ECONNREFUSED';
-    await vi.waitFor(() => expect(errors.at(-1)).toBe(refused), waiting);
-    await new Promise((done) => setTimeout(done, 100));
-    const timesRefused = () => errors.filter((message) => message === refused).length;
-    expect(timesRefused()).toBe(1);
-    const before = reports.length;
-    await listen(samePort);
-    await vi.waitFor(() => expect(reports.length).toBeGreaterThan(before), waiting);
-    await goDown();
-    await vi.waitFor(() => expect(timesRefused()).toBe(2), waiting);
-    await listen();
-  });
-
-  it('reports a fault of several entries once, and again if it ends and comes back', async () => {
-    vi.useFakeTimers({ now: at('12:00:30'), toFake: ['setTimeout', 'clearTimeout', 'Date'] });
-    let message: string | null = 'a migration was refused';
-    const errors: string[] = [];
-    const fetch = async () =>
-      Response.json(message === null ? {} : { error: { message } }, { status: message === null ? 200 : 503 });
+  it('goes on while the app is down or refuses, and reports a fault of several entries once until it has ended', async () => {
+    let respond: () => Promise<Response> = ok;
     const crons = ['a', 'b', 'c'].map((name) => ({ ...everyMinute, path: `/${name}` }));
-    stop = startLocalScheduler({
-      crons,
-      baseUrl: 'http://app.test',
-      cronSecret: 's',
-      fetch,
-      onError: (error) => errors.push(error),
-    });
-    await vi.advanceTimersByTimeAsync(120_000);
-    expect(errors).toEqual(['/a answered 503: a migration was refused']);
-    message = null;
-    await vi.advanceTimersByTimeAsync(60_000);
-    message = 'a migration was refused';
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(errors).toHaveLength(2);
-  });
-
-  it('reports the message of an error response', async () => {
-    reply = { status: 401, body: '{"error":{"kind":"unauthorised","message":"no"}}', afterMs: 0 };
-    const { errors, reports } = start(25);
-    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThan(2), waiting);
-    expect(errors).toEqual(['/api/cron/dm-queue answered 401: no']);
-    expect(reports).toEqual([]);
+    const { errors, reports } = start(() => respond(), { crons });
+    const down = () => Promise.reject(new TypeError('fetch failed', { cause: { code: 'ECONNREFUSED' } }));
+    const refuse = async () =>
+      Response.json({ error: { message: 'a migration was refused' } }, { status: 503 });
+    for (const answer of [ok, down, ok, down, refuse]) {
+      respond = answer;
+      await minutes(2);
+    }
+    const isDown = '/a could not be called: ECONNREFUSED';
+    expect(errors).toEqual([isDown, isDown, '/a answered 503: a migration was refused']);
+    expect(reports).toHaveLength(2 * 2 * 3);
   });
 
   it('goes on firing while a call is slow, and stops once the running calls have ended', async () => {
-    reply.afterMs = 150;
-    const { reports } = start(30);
-    await vi.waitFor(() => expect(headersSeen.length).toBeGreaterThanOrEqual(3), waiting);
-    expect(reports.length).toBeLessThan(headersSeen.length);
-    await stop();
-    const fired = headersSeen.length;
-    expect(reports.length).toBe(fired);
-    await new Promise((done) => setTimeout(done, 80));
-    expect(headersSeen.length).toBe(fired);
+    const answer = () =>
+      new Promise<Response>((done) => void setTimeout(() => done(Response.json({})), 170_000));
+    const { slots, reports } = start(answer);
+    await minutes(4);
+    expect([slots.length, reports.length]).toEqual([4, 1]);
+    let hasStopped = false;
+    const stopping = stop().then(() => {
+      hasStopped = true;
+    });
+    await minutes(1);
+    expect(hasStopped).toBe(false);
+    await minutes(2);
+    await stopping;
+    expect([slots.length, reports.length]).toEqual([4, 4]);
   });
 });

@@ -20,7 +20,7 @@ function bench(options: {
 }) {
   const clock = new VirtualClock('2026-03-02T12:00:10Z');
   const stop = new AbortController();
-  clock.timer(Date.parse(options.until) - clock.now(), () => stop.abort());
+  clock.timer(Date.parse(`2026-03-02T${options.until}Z`) - clock.now(), () => stop.abort());
   const calls: (Call & { at: string })[] = [];
   const faults: string[] = [];
   let continuations = options.continuations ?? 0;
@@ -51,96 +51,74 @@ function bench(options: {
   return { calls, faults, loop, clock, stop, ended: () => clock.run(loop.ended) };
 }
 
+/** `12:01:30 for 12:01:00 +1`: the time of a call, its slot and its continuation, if it has them. */
 const summary = (calls: (Call & { at: string })[]) =>
-  calls.map(({ at, slot, continuation }) => [at, slot?.slice(11, 19) ?? null, continuation]);
+  calls.map(({ at, slot, continuation }) =>
+    [at, slot && `for ${slot.slice(11, 19)}`, continuation > 0 && `+${continuation}`]
+      .filter(Boolean)
+      .join(' '),
+  );
+const outages = (count: number) => Array.from({ length: count }, () => new Error('the database is away'));
+const runIds = (calls: Call[]) => new Set(calls.map(({ runId }) => runId)).size;
 
 describe('the loop of a path', () => {
   it('calls once at its start, without a slot, and then at each slot', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:03:30Z' });
+    const { calls, ended } = bench({ until: '12:02:30' });
     await ended();
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:01:00', '12:01:00', 0],
-      ['12:02:00', '12:02:00', 0],
-      ['12:03:00', '12:03:00', 0],
-    ]);
+    expect(summary(calls)).toEqual(['12:00:10', '12:01:00 for 12:01:00', '12:02:00 for 12:02:00']);
     expect(calls[1]).toMatchObject({ scheduler: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
     expect(calls[0]?.schedule).toBeNull();
-    expect(new Set(calls.map(({ runId }) => runId)).size).toBe(4);
+    expect(runIds(calls)).toBe(3);
   });
 
   it('waits for its slot if it is due less than hourly', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:40:00Z', schedule: '30 12 * * *' });
+    const { calls, ended } = bench({ until: '12:40:00', schedule: '30 12 * * *' });
     await ended();
-    expect(summary(calls)).toEqual([['12:30:00', '12:30:00', 0]]);
+    expect(summary(calls)).toEqual(['12:30:00 for 12:30:00']);
   });
 
   it('starts continuations back-to-back while rows are due, with the run id of the first call', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:01:30Z', continuations: 3 });
+    const { calls, ended } = bench({ until: '12:01:30', continuations: 3 });
     await ended();
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:00:10', null, 1],
-      ['12:00:10', null, 2],
-      ['12:00:10', null, 3],
-      ['12:01:00', '12:01:00', 0],
-    ]);
-    expect(new Set(calls.slice(0, 4).map(({ runId }) => runId)).size).toBe(1);
+    const run = ['12:00:10', '12:00:10 +1', '12:00:10 +2', '12:00:10 +3'];
+    expect(summary(calls)).toEqual([...run, '12:01:00 for 12:01:00']);
+    expect(runIds(calls.slice(0, 4))).toBe(1);
   });
 
   it('gives a slot that falls due during a call to the next call, and of several slots the latest', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:05:00Z', continuations: 100, takesMs: 80_000 });
+    const { calls, ended } = bench({ until: '12:05:00', continuations: 100, takesMs: 80_000 });
     await ended();
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:01:30', '12:01:00', 0],
-      ['12:02:50', '12:02:00', 0],
-      ['12:04:10', '12:04:00', 0],
-    ]);
+    const late = ['12:01:30 for 12:01:00', '12:02:50 for 12:02:00', '12:04:10 for 12:04:00'];
+    expect(summary(calls)).toEqual(['12:00:10', ...late]);
   });
 
   it('follows an interval of its own, and names it as a schedule', async () => {
-    const { calls, ended } = bench({ until: '2026-03-02T12:00:27Z', everyMs: 5_000 });
+    const { calls, ended } = bench({ until: '12:00:22', everyMs: 5_000 });
     await ended();
-    expect(summary(calls).slice(1)).toEqual([
-      ['12:00:15', '12:00:15', 0],
-      ['12:00:20', '12:00:20', 0],
-      ['12:00:25', '12:00:25', 0],
-    ]);
+    expect(summary(calls).slice(1)).toEqual(['12:00:15 for 12:00:15', '12:00:20 for 12:00:20']);
     expect(calls[1]?.schedule).toBe('*/5 * * * * *');
   });
 
   it('repeats a failed call as the same continuation after growing pauses, and reports the fault and the recovery once', async () => {
-    const outages = [1, 2, 3].map(() => new Error('the database is away'));
-    const { calls, faults, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: outages });
+    const { calls, faults, ended } = bench({ until: '12:00:40', fails: outages(3) });
     await ended();
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:00:11', null, 0],
-      ['12:00:13', null, 0],
-      ['12:00:17', null, 0],
-    ]);
-    expect(new Set(calls.map(({ runId }) => runId)).size).toBe(1);
+    expect(summary(calls)).toEqual(['12:00:10', '12:00:11', '12:00:13', '12:00:17']);
+    expect(runIds(calls)).toBe(1);
     expect(faults).toEqual(['the database is away', 'over']);
   });
 
   it('gives a slot that falls due while calls fail to the next call', async () => {
-    const outages = Array.from({ length: 8 }, () => new Error('the database is away'));
-    const { calls, faults, loop, clock, ended } = bench({ until: '2026-03-02T12:04:40Z', fails: outages });
+    const { calls, faults, loop, clock, ended } = bench({ until: '12:04:40', fails: outages(8) });
     const since: (number | null)[] = [];
     for (const second of [1, 100, 220]) clock.timer(second * 1_000, () => since.push(loop.dueSince()));
     await ended();
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:00:11', null, 0],
-      ['12:00:13', null, 0],
-      ['12:00:17', null, 0],
-      ['12:00:25', null, 0],
-      ['12:00:41', null, 0],
-      ['12:01:13', '12:01:00', 0],
-      ['12:02:13', '12:02:00', 0],
-      ['12:03:13', '12:03:00', 0],
-      ['12:04:00', '12:04:00', 0],
+    expect(summary(calls).slice(4)).toEqual([
+      '12:00:25',
+      '12:00:41',
+      '12:01:13 for 12:01:00',
+      '12:02:13 for 12:02:00',
+      '12:03:13 for 12:03:00',
+      '12:04:00 for 12:04:00',
     ]);
     expect(faults).toEqual(['the database is away', 'over']);
     const startedAt = Date.parse('2026-03-02T12:00:10Z');
@@ -148,73 +126,49 @@ describe('the loop of a path', () => {
   });
 
   it('leaves the tick to the waker if the latest call failed, and accepts it again after a success', async () => {
-    const { calls, loop, clock, ended } = bench({
-      until: '2026-03-02T12:00:20Z',
-      fails: [new Error('the database is away'), new Error('it still is')],
-    });
+    const { calls, loop, clock, ended } = bench({ until: '12:00:20', fails: outages(2) });
     const states: string[] = [];
     for (const second of [0.5, 2, 5]) clock.timer(second * 1_000, () => states.push(loop.wake(request)));
     await ended();
     expect(states).toEqual(['failing', 'failing', 'started']);
-    expect(calls.map(({ at, scheduler }) => [at, scheduler])).toEqual([
-      ['12:00:10', 'worker'],
-      ['12:00:11', 'worker'],
-      ['12:00:13', 'worker'],
-      ['12:00:15', 'vercel'],
-    ]);
+    expect(summary(calls)).toEqual(['12:00:10', '12:00:11', '12:00:13', '12:00:15']);
+    expect(calls.map(({ scheduler }) => scheduler)).toEqual(['worker', 'worker', 'worker', 'vercel']);
   });
+
+  /** Wakes the loop at this second. Returns what it says. */
+  async function wokenAt(second: number, run: ReturnType<typeof bench>, slot: string | null = null) {
+    let state: string | undefined;
+    run.clock.timer(second * 1_000, () => {
+      state = run.loop.wake({ ...request, slot });
+    });
+    await run.ended();
+    return state;
+  }
 
   it('waits for the next slot if a setting is missing, and leaves the tick to the waker', async () => {
     const unset = Object.assign(new Error('set UNIPILE_DSN'), { kind: 'not_configured' });
-    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:40Z', fails: [unset] });
-    let state: string | undefined;
-    clock.timer(5_000, () => {
-      state = loop.wake(request);
-    });
-    await ended();
-    expect(summary(calls)).toEqual([['12:00:10', null, 0]]);
-    expect(loop.latest()).toMatchObject({ state: 'not_configured' });
-    expect(state).toBe('not_configured');
+    const run = bench({ until: '12:00:40', fails: [unset] });
+    expect(await wokenAt(5, run)).toBe('not_configured');
+    expect(summary(run.calls)).toEqual(['12:00:10']);
+    expect(run.loop.latest()).toMatchObject({ state: 'not_configured' });
   });
 
   it('calls at once if it is woken while it waits, with the scheduler, path and slot of the waker', async () => {
-    const { calls, loop, clock, ended } = bench({ until: '2026-03-02T12:00:50Z' });
-    let state: string | undefined;
-    clock.timer(20_000, () => {
-      state = loop.wake({ ...request, slot: '2026-03-02T12:00:00.000Z' });
-    });
-    await ended();
-    expect(state).toBe('started');
-    expect(summary(calls)).toEqual([
-      ['12:00:10', null, 0],
-      ['12:00:30', '12:00:00', 0],
-    ]);
-    expect(calls[1]).toMatchObject({ scheduler: 'vercel', path: '/api/trigger/jobs' });
+    const run = bench({ until: '12:00:50' });
+    expect(await wokenAt(20, run, '2026-03-02T12:00:00.000Z')).toBe('started');
+    expect(summary(run.calls)).toEqual(['12:00:10', '12:00:30 for 12:00:00']);
+    expect(run.calls[1]).toMatchObject({ scheduler: 'vercel', path: '/api/trigger/jobs' });
   });
 
-  it('calls once more if it is woken during a call', async () => {
-    const states: string[] = [];
-    const { calls, loop, clock, ended } = bench({
-      until: '2026-03-02T12:00:50Z',
-      takesMs: 10_000,
-      continuations: 1,
-    });
-    clock.timer(5_000, () => states.push(loop.wake(request)));
-    await ended();
-    // The waker's call takes the place of the continuation.
-    expect(calls.map(({ at, scheduler, continuation }) => [at, scheduler, continuation])).toEqual([
-      ['12:00:10', 'worker', 0],
-      ['12:00:20', 'vercel', 0],
-    ]);
-    expect(states).toEqual(['running']);
+  it('calls once more if it is woken during a call, in place of the continuation', async () => {
+    const run = bench({ until: '12:00:50', takesMs: 10_000, continuations: 1 });
+    expect(await wokenAt(5, run)).toBe('running');
+    expect(summary(run.calls)).toEqual(['12:00:10', '12:00:20']);
+    expect(run.calls.map(({ scheduler }) => scheduler)).toEqual(['worker', 'vercel']);
   });
 
   it('ends after the running call, and starts no continuation', async () => {
-    const { calls, clock, ended } = bench({
-      until: '2026-03-02T12:00:12Z',
-      takesMs: 5_000,
-      continuations: 9,
-    });
+    const { calls, clock, ended } = bench({ until: '12:00:12', takesMs: 5_000, continuations: 9 });
     await ended();
     expect(calls).toHaveLength(1);
     expect(clock.date().toISOString()).toBe('2026-03-02T12:00:15.000Z');

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,36 +7,26 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
-import { afterEach, describe, expect, inject, it, vi } from 'vitest';
-import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices } from '../../lib/services/services.ts';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { runRegionAgent } from '../../worker/region-agent.ts';
-import { provideServices } from '../support/api-server.ts';
 import { buildWorker } from '../support/build-worker.ts';
+import { workerServices } from './worker-services.ts';
 
-const region = {
-  name: 'main',
-  is_default: true,
-  is_healthy: true,
-  reason: null,
-  last_tick_at: null,
-  unseen_seconds: 180,
-  network_broken_until: null,
-  monitors: 0,
-  homes: 0,
-};
+const { provide, outputOf } = workerServices();
 
 describe('the agent', () => {
-  afterEach(() => {
-    provideServices(null);
-    vi.restoreAllMocks();
-  });
   const signal = () => new AbortController().signal;
 
   it('says how to create a region that does not exist', async () => {
-    const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key' });
-    const made = await makeServices({ ...env, logLevel: 'fatal' });
-    provideServices({ ...made, rpc: async () => [region] });
+    const state = {
+      is_default: true,
+      is_healthy: true,
+      reason: null,
+      last_tick_at: null,
+      unseen_seconds: 180,
+    };
+    const region = { ...state, name: 'main', network_broken_until: null, monitors: 0, homes: 0 };
+    await provide({}, () => ({ rpc: async () => [region] }));
     await expect(runRegionAgent(['--region', 'office'], signal())).rejects.toThrow(
       /there is no region "office"\. The regions are main\. To create it:\n.*POST .*\/api\/regions .*"office"/s,
     );
@@ -49,65 +39,50 @@ describe('the agent', () => {
     [['--region', 'main', '--every', '1.5'], 2, /from 1 to 60/],
     [['--regions', 'main'], 2, /--regions/],
   ])('%j exits with %d', async (args, code, expected) => {
-    const output: string[] = [];
-    for (const stream of [process.stdout, process.stderr]) {
-      vi.spyOn(stream, 'write').mockImplementation((text) => output.push(String(text)) > 0);
-    }
-    expect(await runRegionAgent(args, signal())).toBe(code);
-    expect(output.join('')).toMatch(expected);
+    const [exit, output] = await outputOf(() => runRegionAgent(args, signal()));
+    expect([exit, output]).toEqual([code, expect.stringMatching(expected)]);
   });
 });
 
-describe('the agent as a process', () => {
-  let child: ChildProcess | undefined;
-  let folder: string;
-  const site = createServer();
-  afterEach(async () => {
-    child?.kill('SIGKILL');
+it('the agent as a process settles the running check after SIGTERM', async () => {
+  buildWorker();
+  const folder = await mkdtemp(path.join(tmpdir(), 'punctual-agent-'));
+  const site = createServer().listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  const host = `127.0.0.1:${(site.address() as AddressInfo).port}`;
+  const directory = path.join(folder, 'db');
+  const before = await PGlite.create(directory, {
+    loadDataDir: new Blob([readFileSync(inject('snapshot'))]),
+  });
+  await before.query(
+    `insert into punctual.monitors (name, url, next_check_at, preferred_region) values ('Slow', $1, now(), 'fra1')`,
+    [`http://${host}/`],
+  );
+  await before.close();
+
+  const agent = spawn(process.execPath, ['--enable-source-maps', 'dist/worker.js', '--region', 'fra1'], {
+    env: { NODE_ENV: 'test', PUNCTUAL_DATA: directory, MONITOR_ALLOW_PRIVATE: host },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(async () => {
+    agent.kill('SIGKILL');
     site.closeAllConnections();
     site.close();
     await rm(folder, { recursive: true, force: true });
   });
+  let output = '';
+  agent.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  const exit = once(agent, 'exit');
+  const firstRequest = await Promise.race([once(site, 'request'), exit]);
+  expect(firstRequest).toEqual([expect.anything(), expect.objectContaining({ statusCode: 200 })]);
+  agent.kill('SIGTERM');
+  setTimeout(() => firstRequest[1].end('here'), 300);
+  expect(await exit).toEqual([0, null]);
+  expect(output).toContain('the agent has ended');
 
-  it('settles the running check after SIGTERM', async () => {
-    buildWorker();
-    folder = await mkdtemp(path.join(tmpdir(), 'punctual-agent-'));
-    const directory = path.join(folder, 'db');
-    site.listen(0, '127.0.0.1');
-    await once(site, 'listening');
-    const host = `127.0.0.1:${(site.address() as AddressInfo).port}`;
-    const before = await PGlite.create(directory, {
-      loadDataDir: new Blob([readFileSync(inject('snapshot'))]),
-    });
-    await before.query(
-      `insert into punctual.monitors (name, url, next_check_at, preferred_region) values ('Slow', $1, now(), 'fra1')`,
-      [`http://${host}/`],
-    );
-    await before.close();
-
-    const agent = spawn(process.execPath, ['--enable-source-maps', 'dist/worker.js', '--region', 'fra1'], {
-      env: { NODE_ENV: 'test', PUNCTUAL_DATA: directory, MONITOR_ALLOW_PRIVATE: host },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    child = agent;
-    let output = '';
-    agent.stdout.on('data', (chunk) => {
-      output += chunk;
-    });
-    const exit = once(agent, 'exit');
-    const firstRequest = await Promise.race([once(site, 'request'), exit]);
-    expect(firstRequest).toEqual([expect.anything(), expect.objectContaining({ statusCode: 200 })]);
-    agent.kill('SIGTERM');
-    setTimeout(() => firstRequest[1].end('here'), 300);
-    expect(await exit).toEqual([0, null]);
-    expect(output).toContain('the agent has ended');
-
-    const reports = output
-      .split('\n')
-      .filter((line) => line.includes('"counts"'))
-      .map((line) => JSON.parse(line));
-    expect(reports).toMatchObject([
-      { partition: 'fra1', scheduler: 'agent', counts: { claimed: 1, again: 1 } },
-    ]);
-  }, 30_000);
+  const lines = output.split('\n').filter((line) => line.includes('"counts"'));
+  const report = { partition: 'fra1', scheduler: 'agent', counts: { claimed: 1, again: 1 } };
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([report]);
 });

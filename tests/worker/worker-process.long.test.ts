@@ -23,25 +23,20 @@ afterAll(() => {
 
 /** Starts the worker of jobs and waits for its first tick. `code` runs in its process, like code that a queue left behind. */
 async function startWorker(graceSeconds: number, code = '') {
-  const worker = spawn(
-    process.execPath,
-    [
-      ...['--enable-source-maps', '--import', `data:text/javascript,${encodeURIComponent(code)}`],
-      ...['dist/worker.js', '--only', 'jobs'],
-    ],
-    {
-      env: {
-        PATH: process.env.PATH,
-        NODE_ENV: 'production',
-        PORT: '0',
-        HOST: '127.0.0.1',
-        SUPABASE_URL: `http://127.0.0.1:${(database.address() as AddressInfo).port}`,
-        SUPABASE_SERVICE_ROLE_KEY: 'key',
-        WORKER_GRACE_SECONDS: String(graceSeconds),
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
+  const script = `data:text/javascript,${encodeURIComponent(code)}`;
+  const args = ['--enable-source-maps', '--import', script, 'dist/worker.js', '--only', 'jobs'];
+  const worker = spawn(process.execPath, args, {
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: 'production',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      SUPABASE_URL: `http://127.0.0.1:${(database.address() as AddressInfo).port}`,
+      SUPABASE_SERVICE_ROLE_KEY: 'key',
+      WORKER_GRACE_SECONDS: String(graceSeconds),
     },
-  );
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   child = worker;
   const exit = once(worker, 'exit');
   let output = '';
@@ -55,8 +50,7 @@ async function startWorker(graceSeconds: number, code = '') {
       });
     }
   });
-  const firstRequest = once(database, 'request');
-  await Promise.race([Promise.all([firstRequest, listens]), exit]);
+  await Promise.race([Promise.all([once(database, 'request'), listens]), exit]);
   return { worker, url, exit, output: () => output };
 }
 

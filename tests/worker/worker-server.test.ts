@@ -1,83 +1,69 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { PathLoop, TickRequest } from '../../worker/path-loop.ts';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
+import { bearer } from '../support/api-server.ts';
+import { perTest } from '../support/fixtures.ts';
 
 const SECRET = 'secret-of-the-worker';
-let stop: AbortController;
+const worker = perTest(() => ({
+  stop: new AbortController(),
+  woken: [] as TickRequest[],
+  latest: null as ReturnType<PathLoop['latest']>,
+  dueSince: null as number | null,
+  nowMs: Date.parse('2026-03-02T12:00:30Z'),
+}));
 let server: WorkerServer;
-let woken: TickRequest[];
-let latest: ReturnType<PathLoop['latest']>;
-let dueSince: number | null;
-let nowMs: number;
+afterEach(() => server.close());
 
+const paths = ['/api/cron/posts?partition=failed', '/api/cron/dm-queue', '/api/cron/jobs'];
 const loop = (path: string): PathLoop => ({
   path,
-  latest: () => latest,
-  dueSince: () => dueSince,
+  latest: () => worker.latest,
+  dueSince: () => worker.dueSince,
   ended: Promise.resolve(),
   wake(request) {
-    if (latest && latest.state !== 'ok') return latest.state;
-    woken.push(request);
-    return woken.length > 1 ? 'running' : 'started';
+    if (worker.latest && worker.latest.state !== 'ok') return worker.latest.state;
+    worker.woken.push(request);
+    return worker.woken.length > 1 ? 'running' : 'started';
   },
 });
 
 async function start(secret: string | null = SECRET): Promise<void> {
-  server = await startWorkerServer({
-    port: 0,
-    host: '127.0.0.1',
-    loops: [loop('/api/cron/posts?partition=failed'), loop('/api/cron/dm-queue'), loop('/api/cron/jobs')],
-    secret: secret ?? undefined,
-    signal: stop.signal,
-    now: () => nowMs,
-  });
+  const where = { port: 0, host: '127.0.0.1', loops: paths.map(loop) };
+  const times = { signal: worker.stop.signal, now: () => worker.nowMs };
+  server = await startWorkerServer({ ...where, ...times, secret: secret ?? undefined });
 }
-
-beforeEach(() => {
-  stop = new AbortController();
-  woken = [];
-  latest = null;
-  dueSince = null;
-  nowMs = Date.parse('2026-03-02T12:00:30Z');
-});
-afterEach(() => server.close());
 
 async function send(method: string, path: string, headers: Record<string, string> = {}) {
   const response = await fetch(server.url + path, { method, headers });
-  return { status: response.status, headers: response.headers, body: await response.json() };
+  return { status: response.status, body: await response.json() };
 }
-const withSecret = { authorization: `Bearer ${SECRET}` };
+const withSecret = bearer(SECRET);
 
 describe('POST /ticks/:queue', () => {
   it.each(['dm_queue', 'dm-queue'])(
     'wakes the loop of %s with the scheduler’s name, slot, schedule and path',
     async (queue) => {
       await start();
+      const call = { scheduler: 'vercel', schedule: '* * * * *', path: '/api/trigger/dm-queue' };
       const response = await send('POST', `/ticks/${queue}`, {
         ...withSecret,
-        'x-punctual-scheduler': 'vercel',
+        'x-punctual-scheduler': call.scheduler,
         'x-punctual-slot': '2026-03-02T12:00:00Z',
-        'x-punctual-schedule': '* * * * *',
-        'x-punctual-path': '/api/trigger/dm-queue',
+        'x-punctual-schedule': call.schedule,
+        'x-punctual-path': call.path,
       });
-      expect(response).toMatchObject({ status: 202, body: { queue, state: 'started' } });
-      expect(woken).toEqual([
-        {
-          scheduler: 'vercel',
-          slot: '2026-03-02T12:00:00.000Z',
-          schedule: '* * * * *',
-          path: '/api/trigger/dm-queue',
-        },
-      ]);
+      expect(response).toEqual({ status: 202, body: { queue, state: 'started' } });
+      expect(worker.woken).toEqual([{ ...call, slot: '2026-03-02T12:00:00.000Z' }]);
       expect((await send('POST', `/ticks/${queue}`, withSecret)).body.state).toBe('running');
     },
   );
 
   it.each<[label: string, method: string, path: string, headers: Record<string, string>, status: number]>([
     ['no secret', 'POST', '/ticks/jobs', {}, 401],
-    ['a wrong secret', 'POST', '/ticks/jobs', { authorization: 'Bearer wrong' }, 401],
+    ['a wrong secret', 'POST', '/ticks/jobs', bearer('wrong'), 401],
     ['a queue that it does not tick', 'POST', '/ticks/pgmq', withSecret, 404],
     ['a queue of which it ticks only one partition', 'POST', '/ticks/posts', withSecret, 404],
     ['another method', 'GET', '/ticks/jobs', withSecret, 405],
@@ -86,24 +72,27 @@ describe('POST /ticks/:queue', () => {
   ])('refuses %s', async (_label, method, path, headers, status) => {
     await start();
     expect((await send(method, path, headers)).status).toBe(status);
-    expect(woken).toEqual([]);
+    expect(worker.woken).toEqual([]);
   });
 
-  it('answers 503 if WORKER_SECRET is not set', async () => {
+  it('answers 503 if WORKER_SECRET is not set, and once the worker is stopping', async () => {
     await start(null);
     expect((await send('POST', '/ticks/jobs', { authorization: 'Bearer ' })).status).toBe(503);
-    expect(woken).toEqual([]);
+    await server.close();
+    await start();
+    worker.stop.abort();
+    expect((await send('POST', '/ticks/jobs', withSecret)).status).toBe(503);
+    expect(await send('GET', '/health')).toMatchObject({ status: 503, body: { status: 'stopping' } });
+    expect(worker.woken).toEqual([]);
   });
 
   it.each(['failing', 'not_configured'] as const)(
     'leaves the tick to the waker while calls are %s',
     async (state) => {
       await start();
-      latest = { at: nowMs, state };
-      expect(await send('POST', '/ticks/jobs', withSecret)).toMatchObject({
-        status: 503,
-        body: { error: { kind: state } },
-      });
+      worker.latest = { at: worker.nowMs, state };
+      const refused = { status: 503, body: { error: { kind: state } } };
+      expect(await send('POST', '/ticks/jobs', withSecret)).toMatchObject(refused);
     },
   );
 
@@ -117,57 +106,38 @@ describe('POST /ticks/:queue', () => {
     expect(String(response)).toMatch(/^HTTP\/1.1 401 /);
     await once(socket, 'close');
   });
-
-  it('answers 503 once the worker is stopping', async () => {
-    await start();
-    stop.abort();
-    expect((await send('POST', '/ticks/jobs', withSecret)).status).toBe(503);
-    expect(woken).toEqual([]);
-  });
 });
 
 describe('GET /health', () => {
   it('is ok at the start, and as long as calls succeed', async () => {
     await start();
-    expect(await send('GET', '/health')).toMatchObject({
-      status: 200,
-      body: { status: 'ok', uptimeSeconds: 0 },
-    });
-    nowMs += 600_000;
-    dueSince = nowMs - 4_000;
-    latest = { at: nowMs - 4_000, state: 'ok' };
+    const body = { status: 'ok', uptimeSeconds: 0 };
+    expect(await send('GET', '/health')).toMatchObject({ status: 200, body });
+    worker.nowMs += 600_000;
+    worker.dueSince = worker.nowMs - 4_000;
+    worker.latest = { at: worker.nowMs - 4_000, state: 'ok' };
     expect((await send('GET', '/health')).body).toEqual({
       status: 'ok',
       uptimeSeconds: 600,
-      paths: {
-        '/api/cron/posts?partition=failed': { status: 'ok', secondsAgo: 4 },
-        '/api/cron/dm-queue': { status: 'ok', secondsAgo: 4 },
-        '/api/cron/jobs': { status: 'ok', secondsAgo: 4 },
-      },
+      paths: Object.fromEntries(paths.map((path) => [path, { status: 'ok', secondsAgo: 4 }])),
     });
   });
 
   it('is failing if no call has succeeded for five minutes', async () => {
     await start();
-    dueSince = nowMs;
-    nowMs += 299_000;
-    latest = { at: nowMs, state: 'failing' };
+    worker.dueSince = worker.nowMs;
+    worker.nowMs += 299_000;
+    worker.latest = { at: worker.nowMs, state: 'failing' };
     expect((await send('GET', '/health')).status).toBe(200);
-    nowMs += 2_000;
+    worker.nowMs += 2_000;
     expect(await send('GET', '/health')).toMatchObject({ status: 503, body: { status: 'failing' } });
   });
 
   it('is ok all day if calls are due only at night', async () => {
     await start();
-    nowMs += 12 * 3_600_000;
+    worker.nowMs += 12 * 3_600_000;
     expect((await send('GET', '/health')).status).toBe(200);
-    latest = { at: nowMs - 10 * 3_600_000, state: 'ok' };
+    worker.latest = { at: worker.nowMs - 10 * 3_600_000, state: 'ok' };
     expect((await send('GET', '/health')).status).toBe(200);
-  });
-
-  it('reports that the worker is stopping', async () => {
-    await start();
-    stop.abort();
-    expect(await send('GET', '/health')).toMatchObject({ status: 503, body: { status: 'stopping' } });
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { GET, POST } from '../../../app/api/cron/process-scheduled/route.ts';
 import type { CronCall } from '../../../lib/cron/cron-call.ts';
 import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler.ts';
@@ -9,68 +9,70 @@ import { jobs } from '../../../lib/queues/jobs/queue.ts';
 import { scheduledQueues } from '../../../lib/queues/scheduled-queues.ts';
 import { getServices, type Services } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
-import {
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  openServedDatabase,
-  stubSecrets,
-} from '../../support/api-server.ts';
-import type { TestDatabase } from '../../support/test-database.ts';
+import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
+import { replaceEnv } from '../../support/replace-services.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 
-let sandbox: Sandbox;
-let database: TestDatabase;
+const path = '/api/cron/process-scheduled';
+const sandbox = await startSandbox();
+afterAll(() => sandbox.close());
+const database = servedDatabase(
+  { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY },
+  { own: true },
+);
 
-beforeAll(async () => {
-  sandbox = await startSandbox();
-  database = await openServedDatabase(
-    { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY },
-    { own: true },
-  );
-});
-afterAll(async () => {
-  await database.close();
-  await sandbox.close();
-});
-beforeEach(async () => {
-  stubSecrets();
-  await database.reset();
-});
-afterEach(() => vi.unstubAllEnvs());
-
-async function processScheduled() {
-  const response = await GET(apiRequest('GET', '/api/cron/process-scheduled', bearer(CRON_SECRET)));
-  return { status: response.status, body: await response.json() };
-}
+const processScheduled = () => answered(GET(apiRequest('GET', path, bearer(CRON_SECRET))));
 
 const addJobs = (queue: string, count: number) =>
   database.sql(
     `with p as (insert into punctual.partitions (queue, partition) values ('jobs', $1) on conflict do nothing)
-     insert into punctual.jobs (name, payload, queue) select 'count-words', '{"text": "a b"}', $1 from generate_series(1, $2::integer)`,
+     insert into punctual.jobs (name, payload, queue, run_at)
+     select 'count-words', '{"text": "a b"}', $1, '2026-03-01T00:00:00Z' from generate_series(1, $2::integer)`,
     [queue, count],
   );
 
-async function addDm() {
-  const [account] = await database.sql(
-    `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'ann', 'Ann') returning id`,
-  );
-  await database.sql(
-    `insert into punctual.dm_queue (account_id, channel, recipient, body) values ($1, 'linkedin', 'bob', 'hello')`,
-    [account?.id],
-  );
+/** Adds partitions with many jobs, due since the time of the virtual clock. */
+async function addBacklog(partitions: number, count: number): Promise<void> {
+  for (let n = 0; n < partitions; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, count);
 }
 
+interface CronReport {
+  queue: string;
+  partition: string;
+  counts: { done: number };
+}
+
+const call = (startedAt: number): CronCall => ({
+  path,
+  params: new URLSearchParams(),
+  scheduler: 'test',
+  slot: null,
+  schedule: null,
+  continuation: 0,
+  runId: crypto.randomUUID(),
+  startedAt,
+  maxDuration: 60,
+});
+
+const jobStatuses = () => database.sql('select status, count(*)::integer as n from punctual.jobs group by 1');
+const doneJobs = (n: number) => [{ status: 'done', n }];
+
 describe('a call of /api/cron/process-scheduled', () => {
-  it('ticks every queue, and each partition that has due rows', async () => {
-    await addDm();
+  it('ticks every queue, and each partition that has due rows, as one run', async () => {
+    await database.sql(
+      `with account as (
+         insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'ann', 'Ann') returning id)
+       insert into punctual.dm_queue (account_id, channel, recipient, body) select id, 'linkedin', 'bob', 'hello' from account`,
+    );
     await addJobs('default', 3);
     await addJobs('reports', 2);
     const { status, body } = await processScheduled();
     expect(status).toBe(200);
-    const ticked = body.reports.map((r: { queue: string; partition: string }) => `${r.queue}:${r.partition}`);
+    const { reports, ...rest } = body;
+    const ticked = reports.map(({ queue, partition }: CronReport) => `${queue}:${partition}`);
     expect(ticked.sort()).toEqual([
       'dm_queue:main',
       'enrolments:main',
@@ -79,28 +81,19 @@ describe('a call of /api/cron/process-scheduled', () => {
       'monitors:main',
       'posts:main',
     ]);
-    expect(body.left).toEqual([]);
-    expect(body.notConfigured).toEqual([]);
-    expect(await database.sql(`select status, count(*)::integer as n from punctual.jobs group by 1`)).toEqual(
-      [{ status: 'done', n: 5 }],
-    );
+    expect(rest).toMatchObject({ left: [], notConfigured: [] });
+    expect(await jobStatuses()).toEqual(doneJobs(5));
     expect(await database.sql('select status from punctual.dm_queue')).toEqual([{ status: 'sent' }]);
-    const paths = await database.sql('select distinct path from punctual.ticks');
-    expect(paths).toEqual([{ path: '/api/cron/process-scheduled' }]);
-    // All ticks of a call share its run id.
-    expect(await database.sql('select distinct run_id from punctual.ticks')).toHaveLength(1);
+    expect(await database.sql('select distinct path, run_id from punctual.ticks')).toMatchObject([{ path }]);
   });
 
   it('leaves queues whose continuations are used up or switched off to the next slot', async () => {
     await addJobs('default', 2);
     await database.sql(`update punctual.queues set max_continuations = 0 where name <> 'jobs'`);
     const continuation = { 'x-punctual-continuation': '1', 'x-punctual-run-id': crypto.randomUUID() };
-    const request = apiRequest('POST', '/api/cron/process-scheduled', {
-      ...bearer(CRON_SECRET),
-      ...continuation,
-    });
-    const { reports } = await (await POST(request)).json();
-    expect(reports).toMatchObject([{ queue: 'jobs', continuation: 1, counts: { done: 2 } }]);
+    const headers = { ...bearer(CRON_SECRET), ...continuation };
+    const { body } = await answered(POST(apiRequest('POST', path, headers)));
+    expect(body.reports).toMatchObject([{ queue: 'jobs', continuation: 1, counts: { done: 2 } }]);
   });
 
   it('rolls up and prunes once per UTC day, not at every call', async () => {
@@ -117,25 +110,22 @@ describe('a call of /api/cron/process-scheduled', () => {
     const { status, body } = await processScheduled();
     expect(status).toBe(503);
     expect(body.error.message).toContain('posts is at-most-once in the code');
-    expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+    expect(await jobStatuses()).toEqual(doneJobs(1));
   });
-});
 
-describe('a queue with an invalid definition', () => {
-  it('does not stop the ticks of other queues, and is reported', async () => {
+  it('skips the queues that are not configured, and names them', async () => {
+    await replaceEnv({}, database.rpc);
+    await addJobs('default', 1);
+    expect((await processScheduled()).body.notConfigured).toEqual(['dm_queue', 'posts']);
+    expect(await jobStatuses()).toEqual(doneJobs(1));
+  });
+
+  it('ticks the other queues if the definition of one is invalid, and reports it', async () => {
     await addJobs('default', 1);
     const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
     const queues = [{ queue: odd, partitions: 'main' as const }, ...scheduledQueues];
-    const call = { path: '/x', params: new URLSearchParams(), scheduler: 'test', slot: null, schedule: null };
-    const { reports, fault } = await scheduledHandler(queues)(await getServices(), {
-      ...call,
-      continuation: 0,
-      runId: crypto.randomUUID(),
-      startedAt: systemClock.now(),
-      maxDuration: 60,
-    });
-    expect(reports.map(({ queue }) => queue)).toContain('jobs');
-    expect(await database.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
+    const { fault } = await scheduledHandler(queues)(await getServices(), call(systemClock.now()));
+    expect(await jobStatuses()).toEqual(doneJobs(1));
     expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('43000 ms') });
   });
 });
@@ -146,16 +136,12 @@ describe('the budget of one call', () => {
       `update punctual.queues set batch_limit = null, concurrency = 2, timeout_seconds = 43 where name = 'jobs'`,
     );
     // A job may take the whole call, so there is time for 16 partitions and no more.
-    for (let n = 0; n < 20; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 20);
-    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await addBacklog(20, 20);
     await database.sql(
       `insert into punctual.monitors (name, url, next_check_at) values ('Shop', 'https://shop.test/', '2026-03-01')`,
     );
-    const { body } = await callWithSlowJobs({
-      timeoutMs: 43_000,
-      rowMs: 30_000,
-      queues: ['jobs', 'monitors'],
-    });
+    const queues = ['jobs', 'monitors'];
+    const { body } = await callWithSlowJobs({ timeoutMs: 43_000, rowMs: 30_000, queues });
     expect(body.reports.map(({ queue }) => queue)).toContain('monitors');
     expect(body.left.length).toBeGreaterThan(0);
   });
@@ -163,7 +149,6 @@ describe('the budget of one call', () => {
   it('reports a partition whose timeout can never fit, and ticks the others', async () => {
     await addJobs('default', 1);
     await addJobs('long', 1);
-    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
     await database.sql(`update punctual.partitions set timeout_seconds = 45 where partition = 'long'`);
     const { body, fault } = await callWithSlowJobs({ timeoutMs: 43_000 });
     expect(body.left).toEqual([]);
@@ -188,25 +173,11 @@ describe('the budget of one call', () => {
     shared.ports = { ...shared.ports, store: queueStore(rpc, clock.date), clock, log: silentLog, lock: null };
     const queues = scheduledQueues.map((one) => (one.queue === jobs ? { ...one, queue: slow } : one));
     const startedAt = clock.now();
-    const call: CronCall = {
-      path: '/api/cron/process-scheduled',
-      params: new URLSearchParams(),
-      scheduler: 'test',
-      slot: null,
-      schedule: null,
-      continuation: 0,
-      runId: crypto.randomUUID(),
-      startedAt,
-      maxDuration: 60,
-    };
     const { body, fault } = await clock.run(
-      scheduledHandler(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call),
+      scheduledHandler(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call(startedAt)),
     );
     return {
-      body: body as {
-        reports: { queue: string; partition: string; counts: { done: number } }[];
-        left: string[];
-      },
+      body: body as { reports: CronReport[]; left: string[] },
       fault,
       usedMs: clock.now() - startedAt,
     };
@@ -214,8 +185,7 @@ describe('the budget of one call', () => {
 
   it('is shared: each of 40 partitions with long backlogs gets its turn, and the call ends in time', async () => {
     await database.sql(`update punctual.queues set batch_limit = null, concurrency = 2 where name = 'jobs'`);
-    for (let n = 0; n < 40; n++) await addJobs(`part-${String(n).padStart(2, '0')}`, 30);
-    await database.sql(`update punctual.jobs set run_at = '2026-03-01T00:00:00Z'`);
+    await addBacklog(40, 30);
     const { body, usedMs } = await callWithSlowJobs();
     expect(body.left).toEqual([]);
     expect(body.reports).toHaveLength(40);
@@ -224,20 +194,5 @@ describe('the budget of one call', () => {
       expect(counts.done, partition).toBeLessThan(30);
     }
     expect(usedMs).toBeLessThanOrEqual(46_000);
-  });
-});
-
-// Runs last, because it leaves no served database behind.
-describe('without providers', () => {
-  it('skips the queues that are not configured, and names them', async () => {
-    const alone = await openServedDatabase();
-    try {
-      await alone.sql(`insert into punctual.jobs (name, payload) values ('count-words', '{"text": "a"}')`);
-      const { body } = await processScheduled();
-      expect(body.notConfigured).toEqual(['dm_queue', 'posts']);
-      expect(await alone.sql('select status from punctual.jobs')).toEqual([{ status: 'done' }]);
-    } finally {
-      await alone.close();
-    }
   });
 });

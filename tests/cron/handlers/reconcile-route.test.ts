@@ -1,71 +1,29 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route.ts';
 import { GET, POST } from '../../../app/api/cron/reconcile/route.ts';
 import { cronRoute } from '../../../lib/cron/cron-route.ts';
 import { reconcileHandler } from '../../../lib/cron/handlers/reconcile-handler.ts';
-import { silentLog } from '../../../lib/engine/ports/log.ts';
 import { StoreError } from '../../../lib/engine/ports/store-error.ts';
 import { defineQueue } from '../../../lib/engine/queue.ts';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { posts } from '../../../lib/queues/posts/queue.ts';
-import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices } from '../../../lib/services/services.ts';
-import { queueStore } from '../../../lib/store/queue-store.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
-import { provideServices } from '../../support/api-server.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
+import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
+import { servedDatabase } from '../../support/fixtures.ts';
+import { replaceEnv, replaceRpc } from '../../support/replace-services.ts';
 
-const SECRET = 'cron-secret-of-this-month';
-let database: TestDatabase;
-let sandbox: Sandbox;
-let rpc: TestDatabase['rpc'];
+const sandbox = await startSandbox();
+afterAll(() => sandbox.close());
+const env = { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY };
+const database = servedDatabase(env);
 
-async function startServer(variables: Record<string, string>): Promise<void> {
-  const env = serverEnv({ SUPABASE_URL: 'http://127.0.0.1', SUPABASE_SERVICE_ROLE_KEY: 'key', ...variables });
-  const made = await makeServices(env);
-  const store = queueStore((fn, args) => rpc(fn, args));
-  provideServices({
-    ...made,
-    rpc,
-    log: silentLog,
-    ports: { ...made.ports, log: silentLog, store },
-  });
-}
-
-beforeAll(async () => {
-  database = await openTestDatabase();
-  sandbox = await startSandbox();
-});
-afterAll(async () => {
-  await sandbox.close();
-  await database.close();
-});
-beforeEach(async () => {
-  await database.reset();
-  rpc = database.rpc;
-  vi.stubEnv('CRON_SECRET', SECRET);
-  vi.stubEnv('CRON_SECRET_PREVIOUS', '');
-  await startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY });
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  provideServices(null);
-});
-
-const withSecret = { authorization: `Bearer ${SECRET}` };
-function call(handler: typeof GET, headers: Record<string, string> = withSecret): Promise<Response> {
-  return handler(
-    new Request('http://app.test/api/cron/reconcile', { headers: { host: 'app.test', ...headers } }),
-  );
-}
+const call = (handler: typeof GET) => handler(apiRequest('GET', '/api/cron/reconcile', bearer(CRON_SECRET)));
 async function report(handler = GET) {
-  const response = await call(handler);
-  expect(response.status).toBe(200);
-  const { reports, ...rest } = await response.json();
-  expect(rest).toEqual({ notConfigured: [] });
-  expect(reports.map((one: { queue: string }) => one.queue)).toEqual(['dm_queue', 'posts']);
-  return reports[0];
+  const { status, body } = await answered(call(handler));
+  expect([status, body.notConfigured]).toEqual([200, []]);
+  expect(body.reports).toMatchObject([{ queue: 'dm_queue' }, { queue: 'posts' }]);
+  return body.reports[0];
 }
 const messages = () =>
   database.sql(
@@ -95,9 +53,9 @@ const letPass = (minutes: number) =>
   );
 
 describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (version) => {
-  beforeEach(() =>
-    startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY, UNIPILE_API_VERSION: version }),
-  );
+  const useEnv = (more: Record<string, string> = {}) =>
+    replaceEnv({ ...env, UNIPILE_API_VERSION: version, ...more }, database.rpc);
+  beforeEach(() => useEnv());
 
   it.each([
     ['GET', GET],
@@ -106,17 +64,10 @@ describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (v
     const account = await send('hello [[drop-after]]');
     expect(await messages()).toMatchObject([{ status: 'unknown' }]);
     await letPass(0);
-    expect(await report(handler)).toMatchObject({
-      queue: 'dm_queue',
-      ended: 'drained',
-      checked: 1,
-      resolved: 1,
-    });
-    const delivered = sandbox.deliveries().filter((delivery) => delivery.account === account);
-    expect(await messages()).toMatchObject([
-      { status: 'sent', provider_message_id: delivered[0]?.id, last_error: null },
-    ]);
-    expect(delivered).toHaveLength(1);
+    expect(await report(handler)).toMatchObject({ ended: 'drained', checked: 1, resolved: 1 });
+    const [delivery, ...more] = sandbox.deliveries().filter((delivery) => delivery.account === account);
+    const found = { status: 'sent', provider_message_id: delivery?.id, last_error: null };
+    expect([await messages(), more]).toMatchObject([[found], []]);
   });
 
   it('finds a message in a chat that the attempt itself opened', async () => {
@@ -126,30 +77,23 @@ describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (v
     expect(await messages()).toMatchObject([{ status: 'sent' }]);
   });
 
-  it('returns a missing message to pending, but only once it can no longer appear in its chat', async () => {
-    await send('hello [[drop-before]]');
-    await letPass(9);
-    expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
-    expect(await messages()).toMatchObject([
-      { status: 'unknown', reconcile: { found: 'the message is not in the chat' } },
-    ]);
-    await letPass(11);
-    expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
-    expect(await messages()).toMatchObject([{ status: 'pending' }]);
-  });
-
-  it('waits UNIPILE_MAX_LATE_SECONDS before it returns a missing message to pending', async () => {
-    await startServer({
-      UNIPILE_DSN: sandbox.url,
-      UNIPILE_API_KEY: SANDBOX_API_KEY,
-      UNIPILE_MAX_LATE_SECONDS: '3600',
-    });
-    await send('hello [[drop-before]]');
-    await letPass(59);
-    expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
-    await letPass(61);
-    expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
-  });
+  it.each([
+    ['10 minutes by default', {}, 10],
+    ['UNIPILE_MAX_LATE_SECONDS', { UNIPILE_MAX_LATE_SECONDS: '3600' }, 60],
+  ])(
+    'returns a missing message to pending once it can no longer appear: after %s',
+    async (_label, more, minutes) => {
+      await useEnv(more);
+      await send('hello [[drop-before]]');
+      await letPass(minutes - 1);
+      expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
+      const found = { found: 'the message is not in the chat' };
+      expect(await messages()).toMatchObject([{ status: 'unknown', reconcile: found }]);
+      await letPass(minutes + 1);
+      expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
+      expect(await messages()).toMatchObject([{ status: 'pending' }]);
+    },
+  );
 
   it('sends no due message', async () => {
     await send('hello [[drop-after]]');
@@ -165,10 +109,10 @@ describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (v
 
   it('makes one database call per queue if no check is due', async () => {
     let calls = 0;
-    rpc = (fn, args) => {
+    await replaceRpc((rpc) => (fn, args) => {
       calls++;
-      return database.rpc(fn, args);
-    };
+      return rpc(fn, args);
+    });
     expect(await report()).toMatchObject({ checked: 0, ended: 'drained' });
     expect(calls).toBe(2);
   });
@@ -176,50 +120,32 @@ describe.each(['v1', 'v2'])('over Unipile %s, a call of /api/cron/reconcile', (v
   it('checks again later if the provider answers with an error', async () => {
     await send('hello [[drop-after]]');
     await letPass(0);
-    await startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: 'a key that was revoked' });
+    await useEnv({ UNIPILE_API_KEY: 'a key that was revoked' });
     expect(await report()).toMatchObject({ checked: 1, resolved: 0 });
     const [row] = await messages();
     expect(row).toMatchObject({ status: 'unknown', reconcile: { waits_for_operator: false } });
     expect(row.reconcile.found).toMatch(/^the check failed: /);
     expect(row.reconcile.found).not.toContain('a key that was revoked');
-    await startServer({ UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY });
+    await useEnv();
     await letPass(0);
     expect(await report()).toMatchObject({ checked: 1, resolved: 1 });
   });
 });
 
-describe('access to /api/cron/reconcile', () => {
-  it('is refused while CRON_SECRET is not set', async () => {
-    vi.stubEnv('CRON_SECRET', '');
-    const response = await call(GET);
-    expect(response.status).toBe(503);
-    expect((await response.json()).error).toMatchObject({
-      kind: 'not_configured',
-      variables: ['CRON_SECRET'],
-    });
-  });
-});
-
 describe('a call of /api/cron/reconcile', () => {
   it('answers 200 and names the variables to set if no provider is configured', async () => {
-    await startServer({});
-    const response = await call(GET);
-    expect([response.status, await response.json()]).toEqual([
-      200,
-      {
-        reports: [],
-        notConfigured: [expect.stringContaining('UNIPILE_DSN'), expect.stringContaining('UNIPILE_DSN')],
-      },
-    ]);
+    await replaceEnv({}, database.rpc);
+    const named = expect.stringContaining('UNIPILE_DSN');
+    const body = { reports: [], notConfigured: [named, named] };
+    expect(await answered(call(GET))).toEqual({ status: 200, body });
   });
 
   it('answers 503 if the connect of a queue throws, and checks the other queues', async () => {
     const checkedQueues: unknown[] = [];
-    const realRpc = rpc;
-    rpc = (fn, args) => {
+    await replaceRpc((rpc) => (fn, args) => {
       if (fn === 'take_unknown') checkedQueues.push(args.p_queue);
-      return realRpc(fn, args);
-    };
+      return rpc(fn, args);
+    });
     const broken = defineQueue({
       ...dmQueue,
       connect() {
@@ -227,20 +153,15 @@ describe('a call of /api/cron/reconcile', () => {
       },
     });
     const both = [broken, posts].map((queue) => ({ queue, partitions: 'main' as const }));
-    const response = await call(cronRoute(reconcileHandler(both), { maxDuration: 60 }));
-    expect(response.status).toBe(503);
-    expect((await response.json()).error).toMatchObject({
-      kind: 'not_configured',
-      message: expect.stringContaining('dm_queue: connect threw an error'),
-    });
+    const { status, body } = await answered(call(cronRoute(reconcileHandler(both), { maxDuration: 60 })));
+    const message = expect.stringContaining('dm_queue: connect threw an error');
+    expect([status, body.error]).toMatchObject([503, { kind: 'not_configured', message }]);
     expect(checkedQueues).toEqual(['posts']);
   });
 
-  it('answers 503 with Retry-After if the database cannot be reached', async () => {
-    rpc = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
-    const response = await call(GET);
-    expect(response.status).toBe(503);
-    expect(response.headers.get('retry-after')).toBe('5');
-    expect((await response.json()).error).toMatchObject({ kind: 'database_unavailable' });
+  it('answers 503 if the database cannot be reached', async () => {
+    await replaceRpc(() => () => Promise.reject(new StoreError('unavailable', 'connection lost')));
+    const error = { kind: 'database_unavailable' };
+    expect(await answered(call(GET))).toMatchObject({ status: 503, body: { error } });
   });
 });

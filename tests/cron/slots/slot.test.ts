@@ -9,30 +9,21 @@ const named = (slot: string) =>
 const guessed = (schedule: string, now: string) =>
   readSlot(new Headers({ 'x-vercel-cron-schedule': schedule }), Date.parse(now));
 
+const invalid = (header: string): [string, null] => [header, null];
+
 describe('the slot of a request', () => {
   it.each([
-    ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
-    ['2026-03-02T12:00:00Z', '2026-03-02T12:00:00.000Z'],
     ['2026-03-02T13:00:10+01:00', '2026-03-02T12:00:10.000Z'],
-  ])('is the instant %s that one of our schedulers names', (header, slot) => {
-    expect(named(header)).toBe(slot);
-  });
-
-  it.each([
-    '',
-    'now',
-    '2026-03-02',
-    '2026-13-02T12:00:00Z',
-    '1772452800000',
-    '2026-03-02T12:00:00Z; drop table ticks',
-    '+010000-01-01T00:00:00Z',
+    ...['', 'now', '2026-03-02', '2026-13-02T12:00:00Z', '1772452800000', '+010000-01-01T00:00:00Z'].map(
+      invalid,
+    ),
     // Postgres has no year 0.
-    '0000-01-01T00:00:00Z',
+    invalid('0000-01-01T00:00:00Z'),
     // Without an offset, the instant depends on the server's time zone.
-    '2026-03-02T12:00:00',
-  ])('is null if a scheduler names %j, which is not an instant', (header) => {
-    expect(named(header)).toBeNull();
+    invalid('2026-03-02T12:00:00'),
+  ])('for the instant %j that a scheduler names is %j', (header, slot) => {
+    expect(named(header)).toBe(slot);
   });
 
   it('is the one that the scheduler names, even if its schedule suggests another', () => {
@@ -43,28 +34,20 @@ describe('the slot of a request', () => {
     expect(readSlot(headers, Date.parse('2026-03-02T12:00:05Z'))).toBe('2026-03-02T11:59:50.000Z');
   });
 
-  it.each([
+  it.each<[schedule: string, now: string, slot: string | null]>([
     ['* * * * *', '2026-03-02T12:00:00.000Z', '2026-03-02T12:00:00.000Z'],
     ['* * * * *', '2026-03-02T12:00:00.001Z', '2026-03-02T12:00:00.000Z'],
-    ['* * * * *', '2026-03-02T12:00:30.000Z', '2026-03-02T12:00:00.000Z'],
-    ['* * * * *', '2026-03-02T12:00:59.000Z', '2026-03-02T12:00:00.000Z'],
-    ['* * * * *', '2026-03-02T12:00:59.001Z', '2026-03-02T12:00:00.000Z'],
     ['* * * * *', '2026-03-02T12:00:59.999Z', '2026-03-02T12:00:00.000Z'],
-    ['*/15 * * * *', '2026-03-02T12:14:59.500Z', '2026-03-02T12:00:00.000Z'],
     ['17 3 * * *', '2026-03-02T03:16:59.900Z', '2026-03-01T03:17:00.000Z'],
-    ['17 3 * * *', '2026-03-02T03:17:00.000Z', '2026-03-02T03:17:00.000Z'],
-    ['0 0 1 1 *', '2026-03-02T12:00:00.000Z', '2026-01-01T00:00:00.000Z'],
     ['0 0 29 2 *', '2026-03-02T12:00:00.000Z', '2024-02-29T00:00:00.000Z'],
-  ])('is, for the schedule %s at %s, the latest instant that is not after now', (schedule, now, slot) => {
+    ...['nonsense', '* * *', '61 * * * *', '0 0 30 2 *'].map((schedule): [string, string, null] => [
+      schedule,
+      '2026-03-02T12:00:00Z',
+      null,
+    ]),
+  ])('is, for the schedule %s at %s, the latest instant that is not after now: %s', (schedule, now, slot) => {
     expect(guessed(schedule, now)).toBe(slot);
   });
-
-  it.each(['nonsense', '* * *', '61 * * * *', '0 0 30 2 *'])(
-    'is null for the schedule %j, which names no instant',
-    (schedule) => {
-      expect(guessed(schedule, '2026-03-02T12:00:00Z')).toBeNull();
-    },
-  );
 
   it('is null if the request names neither a slot nor a schedule', () => {
     expect(readSlot(new Headers(), Date.now())).toBeNull();
@@ -72,13 +55,8 @@ describe('the slot of a request', () => {
 
   it('is never after now at any millisecond, and no instant of the schedule lies between the two', async () => {
     const minute = 60_000;
-    const schedules = fc.constantFrom(
-      '* * * * *',
-      '*/7 * * * *',
-      '30 */2 * * *',
-      '0 9 * * 1-5',
-      '59 23 31 12 *',
-    );
+    const names = ['* * * * *', '*/7 * * * *', '30 */2 * * *', '0 9 * * 1-5', '59 23 31 12 *'];
+    const schedules = fc.constantFrom(...names);
     const instants = fc.integer({ min: Date.UTC(2024, 0, 1), max: Date.UTC(2030, 0, 1) });
     const nearMinutes = fc
       .tuple(instants, fc.integer({ min: -1_500, max: 1_500 }))
@@ -99,12 +77,10 @@ describe('the slot of a request', () => {
 describe('the scheduler of a request', () => {
   it.each<[headers: Record<string, string>, scheduler: string]>([
     [{}, 'http'],
-    [{ 'user-agent': 'curl/8.0' }, 'http'],
     [{ 'user-agent': 'vercel-cron/1.0' }, 'vercel'],
     [{ 'user-agent': 'Mozilla/5.0 vercel-cron/1.0' }, 'http'],
     [{ 'x-punctual-scheduler': 'local' }, 'local'],
     [{ 'x-punctual-scheduler': 'pg-cron', 'user-agent': 'vercel-cron/1.0' }, 'pg-cron'],
-    [{ 'x-punctual-scheduler': 'Local' }, 'http'],
     [{ 'x-punctual-scheduler': '<script>' }, 'http'],
     [{ 'x-punctual-scheduler': 'x'.repeat(21) }, 'http'],
     [{ 'x-punctual-scheduler': '', 'user-agent': 'vercel-cron/2.0' }, 'vercel'],

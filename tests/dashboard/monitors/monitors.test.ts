@@ -4,73 +4,53 @@ import { isHealthy, monitorNotes } from '../../../app/(dashboard)/monitors/monit
 import { uptimeText } from '../../../components/uptime-text.ts';
 import { lastCheck, monitorSummary } from './monitor-summary.ts';
 
-const notes = (changes: Parameters<typeof monitorSummary>[0]) =>
-  monitorNotes(monitorSummary(changes)).map(({ tone, text }) => `${tone}: ${text}`);
 const failed = lastCheck({ verdict: 'down', error: 'status 503, not 200-299', status_code: 503 });
+const slow = lastCheck({ verdict: 'degraded', error: 'took 1.4 s, more than 1 s' });
+const away = { home_region: 'sin1', region: 'main' };
+const confirming = 'warn: a failure is being confirmed: status 503, not 200-299';
 
-describe('the notes on a monitor', () => {
-  it('are empty while it is up and its last check succeeded', () => {
-    expect(notes({})).toEqual([]);
-    expect(isHealthy(monitorSummary())).toBe(true);
-  });
-
-  it('give the reason why it is down or degraded', () => {
-    expect(notes({ state: 'down', last: failed })).toEqual(['bad: status 503, not 200-299']);
-    const slow = lastCheck({ verdict: 'degraded', error: 'took 1.4 s, more than 1 s' });
-    expect(notes({ state: 'degraded', last: slow })).toEqual(['warn: took 1.4 s, more than 1 s']);
-    expect(notes({ state: 'down', last: { ...failed, error: null } })).toEqual(['bad: down']);
-  });
-
-  it('say that a failure is being confirmed, also if the monitor was never up', () => {
-    const text = 'warn: a failure is being confirmed: status 503, not 200-299';
-    expect(notes({ suspect: true, last: failed, region: 'fra1' })).toEqual([text]);
-    expect(notes({ suspect: true, state: null, last: failed })).toEqual([text]);
-  });
-
-  it('say that a recovery is being confirmed after a first good check', () => {
-    expect(notes({ state: 'down' })).toEqual(['wait: a recovery is being confirmed']);
-  });
-
-  it('say that it is not checked, or not checked yet', () => {
-    expect(notes({ state: null, last: null })).toEqual(['wait: not checked yet']);
-    expect(notes({ is_active: false, state: null, last: failed })).toEqual([
-      'wait: not checked until you activate it',
-    ]);
-  });
-
-  it('say that another region stands in for its own', () => {
-    const away = { home_region: 'sin1', region: 'main' };
-    expect(notes(away)).toEqual(['warn: checked from main, because sin1 cannot check it']);
-    expect(notes({ ...away, state: 'down' })).toEqual(['wait: a recovery is being confirmed']);
-    expect(isHealthy(monitorSummary(away))).toBe(false);
-  });
+it.each<[label: string, changes: Parameters<typeof monitorSummary>[0], note: string | null]>([
+  ['is up', {}, null],
+  ['is down', { state: 'down', last: failed }, 'bad: status 503, not 200-299'],
+  ['is down without a reason', { state: 'down', last: { ...failed, error: null } }, 'bad: down'],
+  ['is degraded', { state: 'degraded', last: slow }, 'warn: took 1.4 s, more than 1 s'],
+  ['failed, which is being confirmed', { suspect: true, last: failed, region: 'fra1' }, confirming],
+  ['failed and was never up', { suspect: true, state: null, last: failed }, confirming],
+  ['may have recovered', { state: 'down' }, 'wait: a recovery is being confirmed'],
+  ['was not checked yet', { state: null, last: null }, 'wait: not checked yet'],
+  [
+    'is not active',
+    { is_active: false, state: null, last: failed },
+    'wait: not checked until you activate it',
+  ],
+  ['is checked by another region', away, 'warn: checked from main, because sin1 cannot check it'],
+  // All regions check it in turn.
+  ['may have recovered, elsewhere', { ...away, state: 'down' }, 'wait: a recovery is being confirmed'],
+])('the notes on a monitor that %s say so', (_label, changes, note) => {
+  const monitor = monitorSummary(changes);
+  expect(monitorNotes(monitor).map(({ tone, text }) => `${tone}: ${text}`)).toEqual(note ? [note] : []);
+  expect(isHealthy(monitor)).toBe(note === null);
 });
 
 describe('the latency of a check', () => {
   it('is split into the known phases, with the rest as the body', () => {
-    expect(latencyPhases(lastCheck()).map(({ phase, ms }) => `${phase} ${ms}`)).toEqual([
-      'dns 2',
-      'connect 8',
-      'tls 30',
-      'first byte 70',
-      'body 10',
-    ]);
-    expect(latencyInWords(lastCheck({ tls_ms: null, dns_ms: 0 }))).toBe(
+    const phases = latencyPhases(lastCheck()).map(({ phase, ms }) => `${phase} ${ms}`);
+    expect(phases).toEqual(['dns 2', 'connect 8', 'tls 30', 'first byte 70', 'body 10']);
+  });
+
+  const silent = { total_ms: 2_000, dns_ms: null, connect_ms: 5, tls_ms: null, first_byte_ms: null };
+  const unknown = { dns_ms: null, connect_ms: null, tls_ms: null, first_byte_ms: null };
+  it.each<[label: string, changes: Parameters<typeof lastCheck>[0], words: string]>([
+    [
+      'without TLS and DNS',
+      { tls_ms: null, dns_ms: 0 },
       '120 ms: connect 8 ms, first byte 70 ms, body 42 ms',
-    );
-  });
-
-  it('has a rest if the check ended without a response', () => {
-    const silent = { total_ms: 2_000, dns_ms: null, connect_ms: 5, tls_ms: null, first_byte_ms: null };
-    const words = (verdict: 'up' | 'down') => latencyInWords(lastCheck({ ...silent, verdict }));
-    expect(words('down')).toBe('2.0 s: connect 5 ms, rest 2.0 s');
-    // A tcp:// monitor expects no response.
-    expect(words('up')).toBe('2.0 s: connect 5 ms');
-  });
-
-  it('is one figure if no phase is known', () => {
-    const last = lastCheck({ dns_ms: null, connect_ms: null, tls_ms: null, first_byte_ms: null });
-    expect(latencyInWords(last)).toBe('120 ms');
+    ],
+    ['that ended without a response', { ...silent, verdict: 'down' }, '2.0 s: connect 5 ms, rest 2.0 s'],
+    ['that expects no response, as of tcp://', { ...silent, verdict: 'up' }, '2.0 s: connect 5 ms'],
+    ['whose phases are unknown', unknown, '120 ms'],
+  ])('%s is shown in words', (_label, changes, words) => {
+    expect(latencyInWords(lastCheck(changes))).toBe(words);
   });
 });
 

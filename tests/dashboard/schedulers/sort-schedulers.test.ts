@@ -2,41 +2,27 @@ import { expect, it } from 'vitest';
 import { sortSchedulers } from '../../../app/(dashboard)/schedulers/sort-schedulers.ts';
 import type { ScheduleCoverage } from '../../../lib/cron/slots/schedule-coverage.ts';
 
+const ofScheduler = { scheduler: 'pg-cron', schedule: '* * * * *', queues: ['dm_queue'], guessed: false };
+const times = { since: '2026-03-01T12:00:00.000Z', until: null, lastSlot: '2026-03-02T12:00:00.000Z' };
+const counts = { expected: 1_440, ran: 1_440, late: 0, overlapped: 0, missed: 0, duplicate: 0, offGrid: 0 };
 const account = (path: string, changes: Partial<ScheduleCoverage> = {}): ScheduleCoverage => ({
-  scheduler: 'pg-cron',
+  ...ofScheduler,
   path,
-  schedule: '* * * * *',
-  queues: ['dm_queue'],
-  since: '2026-03-01T12:00:00.000Z',
-  until: null,
-  lastSlot: '2026-03-02T12:00:00.000Z',
-  guessed: false,
-  expected: 1_440,
-  ran: 1_440,
-  late: 0,
-  overlapped: 0,
-  missed: 0,
-  duplicate: 0,
-  offGrid: 0,
+  ...times,
+  ...counts,
   exceptions: [],
   ...changes,
 });
 
 it('sortSchedulers puts the schedulers with the most missed slots first, then the late ones, and replaced ones last', () => {
-  const schedulers = [
+  const sorted = sortSchedulers([
     account('/replaced', { until: '2026-03-02T11:00:00.000Z', missed: 9 }),
     account('/well'),
     account('/overlapped', { overlapped: 30 }),
     account('/late', { late: 2 }),
     account('/missed', { missed: 1 }),
     account('/more-missed', { missed: 5 }),
-  ];
-  expect(sortSchedulers(schedulers).map(({ path }) => path)).toEqual([
-    '/more-missed',
-    '/missed',
-    '/late',
-    '/well',
-    '/overlapped',
-    '/replaced',
   ]);
+  const paths = sorted.map(({ path }) => path);
+  expect(paths).toEqual(['/more-missed', '/missed', '/late', '/well', '/overlapped', '/replaced']);
 });

@@ -42,21 +42,23 @@ describe('the timeline', () => {
 });
 
 describe('an enrolment', () => {
-  it('shows the person’s name if the variables have one, else the address', () => {
-    expect(personOf(enrolment({ variables: { name: 'Ann' }, recipient: 'x' }))).toBe('Ann');
-    expect(personOf(enrolment({ variables: { first_name: 'Ann', last_name: 'Lee' } }))).toBe('Ann Lee');
-    expect(personOf(enrolment({ variables: { company: 'Acme' }, recipient: '+49 170' }))).toBe('+49 170');
-    expect(personOf(enrolment({ chat_id: 'c1' }))).toBe('c1');
+  it.each<[changes: Partial<Enrolment>, person: string]>([
+    [{ variables: { name: 'Ann' }, recipient: 'x' }, 'Ann'],
+    [{ variables: { first_name: 'Ann', last_name: 'Lee' } }, 'Ann Lee'],
+    [{ variables: { company: 'Acme' }, recipient: '+49 170' }, '+49 170'],
+    [{ chat_id: 'c1' }, 'c1'],
+  ])('with %j shows the person’s name if the variables have one, else the address: %s', (changes, person) => {
+    expect(personOf(enrolment(changes))).toBe(person);
   });
 
-  it('shows its next step until it is over', () => {
-    expect(nextWords(enrolment({ next_action: 'send' }))).toBe('step 2 of 5, due');
-    expect(nextWords(enrolment({ phase: 'waiting_reply', next_action: 'remind' }))).toBe(
-      'step 2 of 5, reminder',
-    );
-    expect(nextWords(enrolment({ waits_for: 'its message 7' }))).toBe('step 2 of 5, waits for its message 7');
-    expect(nextWords(enrolment({ paused_at: '2026-03-02T12:00:00Z' }))).toBe('paused at step 2 of 5');
-    expect(nextWords(enrolment({ phase: 'replied' }))).toBeNull();
+  it.each<[changes: Partial<Enrolment>, words: string | null]>([
+    [{ next_action: 'send' }, 'step 2 of 5, due'],
+    [{ phase: 'waiting_reply', next_action: 'remind' }, 'step 2 of 5, reminder'],
+    [{ waits_for: 'its message 7' }, 'step 2 of 5, waits for its message 7'],
+    [{ paused_at: '2026-03-02T12:00:00Z' }, 'paused at step 2 of 5'],
+    [{ phase: 'replied' }, null],
+  ])('with %j shows its next step until it is over: %s', (changes, words) => {
+    expect(nextWords(enrolment(changes))).toBe(words);
   });
 });
 

@@ -17,12 +17,9 @@ const [linkedin, whatsapp] = plan() as [ReturnType<typeof plan>[0], ReturnType<t
 
 describe('the sequences of the demo', () => {
   it('are one of 3 messages to 12 people over LinkedIn, and one of 5 questions to 8 people over WhatsApp', () => {
-    const shape = plan().map(({ sequence, people }) => [
-      sequence.channel,
-      sequence.steps.length,
-      people.length,
-    ]);
-    expect(shape).toEqual([
+    expect(
+      plan().map(({ sequence, people }) => [sequence.channel, sequence.steps.length, people.length]),
+    ).toEqual([
       ['linkedin', 3, 12],
       ['whatsapp', 5, 8],
     ]);
@@ -61,14 +58,13 @@ describe('the sequences of the demo', () => {
 const startMs = Date.UTC(2030, 0, 15, 12);
 const at = (seconds: number) => new Date(startMs + seconds * 1_000).toISOString();
 
-/** The deliveries to a sequence's first person: `1`, `1r` …, each at its second. */
-const delivered = (one: typeof linkedin, ...steps: [name: string, seconds: number][]): Delivery[] =>
-  steps.map(([name, seconds]) => ({
-    account: 'a',
-    recipient: one.people[0]?.recipient ?? '',
-    text: `day_1 (en): Ada | Well? (ref. ${one.people[0]?.variables.ref}-${name})`,
-    at: at(seconds),
-  }));
+/** The deliveries to a sequence's first person: `1@0 1r@9`, each step at its second. */
+const delivered = (one: typeof linkedin, steps: string): Delivery[] =>
+  steps.split(' ').map((step) => {
+    const [name, seconds] = step.split('@');
+    const text = `day_1 (en): Ada | Well? (ref. ${one.people[0]?.variables.ref}-${name})`;
+    return { account: 'a', recipient: one.people[0]?.recipient ?? '', text, at: at(Number(seconds)) };
+  });
 const wrote = (one: typeof linkedin, seconds: number, reportedAfter = 1, text = 'Yes'): Reply => ({
   account: 'a',
   recipient: one.people[0]?.recipient ?? '',
@@ -79,108 +75,45 @@ const wrote = (one: typeof linkedin, seconds: number, reportedAfter = 1, text = 
 
 describe('faultsInLog', () => {
   it('finds no fault if the steps come in order and end with the answer', () => {
-    const log = delivered(linkedin, ['1', 0], ['2', 12]);
+    const log = delivered(linkedin, '1@0 2@12');
     expect(faultsInLog(linkedin, log, [wrote(linkedin, 14)])).toEqual([]);
-    const days = delivered(whatsapp, ['1', 0], ['1r', 9], ['2', 20], ['3', 30], ['3r', 39]);
+    const days = delivered(whatsapp, '1@0 1r@9 2@20 3@30 3r@39');
     expect(faultsInLog(whatsapp, days, [wrote(whatsapp, 11), wrote(whatsapp, 22)])).toEqual([]);
   });
 
-  it.each<
-    [fault: string, one: typeof linkedin, steps: [string, number][], answers: number[], pattern: RegExp]
-  >([
-    [
-      'a repeated step',
-      linkedin,
-      [
-        ['1', 0],
-        ['1', 5],
-      ],
-      [],
-      /got step 1 after 1$/,
-    ],
-    [
-      'a skipped step',
-      linkedin,
-      [
-        ['1', 0],
-        ['3', 5],
-      ],
-      [],
-      /got step 3 after 1$/,
-    ],
-    ['a log that starts with step 2', linkedin, [['2', 0]], [], /got step 2 after nothing$/],
-    [
-      'a reminder of another question',
-      whatsapp,
-      [
-        ['1', 0],
-        ['2r', 5],
-      ],
-      [],
-      /got step 2r after 1$/,
-    ],
-    [
-      'two reminders',
-      whatsapp,
-      [
-        ['1', 0],
-        ['1r', 5],
-        ['1r', 9],
-      ],
-      [],
-      /got step 1r after 1r$/,
-    ],
-    [
-      'a message after the answer',
-      linkedin,
-      [
-        ['1', 0],
-        ['2', 12],
-      ],
-      [3],
-      /got step 2 after the reply$/,
-    ],
-    [
-      'a reminder after the answer',
-      whatsapp,
-      [
-        ['1', 0],
-        ['1r', 9],
-      ],
-      [3],
-      /got step 1r after the reply$/,
-    ],
-  ])('finds %s', (_fault, one, steps, answers, pattern) => {
+  it.each<[fault: string, one: typeof linkedin, steps: string, answers: number[], message: string]>([
+    ['a repeated step', linkedin, '1@0 1@5', [], 'step 1 after 1'],
+    ['a skipped step', linkedin, '1@0 3@5', [], 'step 3 after 1'],
+    ['a log that starts with step 2', linkedin, '2@0', [], 'step 2 after nothing'],
+    ['a reminder of another question', whatsapp, '1@0 2r@5', [], 'step 2r after 1'],
+    ['two reminders', whatsapp, '1@0 1r@5 1r@9', [], 'step 1r after 1r'],
+    ['a message after the answer', linkedin, '1@0 2@12', [3], 'step 2 after the reply'],
+    ['a reminder after the answer', whatsapp, '1@0 1r@9', [3], 'step 1r after the reply'],
+  ])('finds %s', (_fault, one, steps, answers, message) => {
     const replies = answers.map((seconds) => wrote(one, seconds));
-    expect(faultsInLog(one, delivered(one, ...steps), replies)).toEqual([expect.stringMatching(pattern)]);
+    const faults = faultsInLog(one, delivered(one, steps), replies);
+    expect(faults).toEqual([expect.stringMatching(new RegExp(`got ${message}$`))]);
   });
 
   it('accepts a message that was under way when the answer came, or whose answer was never reported', () => {
-    const log = delivered(linkedin, ['1', 0], ['2', 12]);
+    const log = delivered(linkedin, '1@0 2@12');
     expect(faultsInLog(linkedin, log, [wrote(linkedin, 10)])).toEqual([]);
     expect(faultsInLog(linkedin, log, [{ ...wrote(linkedin, 3), reported_at: null }])).toEqual([]);
   });
 
   it('accepts a reminder after the answer to the question before', () => {
-    const log = delivered(whatsapp, ['1', 0], ['2', 12], ['2r', 20]);
+    const log = delivered(whatsapp, '1@0 2@12 2r@20');
     expect(faultsInLog(whatsapp, log, [wrote(whatsapp, 3)])).toEqual([]);
   });
 });
 
 describe('differences', () => {
   const one = { ...linkedin, people: linkedin.people.slice(0, 1) };
-  const log = delivered(one, ['1', 0], ['2', 12]);
-  const reported = (
-    changes: Partial<{ timeline: string[]; lastReply: string | null }> = {},
-  ): ReportedSequence => ({
-    steps: [
-      { sent: 1, reminded: 0 },
-      { sent: 1, reminded: 0 },
-      { sent: 0, reminded: 0 },
-    ],
-    people: new Map([
-      [one.people[0]?.recipient ?? '', { timeline: ['1', '2'], lastReply: 'Yes', ...changes }],
-    ]),
+  const log = delivered(one, '1@0 2@12');
+  const person = one.people[0]?.recipient ?? '';
+  const reported = (changes: { timeline?: string[]; lastReply?: string | null } = {}): ReportedSequence => ({
+    steps: [1, 1, 0].map((sent) => ({ sent, reminded: 0 })),
+    people: new Map([[person, { timeline: ['1', '2'], lastReply: 'Yes', ...changes }]]),
   });
 
   it('is empty if the app’s report agrees with the sandbox’s log', () => {

@@ -1,44 +1,20 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { bearerToken, secretsEqual } from '../../../lib/http/auth/secrets.ts';
 
-describe('secretsEqual', () => {
-  it('accepts the secret itself and nothing else', () => {
-    expect(secretsEqual('s3cret', 's3cret')).toBe(true);
-    expect(secretsEqual('pässwörd-🔑', 'pässwörd-🔑')).toBe(true);
-    for (const wrong of ['', 's3cre', 's3crets', 'S3cret', ' s3cret']) {
-      expect(secretsEqual(wrong, 's3cret')).toBe(false);
-    }
-  });
-
-  it('compares strings of different lengths without throwing', () => {
-    expect(secretsEqual('x'.repeat(100_000), 'x')).toBe(false);
-  });
+it('secretsEqual accepts the secret itself and nothing else, whatever its length', () => {
+  for (const secret of ['s3cret', 'pässwörd-🔑']) expect(secretsEqual(secret, secret)).toBe(true);
+  for (const wrong of ['', 's3cre', 's3crets', 'S3cret', ' s3cret', 'x'.repeat(100_000)])
+    expect(secretsEqual(wrong, 's3cret'), wrong.slice(0, 9)).toBe(false);
 });
 
-describe('bearerToken', () => {
-  const token = (authorization?: string) =>
-    bearerToken(
-      new Request('http://app.test/', authorization === undefined ? {} : { headers: { authorization } }),
-    );
-
-  it('reads the token with the scheme in any case', () => {
-    expect(token('Bearer abc.DEF-1')).toBe('abc.DEF-1');
-    expect(token('bearer abc')).toBe('abc');
-    expect(token('BEARER   abc')).toBe('abc');
-  });
-
-  it('returns null if the header is missing, empty, malformed or of another scheme', () => {
-    for (const header of [
-      undefined,
-      '',
-      'Bearer',
-      'Bearer ',
-      'Basic abc',
-      'Bearerabc',
-      'abc',
-      'Bearer a b',
-    ]) {
-      expect(token(header)).toBeNull();
-    }
-  });
+it.each([
+  ['Bearer abc.DEF-1', 'abc.DEF-1'],
+  ['bearer abc', 'abc'],
+  ['BEARER   abc', 'abc'],
+  ...[undefined, '', 'Bearer', 'Bearer ', 'Basic abc', 'Bearerabc', 'abc', 'Bearer a b'].map(
+    (header): [string | undefined, null] => [header, null],
+  ),
+])('bearerToken reads from the header %j the token %j', (authorization, token) => {
+  const headers = new Headers(authorization === undefined ? {} : { authorization });
+  expect(bearerToken(new Request('http://app.test/', { headers }))).toBe(token);
 });

@@ -13,37 +13,36 @@ let visitors = 0;
 /** Returns an address without failed sign-ins. */
 const newAddress = () => `192.0.2.${++visitors}`;
 
-function signIn(address: string, password: string, headers: Record<string, string> = {}): Promise<Response> {
-  return POST(
+const post = (address: string, body: BodyInit, headers: Record<string, string> = {}) =>
+  POST(
     new Request('http://app.test/api/session', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-forwarded-for': address, ...headers },
-      body: JSON.stringify({ password }),
+      headers: { 'x-forwarded-for': address, ...headers },
+      body,
     }),
   );
-}
-
-async function statuses(times: number, ...attempt: Parameters<typeof signIn>): Promise<number[]> {
-  const codes: number[] = [];
-  for (let n = 0; n < times; n++) codes.push((await signIn(...attempt)).status);
-  return codes;
-}
+const signIn = (address: string, password: string) =>
+  post(address, JSON.stringify({ password }), { 'content-type': 'application/json' });
+/** Signs in with the login page's form. Returns the page that it leads to. */
+const submit = async (address: string, password: string) =>
+  (await post(address, new URLSearchParams({ password }))).headers.get('location');
 
 describe('the right password', () => {
   it('signs in after any number of wrong ones, from this address or from another', async () => {
     const [guesser, owner] = [newAddress(), newAddress()];
-    await statuses(30, guesser, 'wrong');
+    for (let n = 0; n < 30; n++) await signIn(guesser, 'wrong');
     const response = await signIn(owner, PASSWORD);
     expect(response.status).toBe(200);
     expect(response.headers.get('set-cookie')).toMatch(/^punctual_session=v1\./);
     expect((await signIn(guesser, PASSWORD)).status).toBe(200);
+    expect(await submit(guesser, PASSWORD)).toBe('/');
   });
 });
 
 describe('a wrong password', () => {
   it('answers 429 after ten tries in a minute, and only to that address', async () => {
     const [guesser, other] = [newAddress(), newAddress()];
-    expect(await statuses(10, guesser, 'wrong')).toEqual(Array(10).fill(401));
+    for (let n = 0; n < 10; n++) expect((await signIn(guesser, 'wrong')).status).toBe(401);
     const response = await signIn(guesser, 'wrong');
     expect(response.status).toBe(429);
     expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
@@ -52,16 +51,8 @@ describe('a wrong password', () => {
 
   it('redirects the sign-in page to /login?wait=1 after ten tries', async () => {
     const address = newAddress();
-    const form = () =>
-      POST(
-        new Request('http://app.test/api/session', {
-          method: 'POST',
-          headers: { 'x-forwarded-for': address },
-          body: new URLSearchParams({ password: 'wrong' }),
-        }),
-      );
-    for (let n = 0; n < 10; n++) expect((await form()).headers.get('location')).toBe('/login?wrong=1');
-    expect((await form()).headers.get('location')).toBe('/login?wait=1');
+    for (let n = 0; n < 10; n++) expect(await submit(address, 'wrong')).toBe('/login?wrong=1');
+    expect(await submit(address, 'wrong')).toBe('/login?wait=1');
   });
 
   it('may be tried ten times again a minute later', () => {
@@ -86,17 +77,13 @@ describe('a wrong password', () => {
 });
 
 describe('the address of a client', () => {
-  const of = (headers: Record<string, string>, onVercel = false) =>
-    clientAddress({ headers: new Headers(headers) }, onVercel);
-
-  it('is the one in the platform’s header on Vercel, whatever the client sends', () => {
-    const headers = { 'x-forwarded-for': 'made up', 'x-real-ip': 'made up' };
-    expect(of({ ...headers, 'x-vercel-forwarded-for': '203.0.113.7' }, true)).toBe('203.0.113.7');
-  });
-
-  it('is the one that the nearest proxy added elsewhere, and never comes from Vercel’s header', () => {
-    const headers = { 'x-forwarded-for': 'made up, 203.0.113.7', 'x-vercel-forwarded-for': 'made up' };
-    expect(of(headers)).toBe('203.0.113.7');
-    expect(of({})).toBe('unknown');
+  const proxied = { 'x-forwarded-for': 'made up, 203.0.113.7' };
+  const platform = { 'x-vercel-forwarded-for': '203.0.113.8' };
+  it.each<[label: string, headers: Record<string, string>, onVercel: boolean, address: string]>([
+    ['the platform’s on Vercel, whatever the client sends', { ...proxied, ...platform }, true, '203.0.113.8'],
+    ['the nearest proxy’s elsewhere', { ...proxied, ...platform }, false, '203.0.113.7'],
+    ['unknown without a proxy', {}, false, 'unknown'],
+  ])('is %s', (_label, headers, onVercel, address) => {
+    expect(clientAddress({ headers: new Headers(headers) }, onVercel)).toBe(address);
   });
 });

@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { canaries } from '../../../lib/net/checks/canaries.ts';
 import { dnsResolver } from '../../../lib/net/dns-resolver.ts';
-import { sites } from '../../support/sites.ts';
-import { loopback } from '../loopback.ts';
+import { httpAnswer, loopback } from '../loopback.ts';
+import { respond, siteServers } from './site-servers.ts';
 
-const { serve, closeAll } = sites();
-const raw = loopback();
-afterEach(async () => {
-  await closeAll();
-  await raw.closeAll();
-});
+const { serve, raw } = siteServers();
 
+/** A new signal that never fires. So many listen to it that one for all would get a warning. */
 const never = () => new AbortController().signal;
+
 const over = (...urls: string[]) => overIn(300, ...urls);
 /** Makes the rounds longer than a test may take, to show that nothing waits for their end. */
 const overForever = (...urls: string[]) => overIn(600_000, ...urls);
@@ -35,22 +32,19 @@ it('canaries() returns null without URLs', () => {
 
 describe('the network is ok if a canary', () => {
   it.each([200, 404, 302, 503])('responds with %d', async (status) => {
-    const { host } = await serve((_request, response) => response.writeHead(status, { location: '/' }).end());
+    const { host } = await serve(respond(status, { location: '/' }));
     expect(await over(`http://${host}/`).probe(never())).toBe('ok');
   });
 
-  it('accepts a TCP connection', async () => {
+  it('accepts a TCP connection, or completes a TLS handshake with any certificate', async () => {
     const origin = await raw.serve(() => {});
     expect(await over(origin.replace('http', 'tcp')).probe(never())).toBe('ok');
-  });
-
-  it('completes a TLS handshake, with any certificate', async () => {
-    const { host } = await serve((_request, response) => response.end(), 'expired');
+    const { host } = await serve(respond(200), 'expired');
     expect(await over(`https://${host}/`).probe(never())).toBe('ok');
   });
 
   it('responds, and the others are neither counted nor awaited', async () => {
-    const { host } = await serve((_request, response) => response.end());
+    const { host } = await serve(respond(200));
     const silent = await raw.answering(() => {});
     expect(await overForever(await deadUrl(), silent, `http://${host}/`).probe(never())).toBe('ok');
   });
@@ -62,7 +56,7 @@ describe('the network is broken if', () => {
     let requests = 0;
     const origin = await raw.answering((socket) => {
       requests += 1;
-      if (!silent) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      if (!silent) socket.end(httpAnswer(200, ''));
     });
     const network = over(origin, await deadUrl(), 'http://nowhere.test/');
     const startedAt = performance.now();
@@ -84,7 +78,7 @@ describe('the network is broken if', () => {
 
 describe('a round of probes', () => {
   it('is shared by all failures before it', async () => {
-    const site = await serve((_request, response) => response.end());
+    const site = await serve(respond(200));
     const network = over(`http://${site.host}/`);
     await network.probe(never());
     const all = await Promise.all(Array.from({ length: 200 }, () => network.probe(never())));
@@ -97,7 +91,7 @@ describe('a round of probes', () => {
     const origin = await raw.answering((socket) => {
       requests += 1;
       // Only the second request gets a response.
-      if (requests === 2) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      if (requests === 2) socket.end(httpAnswer(200, ''));
     });
     const network = overForever(origin);
     const first = network.probe(never());

@@ -46,10 +46,13 @@ describe('the signature', () => {
   });
 });
 
+/** Reads the statuses and messages of one change. */
+const read = (value: object) => readWhatsappWebhook(webhook(change(value)));
+
 describe('a webhook of WhatsApp', () => {
   it('reports the status of our messages', () => {
     const statuses = ['sent', 'delivered', 'read'].map((word) => status({ status: word }));
-    const { receipts, ignored } = readWhatsappWebhook(webhook(change({ statuses })));
+    const { receipts, ignored } = read({ statuses });
     expect(ignored).toBe(0);
     expect(receipts.map((receipt) => receipt.status)).toEqual(['sent', 'delivered', 'read']);
     expect(receipts[0]).toEqual({
@@ -65,69 +68,34 @@ describe('a webhook of WhatsApp', () => {
   });
 
   it('reports why a message failed', () => {
-    const errors = [
-      { code: 131026, title: 'Message undeliverable', error_data: { details: 'No WhatsApp there.' } },
-      { code: 131049 },
-    ];
-    const { receipts } = readWhatsappWebhook(
-      webhook(change({ statuses: [status({ status: 'failed', errors })] })),
-    );
-    expect(receipts).toMatchObject([
-      { status: 'failed', error: '131026 Message undeliverable: No WhatsApp there.; 131049' },
-    ]);
+    const undeliverable = { title: 'Message undeliverable', error_data: { details: 'No WhatsApp there.' } };
+    const errors = [{ code: 131026, ...undeliverable }, { code: 131049 }];
+    const error = '131026 Message undeliverable: No WhatsApp there.; 131049';
+    const { receipts } = read({ statuses: [status({ status: 'failed', errors })] });
+    expect(receipts).toMatchObject([{ status: 'failed', error }]);
   });
 
-  it('reports received messages', () => {
+  it('reports received messages, but neither system messages nor messages in a group', () => {
+    const number = '4915100000001';
+    const system = { body: 'User A changed', wa_id: '4915100000002', type: 'user_changed_number' };
     const messages = [
-      {
-        id: 'wamid.2',
-        from: '4915100000001',
-        timestamp: '1795341600',
-        type: 'text',
-        text: { body: 'Yes 👋' },
-      },
+      { id: 'wamid.2', from: number, timestamp: '1795341600', type: 'text', text: { body: 'Yes 👋' } },
       { id: 'wamid.3', from_user_id: 'DE.123', timestamp: '1795341601', type: 'image', image: { id: '1' } },
+      { id: 'wamid.4', from: number, timestamp: '1795341600', type: 'system', system },
+      { id: 'wamid.5', from: number, group_id: 'g1', type: 'text', text: { body: 'Hello all' } },
     ];
-    expect(readWhatsappWebhook(webhook(change({ messages })))).toMatchObject({
-      ignored: 0,
+    const received = { kind: 'message', status: 'received' };
+    expect(read({ messages })).toMatchObject({
+      ignored: 2,
       receipts: [
-        {
-          kind: 'message',
-          status: 'received',
-          message_id: 'wamid.2',
-          recipient: '4915100000001',
-          body: 'Yes 👋',
-        },
-        { kind: 'message', status: 'received', message_id: 'wamid.3', recipient: 'DE.123', body: undefined },
+        { ...received, message_id: 'wamid.2', recipient: number, body: 'Yes 👋' },
+        { ...received, message_id: 'wamid.3', recipient: 'DE.123', body: undefined },
       ],
     });
   });
 
-  it('reports neither system messages nor messages in a group', () => {
-    const messages = [
-      {
-        id: 'wamid.2',
-        from: '4915100000001',
-        timestamp: '1795341600',
-        type: 'system',
-        system: {
-          body: 'User A changed from 4915100000001 to 4915100000002',
-          wa_id: '4915100000002',
-          type: 'user_changed_number',
-        },
-      },
-      { id: 'wamid.4', from: '4915100000001', group_id: 'g1', type: 'text', text: { body: 'Hello all' } },
-      { id: 'wamid.3', from: '4915100000001', type: 'text', text: { body: 'Yes' } },
-    ];
-    expect(readWhatsappWebhook(webhook(change({ messages })))).toMatchObject({
-      ignored: 2,
-      receipts: [{ message_id: 'wamid.3', body: 'Yes' }],
-    });
-  });
-
   it('reports the number and the user id if both are present, and otherwise the one that is', () => {
-    const user_id = 'DE.123';
-    const number = '4915100000001';
+    const [number, user_id] = ['4915100000001', 'DE.123'];
     const statuses = [
       status({ recipient_user_id: user_id }),
       status({ recipient_user_id: user_id, recipient_id: undefined }),
@@ -137,41 +105,23 @@ describe('a webhook of WhatsApp', () => {
       { id: 'wamid.2', from: number, from_user_id: user_id },
       { id: 'wamid.3', from_user_id: user_id },
     ];
-    const { receipts } = readWhatsappWebhook(webhook(change({ statuses, messages })));
-    expect(receipts.map(({ recipient, user_id }) => [recipient, user_id])).toEqual([
-      [number, user_id],
-      [user_id, user_id],
-      [number, undefined],
-      [number, user_id],
-      [user_id, user_id],
-    ]);
+    const { receipts } = read({ statuses, messages });
+    const both = [number, user_id];
+    const alone = [user_id, user_id];
+    const found = receipts.map((receipt) => [receipt.recipient, receipt.user_id]);
+    expect(found).toEqual([both, alone, [number, undefined], both, alone]);
   });
 
   it('keeps its valid entries among invalid ones', () => {
-    const statuses = [
-      status(),
-      null,
+    const odd = [{ id: '' }, { id: 'x'.repeat(300) }, { status: 'played' }].map(status);
+    const statuses = [status(), null, 'junk', ...odd, status({ id: 'wamid.9' })];
+    const changes = [
       'junk',
-      status({ id: '' }),
-      status({ id: 'x'.repeat(300) }),
-      status({ status: 'played' }),
-      status({ id: 'wamid.9' }),
+      change({ event: 'FLAGGED' }, 'phone_number_quality_update'),
+      change({ statuses: 'junk' }),
+      change({ statuses, messages: [{ from: '49' }, { id: 'wamid.4' }] }),
     ];
-    const body = {
-      entry: [
-        null,
-        { id: 'no changes' },
-        {
-          changes: [
-            'junk',
-            change({ event: 'FLAGGED' }, 'phone_number_quality_update'),
-            change({ statuses: 'junk' }),
-            change({ statuses, messages: [{ from: '49' }, { id: 'wamid.4' }] }),
-          ],
-        },
-      ],
-    };
-    const { receipts, ignored } = readWhatsappWebhook(body);
+    const { receipts, ignored } = readWhatsappWebhook({ entry: [null, { id: 'no changes' }, { changes }] });
     expect(receipts.map((receipt) => receipt.message_id)).toEqual(['wamid.1', 'wamid.9', 'wamid.4']);
     expect(ignored).toBe(2 + 3 + 5 + 1);
   });
@@ -185,18 +135,14 @@ describe('a webhook of WhatsApp', () => {
 
   it('omits optional fields that are not valid', () => {
     const bare = { id: 'wamid.5', status: 'delivered', timestamp: 'soon', recipient_id: 7, errors: 'none' };
-    const odd = { field: 'messages', value: { metadata: 'none', statuses: [bare] } };
-    expect(readWhatsappWebhook(webhook(odd)).receipts).toEqual([
+    expect(read({ metadata: 'none', statuses: [bare] }).receipts).toEqual([
       { kind: 'status', status: 'delivered', message_id: 'wamid.5' },
     ]);
   });
 
-  it.each(['-1', '0', '', '99999999999999999', 'Infinity', null])(
-    'has no instant if the timestamp is %j',
-    (timestamp) => {
-      const { receipts } = readWhatsappWebhook(webhook(change({ statuses: [status({ timestamp })] })));
-      expect(receipts).toHaveLength(1);
-      expect(receipts[0]?.said_at).toBeUndefined();
-    },
-  );
+  it('has no instant if the timestamp is not one', () => {
+    const timestamps = ['-1', '0', '', '99999999999999999', 'Infinity', null];
+    const { receipts } = read({ statuses: timestamps.map((timestamp) => status({ timestamp })) });
+    expect(receipts.map((receipt) => receipt.said_at ?? null)).toEqual(timestamps.map(() => null));
+  });
 });

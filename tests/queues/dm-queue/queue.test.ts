@@ -9,43 +9,35 @@ import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts'
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();
-const maxLateMs = 600_000;
+const unipileMaxLateMs = 600_000;
 
-interface Shown {
-  /** The chats with the person, each with its messages. */
-  chats: Record<string, ChatMessage[]>;
-  complete?: boolean;
-}
-const message = (id: string, text = 'hello', seconds = 5, fromUs = true): ChatMessage => ({
+const message = (id: string, text = 'hello', fromUs = true): ChatMessage => ({
   id,
   chatId: 'chat',
   text,
-  at: at(seconds),
+  at: at(5),
   fromUs,
 });
 
-function fakeUnipile({ chats, complete = true }: Shown): {
-  unipile: Unipile;
-  queries: Record<string, unknown>[];
-} {
+/** Makes a client for which these are the chats with the person. It notes the queries. */
+function fakeUnipile(chats: Record<string, ChatMessage[]>, complete = true) {
   const queries: Record<string, unknown>[] = [];
+  const note = <Answer>(query: Record<string, unknown>, answer: Answer) => {
+    queries.push(query);
+    return Promise.resolve(answer);
+  };
   const unipile: Unipile = {
-    sendMessage: async (query) => {
-      queries.push(query);
-      return { messageId: 'sent', chatId: query.chatId };
+    sendMessage: (query) => note(query, { messageId: 'sent', chatId: query.chatId }),
+    startChat: (query) => note(query, { messageId: 'sent', chatId: 'new-chat' }),
+    listMessages: ({ chatId, since, signal }) => {
+      const messages = (chats[chatId] ?? []).map((one) => ({ ...one, chatId }));
+      return note({ chatId, since, signal }, { messages, complete });
     },
-    startChat: async (query) => {
-      queries.push(query);
-      return { messageId: 'sent', chatId: 'new-chat' };
-    },
-    listMessages: async ({ chatId, since, signal }) => {
-      queries.push({ chatId, since, signal });
-      return { messages: (chats[chatId] ?? []).map((one) => ({ ...one, chatId })), complete };
-    },
-    listChats: async ({ attendeeId, accountId }) => {
-      queries.push({ attendeeId, accountId });
-      return Object.keys(chats).map((id) => ({ id }));
-    },
+    listChats: ({ attendeeId, accountId }) =>
+      note(
+        { attendeeId, accountId },
+        Object.keys(chats).map((id) => ({ id })),
+      ),
   };
   return { unipile, queries };
 }
@@ -63,99 +55,69 @@ const dm = {
 const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
 const { signal } = new AbortController();
 
-function reconcile(deps: Partial<DmProviders>, row = dm, more: object = {}): Promise<Finding> {
-  const providers = { unipileMaxLateMs: maxLateMs, ...deps };
-  const context = { deps: providers, signal, log: silentLog, account, attemptedAt, evidence: null, ...more };
+function reconcile(providers: Partial<DmProviders>, row = dm, more: object = {}): Promise<Finding> {
+  const deps = { unipileMaxLateMs, ...providers };
+  const context = { deps, signal, log: silentLog, account, attemptedAt, evidence: null, ...more };
   return dmQueue.reconcile?.(row, context) ?? Promise.reject(new Error('it has no reconcile'));
 }
-
-const evidenceOf = (changes: object) => ({
-  receipts: [{ message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2), ...changes }],
-  others: [],
-});
+const proofOf = async (...args: Parameters<typeof reconcile>) =>
+  (await reconcile(...args)).proof.map(({ messageId }) => messageId);
 
 describe('a check of a message in a known chat', () => {
   it('finds proof by the text, and reads the chat from a day before the attempt on', async () => {
-    const { unipile, queries } = fakeUnipile({ chats: { chat: [message('m1')] } });
+    const { unipile, queries } = fakeUnipile({ chat: [message('m1')] });
     expect(await reconcile({ unipile })).toEqual({
       proof: [{ messageId: 'm1', result: { chat_id: 'chat' } }],
       candidates: [],
-      absentAfterMs: maxLateMs,
+      absentAfterMs: unipileMaxLateMs,
       text: 'the message is in the chat',
     });
     expect(queries).toEqual([{ chatId: 'chat', since: at(-86_400), signal }]);
   });
 
-  it('proves absence after the longest delay of a message, if the whole chat was read', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'Who are you?', 5, false)] } });
-    expect(await reconcile({ unipile })).toMatchObject({
-      proof: [],
-      candidates: [],
-      absentAfterMs: maxLateMs,
-    });
+  const theirs = (text: string) => message('m1', text, false);
+  const late = { absentAfterMs: unipileMaxLateMs };
+  const candidates = ['m1'];
+  it.each<[name: string, messages: ChatMessage[], complete: boolean, finding: object]>([
+    ['proves absence after the longest delay of a message', [theirs('Who are you?')], true, late],
+    ['does not prove absence if the chat may have more than was read', [], false, { absentAfterMs: null }],
+    ['finds a candidate in any other message of ours', [message('m1', 'else')], true, { candidates }],
+    // It may be ours, listed with the wrong sender.
+    ['finds a candidate in the same text of the other person', [theirs('hello')], true, { candidates }],
+  ])('%s', async (_name, messages, complete, finding) => {
+    const found = await reconcile(fakeUnipile({ chat: messages }, complete));
+    expect(found).toMatchObject({ proof: [], candidates: [], ...finding });
   });
 
-  it('finds a candidate in any other message of ours', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'something else')] } });
-    expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
-  });
-
-  it('does not prove absence if the chat may have more than was read', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [] }, complete: false });
-    expect(await reconcile({ unipile })).toMatchObject({ proof: [], absentAfterMs: null });
-  });
-
-  it('finds no proof in messages of the other person', async () => {
-    const { unipile } = fakeUnipile({
-      chats: { chat: [message('m1', 'hello', 5, false), message('m2', '', 5, false)] },
-    });
-    // The same text may be ours, listed with the wrong sender.
-    expect(await reconcile({ unipile })).toMatchObject({ proof: [], candidates: ['m1'] });
-  });
+  const receipt = { message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2) };
+  const evidence = (changes: object) => ({ receipts: [{ ...receipt, ...changes }], others: ['good day'] });
 
   it('finds proof in receipts too, and counts each message once', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
-    const receipts = [
-      { message_id: 'm1', chat_id: 'chat', body: 'hello', said_at: at(2) },
-      { message_id: 'm2', chat_id: 'chat', body: 'hello', said_at: at(5) },
-    ];
-    const evidence = { receipts, others: ['good morning'] };
-    const { proof } = await reconcile({ unipile }, dm, { evidence });
-    expect(proof.map(({ messageId }) => messageId)).toEqual(['m1', 'm2']);
+    const receipts = [receipt, { ...receipt, message_id: 'm2' }];
+    const found = fakeUnipile({ chat: [message('m2')] });
+    expect(await proofOf(found, dm, { evidence: { receipts, others: [] } })).toEqual(['m1', 'm2']);
   });
 
   it('finds proof in a message that the provider attributes to the other person if a receipt says that it is ours, even without its text', async () => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m1', 'hello', 5, false)] } });
-    const { proof } = await reconcile({ unipile }, dm, { evidence: evidenceOf({ body: null }) });
-    expect(proof.map(({ messageId }) => messageId)).toEqual(['m1']);
+    const found = fakeUnipile({ chat: [message('m1', 'hello', false)] });
+    expect(await proofOf(found, dm, { evidence: evidence({ body: null }) })).toEqual(['m1']);
   });
 
   it.each([
     ['of another shape', { message_id: 'm1' }],
-    ['without a body', evidenceOf({ body: null })],
-    ['without an instant', evidenceOf({ said_at: null })],
+    ['without a body', evidence({ body: null })],
+    ['without an instant', evidence({ said_at: null })],
     ['a string', 'x'],
   ])('still reads the chat if the evidence is %s', async (_name, evidence) => {
-    const { unipile } = fakeUnipile({ chats: { chat: [message('m2')] } });
-    const { proof } = await reconcile({ unipile }, dm, { evidence });
-    expect(proof.map(({ messageId }) => messageId)).toEqual(['m2']);
-  });
-});
-
-describe('a check beside another unknown message to the same person', () => {
-  const found = fakeUnipile({ chats: { chat: [message('m1')] } });
-
-  it('finds only a candidate if both have the same text', async () => {
-    const evidence = { receipts: [], others: [' hello\n'] };
-    expect(await reconcile(found, dm, { evidence })).toMatchObject({ proof: [], candidates: ['m1'] });
+    expect(await proofOf(fakeUnipile({ chat: [message('m2')] }), dm, { evidence })).toEqual(['m2']);
   });
 
-  it('finds proof by its own text', async () => {
-    const evidence = { receipts: [], others: ['hello you'] };
-    expect(await reconcile(found, dm, { evidence })).toMatchObject({
-      proof: [{ messageId: 'm1' }],
-      candidates: [],
-    });
+  it.each([
+    ['only a candidate if another unknown message to the person has the same text', ' hello\n', []],
+    ['proof by its own text beside another unknown message', 'hello you', ['m1']],
+  ])('finds %s', async (_name, other, proof) => {
+    const found = fakeUnipile({ chat: [message('m1')] });
+    expect(await proofOf(found, dm, { evidence: { receipts: [], others: [other] } })).toEqual(proof);
   });
 });
 
@@ -163,50 +125,52 @@ describe('a check of a message that opens a chat', () => {
   const opening = { ...dm, chat_id: null };
 
   it('searches every chat with the person, and returns the chat of the proof', async () => {
-    const { unipile, queries } = fakeUnipile({
-      chats: { one: [message('m1', 'other')], two: [message('m2')] },
-    });
+    const { unipile, queries } = fakeUnipile({ one: [message('m1', 'other')], two: [message('m2')] });
     expect(await reconcile({ unipile }, opening)).toMatchObject({
       proof: [{ messageId: 'm2', result: { chat_id: 'two' } }],
     });
-    expect(queries[0]).toEqual({ attendeeId: 'bob', accountId: 'acc' });
-    expect(queries.slice(1).map((query) => query.chatId)).toEqual(['one', 'two']);
+    expect(queries).toMatchObject([
+      { attendeeId: 'bob', accountId: 'acc' },
+      { chatId: 'one' },
+      { chatId: 'two' },
+    ]);
   });
 
-  it.each<[string, Shown['chats']]>([
+  it.each<[string, Record<string, ChatMessage[]>]>([
     ['there is no chat', {}],
-    ['no chat has it', { one: [], two: [message('m1', 'other', 5, false)] }],
+    ['no chat has it', { one: [], two: [message('m1', 'other', false)] }],
   ])('never proves absence: %s', async (_name, chats) => {
-    const { unipile } = fakeUnipile({ chats });
-    const finding = await reconcile({ unipile }, opening);
-    expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs: null });
-    expect(finding.text).toMatch(/may not be listed/);
-  });
-});
-
-describe('a check', () => {
-  it('of a WhatsApp message makes no call: only webhooks report it', async () => {
-    const { unipile, queries } = fakeUnipile({ chats: { chat: [message('m1')] } });
-    const whatsapp = { ...account, provider: 'whatsapp_cloud' };
-    expect(await reconcile({ unipile }, dm, { account: whatsapp })).toMatchObject({
-      text: 'WhatsApp cannot be queried, and no webhook has reported the message yet',
+    expect(await reconcile(fakeUnipile(chats), opening)).toMatchObject({
       proof: [],
+      candidates: [],
       absentAfterMs: null,
+      text: expect.stringMatching(/may not be listed/),
     });
-    expect(queries).toEqual([]);
-  });
-
-  it('fails if the provider is not configured, or does not respond', async () => {
-    await expect(reconcile({})).rejects.toThrow(/messages cannot be read from the provider unipile/);
-    const { unipile } = fakeUnipile({ chats: {} });
-    const broken = { ...unipile, listMessages: () => Promise.reject(new Error('503')) };
-    await expect(reconcile({ unipile: broken })).rejects.toThrow('503');
   });
 });
 
-describe('an attempt', () => {
-  const context = (deps: Partial<DmProviders>, provider: string, facts: unknown = null) => ({
-    deps: { unipileMaxLateMs: maxLateMs, ...deps },
+it('a check of a WhatsApp message makes no call: only webhooks report it', async () => {
+  const { unipile, queries } = fakeUnipile({ chat: [message('m1')] });
+  expect(await reconcile({ unipile }, dm, { account: { ...account, provider: 'whatsapp_cloud' } })).toEqual({
+    text: 'WhatsApp cannot be queried, and no webhook has reported the message yet',
+    proof: [],
+    candidates: [],
+    absentAfterMs: null,
+  });
+  expect(queries).toEqual([]);
+});
+
+it('a check fails if the provider is not configured, or does not respond', async () => {
+  await expect(reconcile({})).rejects.toThrow(/messages cannot be read from the provider unipile/);
+  const { unipile } = fakeUnipile({});
+  const broken = { ...unipile, listMessages: () => Promise.reject(new Error('503')) };
+  await expect(reconcile({ unipile: broken })).rejects.toThrow('503');
+});
+
+/** Runs an attempt. */
+const perform = (row: object, deps: Partial<DmProviders>, provider: string, facts: unknown = null) =>
+  dmQueue.perform(dmQueue.row.parse({ ...dm, ...row }), {
+    deps: { unipileMaxLateMs, ...deps },
     signal,
     log: silentLog,
     account: { ...account, provider },
@@ -216,23 +180,19 @@ describe('an attempt', () => {
     progress: () => {},
   });
 
-  it.each([
-    ['in its chat', dm, { chatId: 'chat', accountId: 'acc' }, 'chat'],
-    [
-      'to a person, and returns the new chat',
-      { ...dm, chat_id: null },
-      { recipient: 'bob', accountId: 'acc' },
-      'new-chat',
-    ],
-  ])('over LinkedIn sends its message %s', async (_name, row, query, chatId) => {
-    const { unipile, queries } = fakeUnipile({ chats: {} });
-    const outcome = await dmQueue.perform(row, context({ unipile }, 'unipile'));
-    expect(queries).toEqual([{ ...query, text: 'hello', signal }]);
-    expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: 'sent', chat_id: chatId } });
+it.each([
+  ['in its chat', 'chat', { chatId: 'chat' }, 'chat'],
+  ['to a person, and returns the new chat', null, { recipient: 'bob' }, 'new-chat'],
+])('an attempt over LinkedIn sends its message %s', async (_name, chat_id, to, chatId) => {
+  const { unipile, queries } = fakeUnipile({});
+  expect(await perform({ chat_id }, { unipile }, 'unipile')).toEqual({
+    kind: 'done',
+    result: { provider_message_id: 'sent', chat_id: chatId },
   });
+  expect(queries).toEqual([{ ...to, accountId: 'acc', text: 'hello', signal }]);
 });
 
-describe('over WhatsApp', () => {
+describe('an attempt over WhatsApp', () => {
   let sandbox: Sandbox;
   beforeAll(async () => {
     sandbox = await startSandbox({ enforceWindow: true });
@@ -245,33 +205,22 @@ describe('over WhatsApp', () => {
   const closed = { last_reply_at: lastWroteAt, in_window: false };
   const unknowable = { last_reply_at: null, in_window: null };
   const template = { name: 'day_1', language: 'en', parameters: ['Ada'] };
+  const sequence = { enrolment_id: 3 };
 
   /** Runs an attempt, and returns its outcome and its deliveries. */
-  async function attempt(row: object, facts: unknown, whatsappKnowsReplies = false) {
+  async function attempt(changes: object, facts: unknown, whatsappKnowsReplies = false) {
     const before = sandbox.deliveries().length;
-    const message = dmQueue.row.parse({ ...dm, channel: 'whatsapp', recipient: '+491510', ...row });
-    const outcome = await dmQueue.perform(message, {
-      deps: {
-        whatsapp_cloud: whatsappCloud({
-          accessToken: SANDBOX_ACCESS_TOKEN,
-          apiVersion: 'v23.0',
-          baseUrl: sandbox.url,
-        }),
-        whatsappKnowsReplies,
-        unipileMaxLateMs: maxLateMs,
-      },
-      signal,
-      log: silentLog,
-      account: { ...account, provider: 'whatsapp_cloud' },
-      attempt: 1,
-      claimId: 'claim-1',
-      facts,
-      progress: () => {},
+    const whatsapp_cloud = whatsappCloud({
+      accessToken: SANDBOX_ACCESS_TOKEN,
+      apiVersion: 'v23.0',
+      baseUrl: sandbox.url,
     });
+    const row = { channel: 'whatsapp', recipient: '+491510', ...changes };
+    const outcome = await perform(row, { whatsapp_cloud, whatsappKnowsReplies }, 'whatsapp_cloud', facts);
     return { outcome, delivered: sandbox.deliveries().slice(before) };
   }
 
-  it('an attempt sends a reference to its row and claim, which the status webhooks echo', async () => {
+  it('sends a reference to its row and claim, which the status webhooks echo', async () => {
     const { outcome, delivered } = await attempt({}, open);
     expect(delivered).toMatchObject([
       { account: 'acc', recipient: '+491510', text: 'hello', reference: 'dm_queue/7/claim-1' },
@@ -279,32 +228,27 @@ describe('over WhatsApp', () => {
     expect(outcome).toEqual({ kind: 'done', result: { provider_message_id: delivered[0]?.id } });
   });
 
+  const asTemplate = 'day_1 (en): Ada';
   it.each<[name: string, sent: string, row: object, facts: unknown, knowsReplies: boolean]>([
-    ['the text within the window', 'hello', { template, enrolment_id: 3 }, open, true],
-    ['the template outside the window', 'day_1 (en): Ada', { template }, closed, true],
-    [
-      'the template to a person who never wrote',
-      'day_1 (en): Ada',
-      { template, enrolment_id: 3 },
-      null,
-      true,
-    ],
-    ['the template if replies are not known', 'day_1 (en): Ada', { template }, null, false],
+    ['the text within the window', 'hello', { template, ...sequence }, open, true],
+    ['the template outside the window', asTemplate, { template }, closed, true],
+    ['the template to a person who never wrote', asTemplate, { template, ...sequence }, null, true],
+    ['the template if replies are not known', asTemplate, { template }, null, false],
     ['the text if replies are not known and there is no template', 'hello', {}, closed, false],
-    ['the text of a sequence if the window cannot be known', 'hello', { enrolment_id: 3 }, unknowable, true],
-    ['the template if the window cannot be known', 'day_1 (en): Ada', { template }, unknowable, true],
+    ['the text of a sequence if the window cannot be known', 'hello', sequence, unknowable, true],
+    ['the template if the window cannot be known', asTemplate, { template }, unknowable, true],
     ['the text of a row without a template and without facts', 'hello', { template: undefined }, null, false],
-  ])('an attempt sends %s', async (_name, text, row, facts, knowsReplies) => {
+  ])('sends %s', async (_name, text, row, facts, knowsReplies) => {
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);
     expect(outcome.kind).toBe('done');
-    expect(delivered.map((one) => one.text)).toEqual([text]);
+    expect(delivered).toMatchObject([{ text }]);
   });
 
   it.each<[name: string, row: object, facts: unknown, knowsReplies: boolean, last: string]>([
-    ['of a sequence', { enrolment_id: 3 }, closed, false, lastWroteAt],
+    ['of a sequence', sequence, closed, false, lastWroteAt],
     ['if webhooks are set up', {}, closed, true, lastWroteAt],
-    ['to a person who never wrote', {}, { last_reply_at: null, in_window: false }, true, 'never'],
-  ])('makes no call outside the window for a message without a template: %s', async (...args) => {
+    ['to a person who never wrote', {}, { ...closed, last_reply_at: null }, true, 'never'],
+  ])('makes no call outside the window for a message without a template %s', async (...args) => {
     const [, row, facts, knowsReplies, last] = args;
     const { outcome, delivered } = await attempt(row, facts, knowsReplies);
     expect(outcome).toEqual({
@@ -314,7 +258,7 @@ describe('over WhatsApp', () => {
     expect(delivered).toEqual([]);
   });
 
-  it('a text that WhatsApp finds outside the window fails, and is not a refusal of the account', async () => {
+  it('of a text that WhatsApp finds outside the window fails, and is not a refusal of the account', async () => {
     const { outcome } = await attempt({ recipient: '+491511' }, null);
     expect(outcome).toEqual({ kind: 'dead', error: expect.stringContaining('131047') });
   });

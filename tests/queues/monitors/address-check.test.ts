@@ -6,10 +6,8 @@ const never = () => new Promise<null>(() => {});
 describe('the address check of a call', () => {
   it('ends in time, however many names never resolve, and refuses the addresses known by then', async () => {
     const check = checkWithin(150, (url) => (url.includes('private') ? Promise.resolve('private') : never()));
-    const urls = Array.from(
-      { length: 1_000 },
-      (_, n) => `https://${n === 7 ? 'private' : `silent-${n}`}.test/`,
-    );
+    const hosts = Array.from({ length: 1_000 }, (_, n) => (n === 7 ? 'private' : `silent-${n}`));
+    const urls = hosts.map((host) => `https://${host}.test/`);
     const refusals = await Promise.all(urls.map(check));
     expect(refusals.map((refusal, n) => refusal && n).filter(Boolean)).toEqual([7]);
   });
@@ -31,10 +29,8 @@ describe('the address check of a call', () => {
 
   it('judges each port of a name separately', async () => {
     const check = checkWithin(1_000, async (url) => (url.includes(':81') ? 'refused' : null));
-    expect(await Promise.all(['http://a.test/x', 'http://a.test:81/x'].map(check))).toEqual([
-      null,
-      'refused',
-    ]);
+    const urls = ['http://a.test/x', 'http://a.test:81/x'];
+    expect(await Promise.all(urls.map(check))).toEqual([null, 'refused']);
   });
 
   it('rejects if a lookup fails', async () => {

@@ -1,5 +1,3 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET } from '../../../app/api/cron/posts/route.ts';
 import { silentLog } from '../../../lib/engine/ports/log.ts';
@@ -10,87 +8,94 @@ import { makeServices } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
-import { provideServices } from '../../support/api-server.ts';
-import { openTestDatabase, type TestDatabase } from '../../support/test-database.ts';
+import {
+  answered,
+  apiRequest,
+  bearer,
+  CRON_SECRET,
+  provideServices,
+  stubSecrets,
+} from '../../support/api-server.ts';
+import { testDatabase } from '../../support/fixtures.ts';
+import { type Site, sites } from '../../support/sites.ts';
 
-const SECRET = 'cron-secret-of-this-month';
-let database: TestDatabase;
+const database = testDatabase();
 let sandbox: Sandbox;
-/** The host of the media, and the status of its responses. */
-let mediaHost: string;
+/** Serves media with this status. */
 let mediaStatus = 200;
-let mediaServer: ReturnType<typeof createServer>;
+const { serve, closeAll } = sites();
+let media: Site;
 
-async function startServer(variables: Record<string, string> = {}): Promise<void> {
+/** Makes the routes use this database and, by default, the sandbox. */
+async function startServer(unipile = sandbox.url): Promise<void> {
   const env = serverEnv({
     SUPABASE_URL: 'http://127.0.0.1',
     SUPABASE_SERVICE_ROLE_KEY: 'key',
-    UNIPILE_DSN: sandbox.url,
+    UNIPILE_DSN: unipile,
     UNIPILE_API_KEY: SANDBOX_API_KEY,
-    MEDIA_ALLOW_PRIVATE: `${mediaHost}, ${new URL(sandbox.url).host}`,
-    ...variables,
+    MEDIA_ALLOW_PRIVATE: `${media.host}, ${new URL(sandbox.url).host}`,
   });
   const made = await makeServices(env);
-  const store = queueStore(database.rpc);
+  const { rpc } = database;
   // A retry waits longer than a test takes.
-  const ports = { ...made.ports, log: silentLog, store, random: () => 0.5 };
-  provideServices({ ...made, rpc: database.rpc, log: silentLog, ports });
+  const ports = { ...made.ports, log: silentLog, store: queueStore(rpc), random: () => 0.5 };
+  provideServices({ ...made, rpc, log: silentLog, ports });
 }
 
 beforeAll(async () => {
-  database = await openTestDatabase();
   sandbox = await startSandbox();
-  mediaServer = createServer((_request, response) => {
+  media = await serve((_request, response) => {
     response.writeHead(mediaStatus, { 'content-type': 'image/png' }).end('x');
   });
-  await new Promise<void>((resolve) => mediaServer.listen(0, '127.0.0.1', resolve));
-  mediaHost = `127.0.0.1:${(mediaServer.address() as AddressInfo).port}`;
 });
 afterAll(async () => {
-  mediaServer.close();
+  provideServices(null);
+  await closeAll();
   await sandbox.close();
-  await database.close();
 });
 beforeEach(async () => {
-  await database.reset();
-  vi.stubEnv('CRON_SECRET', SECRET);
+  stubSecrets();
   mediaStatus = 200;
-  await setFaults({ rateLimited: 0, lost: 0 });
   await startServer();
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  provideServices(null);
 });
 
 const account = { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' };
-
-const setFaults = (faults: object) =>
-  fetch(`${sandbox.url}/faults`, { method: 'POST', body: JSON.stringify(faults) });
+const attemptContext = (signal = new AbortController().signal) => ({ account, signal, log: silentLog });
+/** The queue's own providers. */
+const connect = () => queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } });
 
 async function tick() {
-  const headers = { host: 'app.test', authorization: `Bearer ${SECRET}` };
-  const response = await GET(new Request('http://app.test/api/cron/posts', { headers }));
-  expect(response.status).toBe(200);
-  return response.json();
+  const { status, body } = await answered(GET(apiRequest('GET', '/api/cron/posts', bearer(CRON_SECRET))));
+  expect(status).toBe(200);
+  return body;
+}
+/** Ticks through a provider that loses its first response before it stores the post. */
+async function tickLossy(): Promise<void> {
+  const lossy = await startSandbox({ lost: 1 });
+  await startServer(lossy.url);
+  await tick();
+  expect(lossy.deliveries()).toEqual([]);
+  await lossy.close();
+  await startServer();
 }
 
 /** Adds an account. Returns its id and its name at the provider. */
-async function addAccount(provider = 'unipile'): Promise<{ id: string; name: string }> {
-  const name = crypto.randomUUID();
-  const [account] = await database.sql(
-    'insert into punctual.accounts (provider, provider_account_id, name) values ($1, $2, $2) returning id',
-    [provider, name],
+async function addAccount(name: string = crypto.randomUUID()) {
+  const [{ id }] = await database.sql(
+    `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', $1, $1) returning id`,
+    [name],
   );
-  return { id: account.id, name };
+  return { id, name };
 }
-async function addPost(accountId: string, body: string, mediaUrls: string[] = []): Promise<void> {
-  await database.sql('insert into punctual.posts (account_id, body, media_urls) values ($1, $2, $3)', [
+const addPost = (accountId: string, body: string, mediaUrls: string[] = []) =>
+  database.sql('insert into punctual.posts (account_id, body, media_urls) values ($1, $2, $3)', [
     accountId,
     body,
     mediaUrls,
   ]);
-}
 const rows = () => database.sql('select * from punctual.posts order by id');
 const published = (name: string) => sandbox.deliveries().filter(({ account }) => account === name);
 /** Makes the unknown attempts end `minutes` ago, and their checks due. */
@@ -126,40 +131,22 @@ describe('a due post', () => {
     expect(Math.abs(Date.parse(row.published_at) - Date.now())).toBeLessThan(10_000);
   });
 
-  it('is left alone before it is due, or if it was cancelled', async () => {
+  it.each<[name: string, body: string, media: number, reason: RegExp]>([
+    ['is longer than a post may be', 'x'.repeat(3_001), 0, /3000 characters/],
+    ['is empty', ' \n ', 0, /body: is empty/],
+    ['has too many media', 'hello', 21, /more than the 20/],
+  ])('that %s is not published, and its row says why', async (_name, body, media, reason) => {
     const { id, name } = await addAccount();
-    await database.sql(
-      `insert into punctual.posts (account_id, body, scheduled_for, status) values ($1, 'later', now() + interval '1 hour', 'scheduled'),
-         ($1, 'never', now(), 'cancelled')`,
-      [id],
-    );
-    expect(await tick()).toMatchObject({ counts: { claimed: 0 } });
+    await addPost(id, body, Array(media).fill('https://example.com/a.png'));
+    await tick();
+    expect(await rows()).toMatchObject([{ status: 'scheduled', last_error: expect.stringMatching(reason) }]);
     expect(published(name)).toEqual([]);
   });
 
-  it.each([
-    ['is longer than a post may be', { body: 'x'.repeat(3_001) }, /3000 characters/],
-    ['is empty', { body: ' \n ' }, /body: is empty/],
-    ['has too many media', { media_urls: Array(21).fill('https://example.com/a.png') }, /more than the 20/],
-  ])(
-    'that %s is not published, and its row says why',
-    async (_name, changes: { body?: string; media_urls?: string[] }, reason) => {
-      const { id, name } = await addAccount();
-      await addPost(id, changes.body ?? 'hello', changes.media_urls ?? []);
-      await tick();
-      expect(await rows()).toMatchObject([
-        { status: 'scheduled', last_error: expect.stringMatching(reason) },
-      ]);
-      expect(published(name)).toEqual([]);
-    },
-  );
-
   it('that the provider refuses fails, and one that it limits is published later', async () => {
-    const gone = await database.sql(
-      `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'gone-1', 'G') returning id`,
-    );
+    const gone = await addAccount('gone-1');
     const { id, name } = await addAccount();
-    await addPost(gone[0].id, 'hello');
+    await addPost(gone.id, 'hello');
     await addPost(id, 'too much [[limit]]');
     await tick();
     expect(await rows()).toMatchObject([
@@ -172,13 +159,6 @@ describe('a due post', () => {
     expect(published(name)).toHaveLength(1);
   });
 
-  it('of a provider that cannot publish posts waits', async () => {
-    const { id } = await addAccount('whatsapp_cloud');
-    await addPost(id, 'hello');
-    expect(await tick()).toMatchObject({ counts: { claimed: 0 } });
-    expect(await rows()).toMatchObject([{ status: 'scheduled', attempts: 0 }]);
-  });
-
   it('cannot be published if Unipile is not configured', () => {
     expect(() => queue.connect({})).toThrow(/set UNIPILE_DSN and UNIPILE_API_KEY/);
   });
@@ -186,17 +166,10 @@ describe('a due post', () => {
 
 describe('media', () => {
   it.each([
-    ['that do not exist', () => `http://${mediaHost}/a.png`, 404, /answered 404/],
-    ['at a private address', () => 'http://127.0.0.1:1/a.png', 200, /not a public address/],
-    [
-      'at a name of this machine',
-      () => `http://localhost:${mediaHost.split(':')[1]}/a.png`,
-      200,
-      /not a public address/,
-    ],
-    ['at the metadata service', () => 'http://169.254.169.254/latest/meta-data', 200, /not a public address/],
-  ])('%s make the post fail, and nothing is published', async (_name, url, status, reason) => {
-    mediaStatus = status;
+    ['that do not exist', () => `http://${media.host}/a.png`, /answered 404/],
+    ['at a private address', () => 'http://127.0.0.1:1/a.png', /not a public address/],
+  ])('%s make the post fail, and nothing is published', async (_name, url, reason) => {
+    mediaStatus = 404;
     const { id, name } = await addAccount();
     await addPost(id, 'hello', [`${sandbox.url}/media/fine.png`, url()]);
     await tick();
@@ -207,13 +180,12 @@ describe('media', () => {
   it('that are unavailable for now delay the post, which is published once, and do not count against the provider', async () => {
     mediaStatus = 503;
     const accounts = await Promise.all(Array.from({ length: 7 }, () => addAccount()));
-    for (const { id } of accounts) await addPost(id, 'hello', [`http://${mediaHost}/a.png`]);
+    for (const { id } of accounts) await addPost(id, 'hello', [`http://${media.host}/a.png`]);
     expect(await tick()).toMatchObject({ counts: { claimed: 7, retried: 7, done: 0 } });
     expect(await database.sql('select * from punctual.providers where failures > 0')).toEqual([]);
-    for (const row of await rows()) {
-      expect(row).toMatchObject({ status: 'scheduled', attempts: 1 });
-      expect(row.last_error).toMatch(/answered 503/);
-    }
+    const last_error = expect.stringMatching(/answered 503/);
+    for (const row of await rows())
+      expect(row).toMatchObject({ status: 'scheduled', attempts: 1, last_error });
     mediaStatus = 200;
     await letWaitsPass();
     await tick();
@@ -222,25 +194,17 @@ describe('media', () => {
 });
 
 describe('a post that was created', () => {
-  const attempt = (unipile: Partial<UnipilePosts>, signal = new AbortController().signal) => {
-    const deps = queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } });
-    const context = {
-      attempt: 1,
-      claimId: 'c',
-      account,
-      facts: null,
-      signal,
-      log: silentLog,
-      progress: () => {},
-    };
+  const attempt = (unipile: Partial<UnipilePosts>, signal?: AbortSignal) => {
+    const deps = connect();
+    const context = { ...attemptContext(signal), attempt: 1, claimId: 'c', facts: null, progress: () => {} };
     const row = { id: '1', body: 'hello', media_urls: [] };
     return queue.perform(row, { ...context, deps: { ...deps, unipile: { ...deps.unipile, ...unipile } } });
   };
+  const published = { kind: 'done', result: { provider_post_id: '77' } };
 
   it('keeps its id if it cannot be read back', async () => {
     const readPost = () => Promise.reject(new Error('404'));
-    const published = await attempt({ createPost: async () => ({ postId: '77' }), readPost });
-    expect(published).toEqual({ kind: 'done', result: { provider_post_id: '77' } });
+    expect(await attempt({ createPost: async () => ({ postId: '77' }), readPost })).toEqual(published);
   });
 
   it('is published even if its time ends while it is read back', async () => {
@@ -253,17 +217,12 @@ describe('a post that was created', () => {
       new Promise((_resolve, reject) =>
         signal?.addEventListener('abort', () => reject(new Error('aborted'))),
       );
-    expect(await attempt({ createPost, readPost }, ending.signal)).toEqual({
-      kind: 'done',
-      result: { provider_post_id: '77' },
-    });
+    expect(await attempt({ createPost, readPost }, ending.signal)).toEqual(published);
   });
 
   it('is published even if the network returns no id', async () => {
-    expect(await attempt({ createPost: async () => ({ postId: null }) })).toEqual({
-      kind: 'done',
-      result: {},
-    });
+    const outcome = await attempt({ createPost: async () => ({ postId: null }) });
+    expect(outcome).toEqual({ kind: 'done', result: {} });
   });
 });
 
@@ -290,13 +249,7 @@ describe('a post whose response was lost', () => {
   it('is published again, once, if it is absent after the provider’s longest delay', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'hello');
-    // The sandbox loses its first response before it stores the post.
-    const lossy = await startSandbox({ lost: 1 });
-    await startServer({ UNIPILE_DSN: lossy.url });
-    await tick();
-    expect(lossy.deliveries()).toEqual([]);
-    await lossy.close();
-    await startServer();
+    await tickLossy();
     await letPass(5);
     await tick();
     expect(await rows()).toMatchObject([{ status: 'unknown' }]);
@@ -309,24 +262,6 @@ describe('a post whose response was lost', () => {
     ]);
   });
 
-  it('waits for an operator if another unknown post has the same text', async () => {
-    const { id, name } = await addAccount();
-    for (const _ of [1, 2]) await addPost(id, 'the same');
-    await setFaults({ lost: 1 });
-    await tick();
-    await setFaults({ lost: 0 });
-    // Of two lost responses, one was lost before its post was stored, and one after.
-    expect(await rows()).toMatchObject([{ status: 'unknown' }, { status: 'unknown' }]);
-    expect(published(name)).toHaveLength(1);
-    for (const _ of [1, 2, 3]) {
-      await letPass(11);
-      await tick();
-    }
-    const waiting = { status: 'unknown', reconcile: { waits_for_operator: true } };
-    expect(await rows()).toMatchObject([waiting, waiting]);
-    expect(published(name)).toHaveLength(1);
-  });
-
   it('is not proved by another row’s post, even if that row has another id of it', async () => {
     const { id, name } = await addAccount();
     await addPost(id, 'the same');
@@ -335,12 +270,8 @@ describe('a post whose response was lost', () => {
     const [{ provider_post_id }] = await rows();
     const share = String(BigInt(provider_post_id.replace('urn:li:activity:', '')) + 1n);
     await database.sql('update punctual.posts set provider_post_id = $1, permalink = null', [share]);
-    const lossy = await startSandbox({ lost: 1 });
-    await startServer({ UNIPILE_DSN: lossy.url });
     await addPost(id, 'the same');
-    await tick();
-    await lossy.close();
-    await startServer();
+    await tickLossy();
     await letPass(30);
     await tick();
     const [, second] = await rows();
@@ -348,22 +279,10 @@ describe('a post whose response was lost', () => {
     expect(published(name)).toHaveLength(1);
   });
 
-  it('waits for an operator if the account has published an unknown post since', async () => {
-    const { id, name } = await addAccount();
-    await addPost(id, 'hello [[drop-before]]');
-    await tick();
-    const body = new FormData();
-    body.append('account_id', name);
-    body.append('text', 'by hand');
-    await fetch(`${sandbox.url}/api/v1/posts`, {
-      method: 'POST',
-      body,
-      headers: { 'x-api-key': SANDBOX_API_KEY },
-    });
-    await letPass(30);
-    await tick();
-    expect(await rows()).toMatchObject([{ status: 'unknown', reconcile: { waits_for_operator: true } }]);
-  });
+  const check = (deps: ReturnType<typeof connect>, media_urls: string[], evidence: unknown = null) => {
+    const context = { ...attemptContext(), deps, attemptedAt: '2026-03-02T12:00:00Z', evidence };
+    return queue.reconcile?.({ id: '1', body: 'hello', media_urls }, context);
+  };
 
   it.each<[name: string, media_urls: string[], absentAfterMs: number | null]>([
     ['is proved absent without media', [], 600_000],
@@ -373,32 +292,16 @@ describe('a post whose response was lost', () => {
       null,
     ],
   ])('%s, if the whole feed was read and does not have it', async (_name, media_urls, absentAfterMs) => {
-    const unipile = { listOwnPosts: async () => ({ posts: [], complete: true }) } as unknown as UnipilePosts;
-    const finding = await queue.reconcile?.(
-      { id: '1', body: 'hello', media_urls },
-      {
-        deps: { unipile, unipileMaxLateMs: 600_000 } as never,
-        account: { id: 'a', provider: 'unipile', providerAccountId: 'acc', name: 'Ann' },
-        attemptedAt: '2026-03-02T12:00:00Z',
-        evidence: null,
-        log: silentLog,
-        signal: new AbortController().signal,
-      },
-    );
-    expect(finding).toMatchObject({ proof: [], candidates: [], absentAfterMs });
+    const connected = connect();
+    const listOwnPosts = async () => ({ posts: [], complete: true });
+    const deps = { ...connected, unipile: { ...connected.unipile, listOwnPosts }, unipileMaxLateMs: 600_000 };
+    expect(await check(deps, media_urls)).toMatchObject({ proof: [], candidates: [], absentAfterMs });
   });
 
   it('is checked later if another post of the account is being published', async () => {
     const evidence = [{ status: 'publishing', body: 'x', provider_post_id: null, permalink: null }];
-    const context = {
-      deps: queue.connect({ unipile: { dsn: sandbox.url, apiKey: SANDBOX_API_KEY } }),
-      signal: new AbortController().signal,
-      log: silentLog,
-      account,
-      attemptedAt: new Date().toISOString(),
-      evidence,
-    };
-    const check = queue.reconcile?.({ id: '1', body: 'hello', media_urls: [] }, context);
-    await expect(check).rejects.toThrow(/another post of the account is being published/);
+    await expect(check(connect(), [], evidence)).rejects.toThrow(
+      /another post of the account is being published/,
+    );
   });
 });

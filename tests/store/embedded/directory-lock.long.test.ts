@@ -61,31 +61,31 @@ const children: ChildProcess[] = [];
 
 /** `within`: a command that runs the process, for example in a container. */
 async function startContender(within: string[] = []): Promise<ChildProcess> {
-  const [command = '', ...args] = [
-    ...within,
-    ...[process.execPath, '--import', 'tsx', '--input-type=module', '--eval', contenderCode],
-  ];
+  const node = [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', contenderCode];
+  const [command = '', ...args] = [...within, ...node];
   const child = spawn(command, args, { cwd: repository, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   children.push(child);
   await replyOf(child);
   return child;
 }
 
-async function replyOf(child: ChildProcess): Promise<Reply> {
-  const [reply] = await once(child, 'message');
-  return reply;
-}
+const replyOf = async (child: ChildProcess): Promise<Reply> => (await once(child, 'message'))[0];
 
-async function contend(child: ChildProcess, directory: string, options: object = {}): Promise<Reply> {
+function contend(child: ChildProcess, directory: string, options: object = {}): Promise<Reply> {
   const reply = replyOf(child);
   child.send({ directory, ...options });
   return reply;
 }
 
-async function releaseLock(child: ChildProcess): Promise<void> {
+function releaseLock(child: ChildProcess): Promise<Reply> {
   const reply = replyOf(child);
   child.send({ release: true });
-  await reply;
+  return reply;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 }
 
 /** Returns the text of the lock file that a killed owner leaves behind. */
@@ -93,17 +93,15 @@ async function staleLockText(): Promise<string> {
   const directory = newDirectory();
   const victim = await startContender();
   expect(await contend(victim, directory)).toEqual({ won: true });
-  victim.kill('SIGKILL');
-  await once(victim, 'exit');
+  await kill(victim);
   return readFileSync(`${directory}.pid`, 'utf8');
 }
 
+const onLinux = it.runIf(process.platform === 'linux');
+
 let folder: string;
 let directories = 0;
-function newDirectory(): string {
-  directories += 1;
-  return path.join(folder, `database-${directories}`);
-}
+const newDirectory = () => path.join(folder, `database-${++directories}`);
 
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'punctual-lock-'));
@@ -127,27 +125,21 @@ describe('a directory', () => {
     const directory = newDirectory();
     const owner = await startContender();
     expect(await contend(owner, directory)).toEqual({ won: true });
-    const { kind, message } = refusal(directory);
-    expect(kind).toBe('misconfigured');
-    expect(message).toContain(directory);
-    expect(message).toContain(`process ${owner.pid}`);
+    const refused = refusal(directory);
+    expect(refused.kind).toBe('misconfigured');
+    for (const part of [directory, `process ${owner.pid}`]) expect(refused.message).toContain(part);
     // The refusal leaves the owner's lock in place.
     expect(refusal(directory).kind).toBe('misconfigured');
     await releaseLock(owner);
     expect(refusal(directory)).toEqual({});
   });
 
-  it('is refused to a second caller in the same process', () => {
+  it('is refused to a second caller in the same process, and has no lock file once it is released', () => {
     const directory = newDirectory();
     const release = lockDirectory(directory);
     expect(refusal(directory).message).toContain(`process ${process.pid}`);
     release();
     expect(refusal(directory)).toEqual({});
-  });
-
-  it('that was released has no lock file beside it', () => {
-    const directory = newDirectory();
-    lockDirectory(directory)();
     const beside = readdirSync(folder).filter((file) => file.startsWith(`${path.basename(directory)}.`));
     expect(beside).toEqual([]);
   });
@@ -161,62 +153,32 @@ describe('a directory', () => {
     expect(existsSync(`${directory}.pid`)).toBe(false);
   });
 
-  it('of a killed process is taken over', async () => {
+  onLinux('of a killed process is taken over even before its parent reaps it', async () => {
     const directory = newDirectory();
-    const victim = await startContender();
-    await contend(victim, directory);
-    victim.kill('SIGKILL');
-    await once(victim, 'exit');
-    expect(existsSync(`${directory}.pid`)).toBe(true);
-    const release = lockDirectory(directory);
-    expect(readFileSync(`${directory}.pid`, 'utf8')).toMatch(new RegExp(`^${process.pid}( |$)`));
-    release();
+    // The shell becomes a program that never reaps its children, like process 1 of many containers.
+    const victimCode = `
+      const { lockDirectory } = await import(${JSON.stringify(lockModule)});
+      lockDirectory(${JSON.stringify(directory)});
+      process.kill(process.pid, 'SIGKILL');
+    `;
+    const command = '"$0" --import tsx --input-type=module --eval "$1" & exec sleep 60';
+    const args = ['-c', command, process.execPath, victimCode];
+    children.push(spawn('sh', args, { cwd: repository, stdio: 'ignore' }));
+    const pid = await eventually(() => readOrNull(`${directory}.pid`)?.split(' ')[0] ?? null);
+    await eventually(() => (/\) Z /.test(readOrNull(`/proc/${pid}/stat`) ?? '') ? true : null));
+    // A process keeps its files open until its last thread ends.
+    await eventually(() => refusal(directory).kind === undefined || null);
   });
 
-  it.runIf(process.platform === 'linux')(
-    'of a killed process is taken over even before its parent reaps it',
-    async () => {
-      const directory = newDirectory();
-      // The shell becomes a program that never reaps its children, like process 1 of many containers.
-      const victimCode = `
-        const { lockDirectory } = await import(${JSON.stringify(lockModule)});
-        lockDirectory(${JSON.stringify(directory)});
-        process.kill(process.pid, 'SIGKILL');
-      `;
-      const parent = spawn(
-        'sh',
-        [
-          '-c',
-          '"$0" --import tsx --input-type=module --eval "$1" & exec sleep 60',
-          process.execPath,
-          victimCode,
-        ],
-        { cwd: repository, stdio: 'ignore' },
-      );
-      children.push(parent);
-      const pid = await eventually(() => readOrNull(`${directory}.pid`)?.split(' ')[0] ?? null);
-      await eventually(() => (/\) Z /.test(readOrNull(`/proc/${pid}/stat`) ?? '') ? true : null));
-      // A process keeps its files open until its last thread ends.
-      await eventually(() => refusal(directory).kind === undefined || null);
-    },
-  );
-
-  it.runIf(process.platform === 'linux')(
-    'of a process with the same id in another container is taken over',
-    () => {
-      const directory = newDirectory();
-      const release = lockDirectory(directory);
-      const owner = readFileSync(`${directory}.pid`, 'utf8');
-      release();
-      writeFileSync(`${directory}.pid`, owner.replace(/pid:\[\d+\]/, 'pid:[1]'));
-      expect(refusal(directory)).toEqual({});
-    },
-  );
-
-  it.runIf(process.platform === 'linux')('of a process whose id was reused is taken over', () => {
+  onLinux('of a process with the same id in another container, or at another time, is taken over', () => {
     const directory = newDirectory();
-    writeFileSync(`${directory}.pid`, `${process.pid} 1`);
-    expect(refusal(directory)).toEqual({});
+    const release = lockDirectory(directory);
+    const owner = readFileSync(`${directory}.pid`, 'utf8');
+    release();
+    for (const content of [owner.replace(/pid:\[\d+\]/, 'pid:[1]'), `${process.pid} 1`]) {
+      writeFileSync(`${directory}.pid`, content);
+      expect(refusal(directory), content).toEqual({});
+    }
   });
 
   it.each(['', ' ', 'nobody', '0', '-1', '999999999 1', '1e9', '\0'])(
@@ -238,36 +200,26 @@ describe('a directory', () => {
 /** Starts a process with process ids of its own, as in a container. It needs no privileges. */
 const container = ['unshare', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
-describe.runIf(process.platform === 'linux')('of processes in separate containers', () => {
-  it('only one gets a directory, until it is killed', async () => {
-    const directory = newDirectory();
-    const [first, second] = await Promise.all([startContender(container), startContender(container)]);
-    expect(await contend(first, directory)).toEqual({ won: true });
-    const refused = {
-      won: false,
-      kind: 'misconfigured',
-      message: expect.stringContaining('another container'),
-    };
-    for (let n = 0; n < 3; n++) expect(await contend(second, directory)).toEqual(refused);
-    expect(refusal(directory).message).toContain('another container');
-    first.kill('SIGKILL');
-    await once(first, 'exit');
-    await eventually(() => refusal(directory).kind === undefined || null);
-    expect(await contend(second, directory)).toEqual({ won: true });
-    expect(refusal(directory).kind).toBe('misconfigured');
-  });
+onLinux('of processes in separate containers only one gets a directory, until it is killed', async () => {
+  const directory = newDirectory();
+  const [first, second] = await Promise.all([startContender(container), startContender(container)]);
+  expect(await contend(first, directory)).toEqual({ won: true });
+  const message = expect.stringContaining('another container');
+  const refused = { won: false, kind: 'misconfigured', message };
+  for (let n = 0; n < 3; n++) expect(await contend(second, directory)).toEqual(refused);
+  expect(refusal(directory).message).toContain('another container');
+  await kill(first);
+  await eventually(() => refusal(directory).kind === undefined || null);
+  expect(await contend(second, directory)).toEqual({ won: true });
+  expect(refusal(directory).kind).toBe('misconfigured');
 });
 
 describe('of processes that want a directory at once', () => {
   let staleLock: string;
   let contenders: [ChildProcess, ChildProcess, ChildProcess];
   beforeAll(async () => {
-    [staleLock, ...contenders] = await Promise.all([
-      staleLockText(),
-      startContender(),
-      startContender(),
-      startContender(),
-    ]);
+    const starting = [startContender(), startContender(), startContender()] as const;
+    [staleLock, ...contenders] = await Promise.all([staleLockText(), ...starting]);
   });
 
   it.each([
@@ -276,20 +228,15 @@ describe('of processes that want a directory at once', () => {
   ])(
     'exactly one gets it, %s, whether it is free or a dead owner’s, in each of %i rounds',
     async (_how, rounds, jitterMs) => {
-      const staleLock = await staleLockText();
-      const contenders = await Promise.all([startContender(), startContender(), startContender()]);
       for (let round = 1; round <= rounds; round++) {
         const directory = newDirectory();
         if (round % 4) writeFileSync(`${directory}.pid`, staleLock);
         const competing = round % 3 ? contenders : contenders.slice(0, 2);
         const at = Date.now() + 5;
-        const replies = await Promise.all(
-          competing.map((child) => contend(child, directory, { at, jitterMs })),
-        );
-        expect(
-          replies.filter(({ won }) => won),
-          `round ${round}: ${JSON.stringify(replies)}`,
-        ).toHaveLength(1);
+        const options = { at, jitterMs };
+        const replies = await Promise.all(competing.map((child) => contend(child, directory, options)));
+        const winners = replies.filter(({ won }) => won);
+        expect(winners, `round ${round}: ${JSON.stringify(replies)}`).toHaveLength(1);
         const winner = contenders[replies.findIndex(({ won }) => won)];
         expect(readFileSync(`${directory}.pid`, 'utf8')).toMatch(new RegExp(`^${winner?.pid}( |$)`));
         await Promise.all(contenders.map(releaseLock));

@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -11,11 +9,14 @@ import { openEmbeddedDatabase } from '../../../lib/store/embedded/embedded-datab
 import type { RunSql } from '../../../lib/store/embedded/pglite-sql.ts';
 import { CRON_SECRET, provideServices, stubSecrets } from '../../support/api-server.ts';
 import { buildWorker } from '../../support/build-worker.ts';
+import { serveHandler } from '../../support/serve-handler.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
 const directory = path.join(root, 'db');
 beforeAll(buildWorker);
 afterAll(() => rmSync(root, { recursive: true }));
+
+const unset = { SUPABASE_URL: '', SUPABASE_SECRET_KEY: '', STORE: '' };
 
 interface Run {
   code: number;
@@ -33,11 +34,7 @@ function run(
       process.execPath,
       ['--enable-source-maps', 'dist/sql.js', ...args],
       {
-        env: {
-          ...process.env,
-          ...{ SUPABASE_URL: '', SUPABASE_SECRET_KEY: '', STORE: '', PUNCTUAL_DATA: directory },
-          ...env,
-        },
+        env: { ...process.env, ...unset, PUNCTUAL_DATA: directory, ...env },
       },
       (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
     );
@@ -57,7 +54,8 @@ describe('npm run sql', () => {
       stdout: '',
       stderr: 'line 2: relation "nothing" does not exist (42P01)\n',
     });
-  });
+    // Each run opens the database, which takes seconds.
+  }, 120_000);
 
   it('refuses a Supabase project', async () => {
     const env = { SUPABASE_URL: 'https://abc.supabase.co', SUPABASE_SECRET_KEY: 'sb_secret_1' };
@@ -74,22 +72,10 @@ describe('npm run sql', () => {
       provideServices({ sql: database.sql } as Services);
       stubSecrets();
       vi.stubEnv('PUNCTUAL_DATA', directory);
-      const app = createServer(async (request, response) => {
-        let body = '';
-        for await (const chunk of request) body += chunk;
-        const { authorization = '' } = request.headers;
-        const forwarded = new Request(`http://app.test${request.url}`, {
-          method: 'POST',
-          headers: { authorization },
-          body,
-        });
-        const result = await POST(forwarded);
-        response.writeHead(result.status).end(await result.text());
-      });
-      await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
-      url = `http://127.0.0.1:${(app.address() as AddressInfo).port}`;
+      const app = await serveHandler(POST);
+      url = app.url;
       return async () => {
-        app.close();
+        await app.close();
         provideServices(null);
         vi.unstubAllEnvs();
         await database.close();

@@ -28,14 +28,10 @@ function migrate(...args: string[]): Promise<{ code: number; stdout: string; std
   const script = path.resolve('dist/migrate.js');
   const { DATABASE_URL: _, ...env } = process.env;
   return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      ['--enable-source-maps', script, '--folder', folder, ...args],
-      { cwd: folder, env },
-      (error, stdout, stderr) => {
-        resolve({ code: Number(error?.code ?? 0), stdout, stderr });
-      },
-    );
+    const options = ['--enable-source-maps', script, '--folder', folder, ...args];
+    execFile(process.execPath, options, { cwd: folder, env }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
   });
 }
 
@@ -45,18 +41,12 @@ test('the command applies the folder once, as the owner role that Supabase gives
     '20260102000000_two.sql',
     `-- why\ncreate function t.f() returns text language sql as $$ select 'a;b'; $$;`,
   );
-  const dry = await migrate('--url', stack.ownerUrl, '--dry-run');
-  expect(dry).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('would apply 20260101000000_one.sql'),
-  });
+  const url = ['--url', stack.ownerUrl];
+  const says = (text: string) => ({ code: 0, stdout: expect.stringContaining(text) });
+  expect(await migrate(...url, '--dry-run')).toMatchObject(says('would apply 20260101000000_one.sql'));
   expect(await stack.sql(`select to_regnamespace('t') as t`)).toEqual([{ t: null }]);
-
-  const first = await migrate('--url', stack.ownerUrl);
-  expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('2 of 2 migrations applied.') });
-  const second = await migrate('--url', stack.ownerUrl);
-  expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') });
-
+  expect(await migrate(...url)).toMatchObject(says('2 of 2 migrations applied.'));
+  expect(await migrate(...url)).toMatchObject(says('Nothing to do'));
   expect(await stack.sql('select version, name from punctual.schema_migrations order by version')).toEqual([
     { version: '20260101000000', name: 'one' },
     { version: '20260102000000', name: 'two' },
@@ -91,12 +81,8 @@ test('three runners at once share the work, and none fails', async () => {
   for (let n = 2; n <= 9; n += 1) await write(`2026010${n}000000_step.sql`, `create table t.s${n} ();`);
   const files = await readMigrations(folder);
   const applied = await Promise.all([1, 2, 3].map(() => migratePostgres(stack.ownerUrl, files)));
-  expect(
-    applied
-      .flat()
-      .map((file) => file.file)
-      .sort(),
-  ).toEqual(files.map((file) => file.file));
+  const names = (list: typeof files) => list.map(({ file }) => file).sort();
+  expect(names(applied.flat())).toEqual(names(files));
 });
 
 test('the command names the file and line of bad SQL, and keeps nothing of that file', async () => {
@@ -111,22 +97,17 @@ test('the command names the file and line of bad SQL, and keeps nothing of that 
 
 test('the command says why it cannot reach the database, without the password', async () => {
   await write('20260101000000_one.sql', 'create schema t;');
-  const withoutUrl = await migrate();
-  expect(withoutUrl).toMatchObject({ code: 2, stderr: expect.stringContaining('Set DATABASE_URL') });
+  expect(await migrate()).toMatchObject({ code: 2, stderr: expect.stringContaining('Set DATABASE_URL') });
 
   const wrong = new URL(stack.ownerUrl);
   wrong.password = 'open-sesame';
-  const refused = await migrate('--url', wrong.href);
-  expect(refused).toMatchObject({
-    code: 2,
-    stderr: expect.stringContaining('password authentication failed'),
-  });
-  const unreachable = await migrate('--url', 'postgres://me:open-sesame@127.0.0.1:1/db');
-  expect(unreachable).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/127\.0\.0\.1:1\/db.*ECONNREFUSED/),
-  });
-  const malformed = await migrate('--url', 'postgres://me:open-sesame#/@host/db');
-  expect(malformed).toMatchObject({ code: 2, stderr: expect.stringContaining('Percent-encode') });
-  expect(refused.stderr + unreachable.stderr + malformed.stderr).not.toContain('open-sesame');
+  for (const [url, reason] of [
+    [wrong.href, /password authentication failed/],
+    ['postgres://me:open-sesame@127.0.0.1:1/db', /127\.0\.0\.1:1\/db.*ECONNREFUSED/],
+    ['postgres://me:open-sesame#/@host/db', /Percent-encode/],
+  ] as const) {
+    const run = await migrate('--url', url);
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringMatching(reason) });
+    expect(run.stderr).not.toContain('open-sesame');
+  }
 });

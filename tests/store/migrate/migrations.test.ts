@@ -6,9 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import {
   applyMigrations,
   isPunctuals,
-  isRaised,
   type MigrationPort,
-  type Notice,
   readMigrations,
 } from '@/lib/store/migrate/migrations.ts';
 import { schemaState, schemaVersion } from '@/lib/store/migrate/schema-version.ts';
@@ -39,17 +37,13 @@ describe('readMigrations', () => {
     await expect(readMigrations(folder)).rejects.toThrow(`${name}: the name must be`);
   });
 
-  test('refuses two files of one version', async () => {
-    await write('20260101000000_a.sql', '');
-    await write('20260101000000_b.sql', '');
-    await expect(readMigrations(folder)).rejects.toThrow(
-      /_a\.sql and 20260101000000_b\.sql have the same version/,
-    );
-  });
-
-  test('refuses a folder that does not exist or has no migrations', async () => {
+  test('refuses two files of one version, and a folder that is missing or has no migrations', async () => {
     await expect(readMigrations(path.join(folder, 'none'))).rejects.toThrow('cannot be read');
     await expect(readMigrations(folder)).rejects.toThrow('holds no migrations');
+    await write('20260101000000_a.sql', '');
+    await write('20260101000000_b.sql', '');
+    const message = /_a\.sql and 20260101000000_b\.sql have the same version/;
+    await expect(readMigrations(folder)).rejects.toThrow(message);
   });
 });
 
@@ -112,14 +106,15 @@ describe('applyMigrations', () => {
   afterAll(() => db.close());
   afterEach(() => db.exec('drop schema if exists supabase_migrations, punctual, t cascade'));
 
+  const query = async (sql: string, params?: unknown[]) => (await db.query(sql, params)).rows;
   const apply = async () =>
     (await applyMigrations(port, await readMigrations(folder))).map((file) => file.name);
-  const tables = async () =>
-    (
-      await db.query<{ name: string }>(
-        `select relname as name from pg_class where relnamespace = to_regnamespace('t')`,
-      )
-    ).rows;
+  const schemas = () =>
+    query(
+      `select to_regnamespace('t')::text t, to_regnamespace('punctual')::text punctual, to_regnamespace('supabase_migrations')::text supabase`,
+    );
+  const noted = () =>
+    query('select version, name, engine, checksum from punctual.schema_migrations order by version');
 
   test.each([
     ['has the schema of 0.1.0', 'create schema punctual; create table punctual.queues ()', 'before 0.2.0'],
@@ -142,14 +137,11 @@ describe('applyMigrations', () => {
     await write('20260102000000_two.sql', `create table t.b (x text default 'a;b');`);
     expect(await apply()).toEqual(['two']);
     expect(await apply()).toEqual([]);
-    const { rows } = await db.query(
-      'select version, name, engine from punctual.schema_migrations order by version',
-    );
-    expect(rows).toEqual([
+    expect(await noted()).toMatchObject([
       { version: '20260101000000', name: 'one', engine: false },
       { version: '20260102000000', name: 'two', engine: false },
     ]);
-    expect((await db.query(`select to_regnamespace('supabase_migrations') s`)).rows).toEqual([{ s: null }]);
+    expect(await schemas()).toMatchObject([{ supabase: null }]);
   });
 
   describe('beside supabase db push', () => {
@@ -158,11 +150,9 @@ describe('applyMigrations', () => {
       await db.exec(`create schema if not exists supabase_migrations;
         create table if not exists supabase_migrations.schema_migrations (version text not null primary key, statements text[], name text);`);
       await db.exec(sql);
-      await db.query('insert into supabase_migrations.schema_migrations values ($1, $2, $3)', [
-        version,
-        splitStatements(sql).map(({ text }) => text),
-        name,
-      ]);
+      const statements = splitStatements(sql).map(({ text }) => text);
+      const insert = 'insert into supabase_migrations.schema_migrations values ($1, $2, $3)';
+      await query(insert, [version, statements, name]);
     }
 
     test('takes over the entries of Supabase’s history, reports them once, and keeps them there', async () => {
@@ -170,15 +160,13 @@ describe('applyMigrations', () => {
       await write('20260101000000_one.sql', 'create schema t;\n');
       await write('20260102000000_two.sql', 'create table t.a ();');
       const takenOver: string[] = [];
-      const options = {
-        onTakenOver: (files: { name: string }[]) => takenOver.push(...files.map((f) => f.name)),
-      };
+      const onTakenOver = (files: { name: string }[]) => takenOver.push(...files.map(({ name }) => name));
       const files = await readMigrations(folder);
-      expect((await applyMigrations(port, files, options)).map(({ name }) => name)).toEqual(['two']);
-      await applyMigrations(port, files, options);
+      expect((await applyMigrations(port, files, { onTakenOver })).map(({ name }) => name)).toEqual(['two']);
+      await applyMigrations(port, files, { onTakenOver });
       expect(takenOver).toEqual(['one']);
-      const { rows } = await db.query('select version from supabase_migrations.schema_migrations');
-      expect(rows).toEqual([{ version: '20260101000000' }]);
+      const kept = await query('select version from supabase_migrations.schema_migrations');
+      expect(kept).toEqual([{ version: '20260101000000' }]);
       // You may tell Supabase's CLI to forget entries that have no file in your project.
       await db.exec('drop schema supabase_migrations cascade');
       expect(await apply()).toEqual([]);
@@ -195,71 +183,41 @@ describe('applyMigrations', () => {
       for (const { version, name, statements } of own)
         await push(version, name, statements.map(({ text }) => `${text};`).join('\n'));
       expect(await applyMigrations(port, own, { dryRun: true })).toEqual([]);
-      const { rows } = await db.query(
-        'select version, name, engine, checksum from punctual.schema_migrations order by version',
-      );
-      expect(rows).toEqual(own.map(({ version, name }) => ({ version, name, engine: true, checksum: null })));
-      expect((await db.query('select punctual.schema_version() as version')).rows).toEqual([
-        { version: schemaVersion },
-      ]);
+      const entries = own.map(({ version, name }) => ({ version, name, engine: true, checksum: null }));
+      expect(await noted()).toEqual(entries);
+      const version = await query('select punctual.schema_version() as version');
+      expect(version).toEqual([{ version: schemaVersion }]);
       await db.exec('drop schema supabase_migrations cascade');
       expect(await applyMigrations(port, own)).toEqual([]);
     });
   });
 
   test('creates the same history table as the first migration', async () => {
-    const columns = async () =>
-      (
-        await db.query(
-          `select column_name, data_type, is_nullable, column_default from information_schema.columns
-            where table_schema = 'punctual' and table_name = 'schema_migrations' order by ordinal_position`,
-        )
-      ).rows;
+    const columns = () =>
+      query(
+        `select column_name, data_type, is_nullable, column_default from information_schema.columns
+          where table_schema = 'punctual' and table_name = 'schema_migrations' order by ordinal_position`,
+      );
     await write('20260101000000_one.sql', 'create schema t;');
     await apply();
     const created = await columns();
     await db.exec('drop schema punctual cascade; create schema punctual');
     const [first] = await readMigrations();
-    await db.exec(
-      first?.statements.find(({ text }) => /create table\b.*schema_migrations/.test(text))?.text ?? '',
-    );
+    const isTable = ({ text }: { text: string }) => /create table\b.*schema_migrations/.test(text);
+    await db.exec(first?.statements.find(isTable)?.text ?? '');
     expect(created).toHaveLength(5);
     expect(await columns()).toEqual(created);
-  });
-
-  test('distinguishes notices that a migration raises from those of Postgres', async () => {
-    const notices: Notice[] = [];
-    await db.exec(
-      `create schema t; create schema if not exists t; do $$ begin raise notice 'look at %', 't'; end $$`,
-      {
-        onNotice: (notice) => notices.push(notice),
-      },
-    );
-    expect(notices).toHaveLength(2);
-    expect(notices.filter(isRaised)).toMatchObject([{ message: 'look at t' }]);
-  });
-
-  test('names the files in a dry run and writes nothing', async () => {
-    await write('20260101000000_one.sql', 'create schema t');
-    const files = await readMigrations(folder);
-    expect(await applyMigrations(port, files, { dryRun: true })).toEqual(files);
-    expect((await db.query(`select to_regnamespace('t') t, to_regnamespace('punctual') p`)).rows).toEqual([
-      { t: null, p: null },
-    ]);
   });
 
   test('rolls back the whole file of a failed statement, keeps earlier files, and names the line', async () => {
     await write('20260101000000_good.sql', 'create schema t;');
     await write('20260102000000_bad.sql', '-- a\ncreate table t.a ();\n\nselect\n  nothing_of_that_name;');
-    await expect(apply()).rejects.toMatchObject({
-      message: expect.stringContaining(
-        '20260102000000_bad.sql, line 5, column 3: column "nothing_of_that_name"',
-      ),
-      file: '20260102000000_bad.sql',
-      line: 5,
-      code: '42703',
-    });
-    expect(await tables()).toEqual([]);
+    const file = '20260102000000_bad.sql';
+    const message = expect.stringContaining(`${file}, line 5, column 3: column "nothing_of_that_name"`);
+    await expect(apply()).rejects.toMatchObject({ message, file, line: 5, code: '42703' });
+    expect(await query(`select to_regnamespace('t')::text t, to_regclass('t.a') a`)).toEqual([
+      { t: 't', a: null },
+    ]);
     await write('20260102000000_bad.sql', 'create table t.a ();');
     expect(await apply()).toEqual(['bad']);
   });
@@ -272,7 +230,7 @@ describe('applyMigrations', () => {
   test('refuses a file that ends its transaction', async () => {
     await write('20260101000000_bad.sql', 'create schema t;\ncommit;');
     await expect(apply()).rejects.toThrow(/line 2: COMMIT/);
-    expect((await db.query(`select to_regnamespace('t') t`)).rows).toEqual([{ t: null }]);
+    expect(await schemas()).toMatchObject([{ t: null }]);
   });
 
   test('refuses a file that was changed after it was applied, unless only its white space changed', async () => {

@@ -14,16 +14,9 @@ const reconcile = {
 };
 
 function render(changes: Partial<Record<keyof typeof reconcile, unknown>> = {}): string {
-  const empty = { due_at: null, last_error: null, account: null, row: {} };
   const about = { ...reconcile, ...changes } as typeof reconcile;
-  const row = {
-    ...empty,
-    id: '7',
-    status: 'unknown',
-    attempts: 1,
-    finished_at: ago(180),
-    reconcile: about,
-  };
+  const empty = { due_at: null, last_error: null, account: null, row: {} };
+  const row = { ...empty, id: '7', status: 'unknown', attempts: 1, finished_at: ago(180), reconcile: about };
   const item = createElement(UnknownRow, { queue: queueStats(), row, path: '/api/dms', onDecided: null });
   const html = renderToStaticMarkup(createElement(() => ServerNow({ readAt: now, children: item })));
   return html.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ');
