@@ -24,6 +24,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/engine/wake-accounts.sql',
     find: 'if v_from is null or punctual.is_call_over() then',
     replace: 'if v_from is null then',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'a search for accounts goes on',
@@ -31,6 +32,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/engine/wake-accounts.sql',
     find: "v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');",
     replace: "v_from uuid := '00000000-0000-0000-0000-000000000000';",
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of a round of claims',
@@ -38,6 +40,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/engine/claim-paced.sql',
     find: 'exit when not more or (v_round > 1 and punctual.is_call_over());',
     replace: 'exit when not more;',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of a sweep',
@@ -46,6 +49,7 @@ export const boundedMutants: Mutant[] = [
     find: `jsonb_array_length(v_settled->'exceptions');
     exit when punctual.is_call_over();`,
     replace: `jsonb_array_length(v_settled->'exceptions');`,
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of reading receipts',
@@ -53,6 +57,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/apply-receipts.sql',
     find: '    end;\n    exit when punctual.is_call_over();',
     replace: '    end;',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of judging findings',
@@ -60,6 +65,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/settle-findings.sql',
     find: 'again.\n    exit when punctual.is_call_over();',
     replace: 'again.',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of taking messages back',
@@ -67,6 +73,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/reopen-messages.sql',
     find: "'it could not be withdrawn', p_now);\n    exit when punctual.is_call_over();",
     replace: "'it could not be withdrawn', p_now);",
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of putting messages off',
@@ -74,6 +81,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/reopen-messages.sql',
     find: "'its next hours could not be found', p_now);\n    exit when punctual.is_call_over();",
     replace: "'its next hours could not be found', p_now);",
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of a search for due partitions',
@@ -81,6 +89,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/due-partitions.sql',
     find: "exit when v_due <> '[]' and punctual.is_call_over();",
     replace: 'null;',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'the end of a step of retention',
@@ -88,6 +97,7 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/retention/prune.sql',
     find: 'v_over := punctual.is_call_over() and exists (',
     replace: 'v_over := false and exists (',
+    seenBy: 'sql/bounded.test.ts',
   },
   {
     name: 'a lighter call',
@@ -131,5 +141,6 @@ export const boundedMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/steps.sql',
     find: `if punctual.is_call_over() then p_want := least(p_want, 50); end if;`,
     replace: ``,
+    seenBy: 'sql/bounded.test.ts',
   },
 ];

@@ -24,7 +24,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `t.attempts >= coalesce(t.max_attempts, p_max_attempts)`,
     replace: `t.attempts > coalesce(t.max_attempts, p_max_attempts)`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the anchor of a rescheduled row',
@@ -48,7 +48,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `when t.claim_id = o.claim_id and t.lease_expires_at is null then 'already'`,
     replace: `when false then 'already'`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the growing wait of a limited account',
@@ -169,7 +169,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: '|42501|42883|42P01|3F000)',
     replace: ')',
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'an after_settle that refuses a swept row',
@@ -177,7 +177,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `'$[*] ? (@.by != "sweep" && @.by != "expiry")');`,
     replace: `'$[*] ? (@.by != "expiry")');`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the lease of a row whose outcome was refused',
@@ -185,7 +185,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `punctual.unfailed_condition(q, 't.id::text', 't.lease_expires_at')`,
     replace: `punctual.unfailed_condition(q, 't.id::text', '''-infinity''')`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'a copy of an older exchange',
@@ -201,7 +201,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: 'return punctual.settle_singly(q, v_done, v_records, p_now);',
     replace: 'raise;',
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'a result that cannot be written',
@@ -209,7 +209,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `if p_record->>'result' is not null then`,
     replace: 'if false then',
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the number of the exchange',
@@ -225,7 +225,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: 'when o.by is null then t.claim_id = o.claim_id',
     replace: 'when o.by is null then o.claim_id is not null',
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the history of retries',
@@ -256,7 +256,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `{due_at} <= p_now', '{wanted}', v_open`,
     replace: `{due_at} <= p_now', v_open`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the priority',
@@ -264,7 +264,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `then 'generate_series(0, 3) l (level)'`,
     replace: `then 'generate_series(3, 0, -1) l (level)'`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the partition',
@@ -272,7 +272,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `then '' else format('and t.%I = p_partition', q.partition_column) end`,
     replace: `then '' else '' end`,
-    seenBy: 'sql/add-queue.test.ts',
+    seenBy: 'sql/partitions.test.ts',
   },
   {
     name: 'a receipt before the claim',
@@ -311,6 +311,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `'o.outcome in (''retry'', ''swept'') and not`,
     replace: `'o.outcome in (''retry'') and not`,
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the longest-ready account first',
@@ -318,6 +319,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/claim-paced.sql',
     find: 'order by p.ready_at limit v.most',
     replace: 'order by p.account_id limit v.most',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the ramp',
@@ -325,6 +327,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: 'or v_day >= v_last then return v_full; end if;',
     replace: 'or true then return v_full; end if;',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the pause of an account',
@@ -332,6 +335,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: 'p_account.paused_until,\n    p_pace.retry_at',
     replace: 'null,\n    p_pace.retry_at',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'max_ticks',
@@ -360,6 +364,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/settings.sql',
     find: 'case when v_due < 10 then 0 when v_due <= 50 then 1',
     replace: 'case when v_due < 10 then 1 when v_due <= 50 then 1',
+    seenBy: 'sql/adaptive.test.ts',
   },
   {
     name: 'facts',
@@ -367,6 +372,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/steps.sql',
     find: `if q.facts is null or cardinality(p_rows) = 0 then return p_rows; end if;`,
     replace: 'return p_rows;',
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the account of a row that does not fit its schema',
@@ -431,6 +437,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: 'then new.finished_at := clock_timestamp(); end if;',
     replace: 'then null; end if;',
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'the claim of a row settled by plain SQL',
@@ -439,6 +446,7 @@ export const engineMutants: Mutant[] = [
     find: `then new.finished_at := clock_timestamp(); end if;
   new.lease_expires_at := null;`,
     replace: 'then new.finished_at := clock_timestamp(); end if;',
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'what follows on a row settled by plain SQL',
@@ -446,6 +454,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `if tg_op = 'UPDATE' then`,
     replace: 'if false then',
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'a due time that is none',
@@ -453,6 +462,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `when isfinite(t.{due}) then`,
     replace: `when true then`,
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'what a queue is',
@@ -460,6 +470,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/rights.sql',
     find: 'revoke insert, update, delete on punctual.queues from service_role;',
     replace: 'revoke insert, delete on punctual.queues from service_role;',
+    seenBy: 'sql/queue-rights.test.ts',
   },
   {
     name: 'a function’s name is a name',
@@ -467,6 +478,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/registry/queues.sql',
     find: `check (value ~ '^("([^"]|"")+"|[a-z_][a-z0-9_]*)\\.(`,
     replace: `check (value ~ '("([^"]|"")+"|[a-z_][a-z0-9_]*)\\.(`,
+    seenBy: 'sql/queue-rights.test.ts',
   },
   {
     name: 'whose a queue’s function is',
@@ -474,6 +486,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/check-function.sql',
     find: 'p.oid = v_function and not punctual.has_owner_rights(p.proowner)',
     replace: 'false',
+    seenBy: 'sql/add-queue-refusals.test.ts',
   },
   {
     name: 'webhooks of lost claims',
@@ -678,6 +691,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/enrolments/settle-enrolments.sql',
     find: `where a.outcome in ('done', 'dead') and t.message_id is not null;`,
     replace: 'where false;',
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: `a reply without the number`,
@@ -877,7 +891,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/registry/queues.sql',
     find: 'check (retention_days between 1 and 36500)',
     replace: 'check (retention_days > 0)',
-    seenBy: 'sql/analytics.test.ts',
+    seenBy: 'sql/retention.test.ts',
   },
   {
     name: 'a queue whose table is gone',

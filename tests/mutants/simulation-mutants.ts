@@ -15,6 +15,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: 'elsif v_day.used >= v_limit then',
     replace: 'elsif v_day.used > v_limit then',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the hourly cap',
@@ -22,6 +23,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour'`,
     replace: `p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '50 minutes'`,
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the gap',
@@ -29,6 +31,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: 'v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)',
     replace: 'v_last + make_interval(secs => 0.5 * coalesce(p_pace.gap_seconds, p_account.gap_seconds)',
+    seenBy: 'sql/account-pace.test.ts',
   },
   {
     name: 'the hours',
@@ -322,6 +325,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/claim.sql',
     find: `order by {due_at}, t.id limit p_want for no key update skip locked) d`,
     replace: `order by t.id desc limit p_want for no key update skip locked) d`,
+    seenBy: 'sql/plain-queue.test.ts',
   },
   {
     name: 'the anchor of what comes again',
@@ -344,6 +348,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/enrolments/deletions.sql',
     find: `old.status in ('pending', 'sending', 'unknown') and current_setting`,
     replace: `old.status in ('pending', 'unknown') and current_setting`,
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'changes by plain SQL call after_settle',
@@ -351,6 +356,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, ''))`,
     replace: `format('note_settled_by_hand(%L, %L)', 'posts', coalesce(q.after_settle, ''))`,
+    seenBy: 'sql/by-hand.test.ts',
   },
   {
     name: 'the days of retention',
@@ -358,6 +364,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/retention/prune-rows.sql',
     find: 'where s.{status} = %L and s.finished_at < $1\n',
     replace: 'where s.{status} = %L and s.finished_at < $1 + make_interval(hours => 12)\n',
+    seenBy: 'sql/retention.test.ts',
   },
   {
     name: 'a request without what was added since',

@@ -76,9 +76,8 @@ describe('add_queue notes', () => {
       `insert into app.trials (next_at) values (now()), (now() - interval '1 year'), (now() + interval '1 day'), (null)`,
     );
     const notes = async (state: string) => (await addQueue(`${plain}, p_existing_rows => '${state}'`)).notes;
-    await database.sql('begin');
     expect(await notes('done')).toEqual([]);
-    await database.sql('rollback');
+    await database.sql(`select punctual.remove_queue('trials', true)`);
     expect(await notes('pending')).toEqual([
       'rows that are already pending and due, and run in the first ticks: 2',
     ]);

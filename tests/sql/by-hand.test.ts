@@ -148,10 +148,10 @@ describe('an enrolment whose message plain SQL settles', () => {
     ['is deleted', 'stops', stopped, null],
   ] as const;
   const cases = ['pending', 'unknown', 'sending'].flatMap((status) =>
-    ends.map(([end, result, expected, change]) => ({ status, end, result, expected, change })),
+    ends.map(([end, result, expected, change]) => [result, status, end, expected, change] as const),
   );
 
-  it.each(cases)('$result if the message was $status and $end', async ({ status, expected, change }) => {
+  it.each(cases)('%s if the message was %s and %s', async (_result, status, _end, expected, change) => {
     const { id, message } = await enrol();
     if (status === 'unknown') await talk.send('unknown');
     if (status === 'sending') await talk.claim();
