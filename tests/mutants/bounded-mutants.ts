@@ -105,6 +105,7 @@ export const boundedMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: 'if (maxItems === null) return request;',
     replace: 'if (maxItems === null || maxItems > 0) return request;',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'the rest of a lighter call',
@@ -112,6 +113,7 @@ export const boundedMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: 'this.putBack(settlements.slice(sent.settlements.length));',
     replace: 'void settlements;',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'a lighter call ends no tick',
@@ -119,6 +121,7 @@ export const boundedMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: 'close: isAll && request.want === 0 && request.close }',
     replace: 'close: isAll ? request.close : request.close }',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'the least of each loop',
@@ -126,6 +129,7 @@ export const boundedMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: 'settlements, callMs: 0 }',
     replace: 'settlements }',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'receipts by the hundred',

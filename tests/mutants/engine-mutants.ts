@@ -233,6 +233,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `where r->>'event' is not null or r->>'outcome' in ('retry', 'dead', 'unknown');`,
     replace: `where r->>'event' is not null or r->>'outcome' in ('dead', 'unknown');`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'a failed addressee is held',
@@ -304,6 +305,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/open-providers.sql',
     find: 'limits[array_position(names, v_name)] := 1;',
     replace: 'limits[array_position(names, v_name)] := p_want;',
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'a row that kills ticks dies',
@@ -343,6 +345,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: 'v_asked_for is not null or (v_live < v_max and',
     replace: 'v_asked_for is not null or (true and',
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'a slot that is delivered twice',
@@ -350,6 +353,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: `and s.slot = (p_tick->>'slot')::timestamptz and s.continuation =`,
     replace: 'and s.slot is null and s.continuation =',
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'ticks that died',
@@ -357,6 +361,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: `update punctual.ticks t set outcome = 'died', closed_at = t.deadline_at`,
     replace: `update punctual.ticks t set outcome = 'ran', closed_at = t.deadline_at`,
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'the adaptive step',
@@ -380,6 +385,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: ' and not coalesce(f.unreadable, false)',
     replace: '',
+    seenBy: 'engine/tick-outcomes.test.ts',
   },
   {
     name: 'two attempts of one row, judged at once',
@@ -387,6 +393,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `select distinct on (o.id, o.claim_id) o.*`,
     replace: `select distinct on (o.id) o.*`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'that an attempt was done whose row another has',
@@ -394,6 +401,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `    perform punctual.accept_late_proof(q, r->>'id', r->>'claim_id', r->'result', p_now)\n       from (select l from jsonb_array_elements(v_late) l order by length(l->>'id'), l->>'id') e (r);`,
     replace: '',
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'a delivery by two attempts',
@@ -401,6 +409,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/late-proof.sql',
     find: `    perform punctual.note_twice(q, p_id, v_message, p_now);`,
     replace: '    null;',
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'a delivery by an attempt and the one before it',
@@ -408,6 +417,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/late-proof.sql',
     find: `    perform punctual.note_twice(q, p_id, v_proof->>'message_id', p_now);`,
     replace: '    null;',
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'a before_claim that raises',
@@ -415,6 +425,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/steps.sql',
     find: `    perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), c.now);`,
     replace: `    raise;`,
+    seenBy: 'sql/isolation.test.ts',
   },
   {
     name: 'one row alone, where all at once cannot be done',
@@ -422,6 +433,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/engine/do-isolated.sql',
     find: `        perform punctual.note_error(q, v_item->>'id', format('%s: %s', p_failure, sqlerrm), p_now);`,
     replace: '        raise;',
+    seenBy: 'sql/isolation.test.ts',
   },
   {
     name: 'a step’s hours in a zone that is unknown',
@@ -430,6 +442,7 @@ export const engineMutants: Mutant[] = [
     find: `  -- A zone that this Postgres does not know, or not any more.
   return 'infinity';`,
     replace: '  raise;',
+    seenBy: 'sql/isolation.test.ts',
   },
   {
     name: 'the end of a row settled by plain SQL',
@@ -502,6 +515,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: `if p_until > date_trunc('day', p_now, p_zone) then`,
     replace: 'if p_until > p_now then',
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'a day that outlasts its midnight, as claims count it',
@@ -509,6 +523,7 @@ export const engineMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: `until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;`,
     replace: 'until := p_until;',
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'the role that calls after_settle for plain SQL',
@@ -518,6 +533,7 @@ export const engineMutants: Mutant[] = [
 language plpgsql set`,
     replace: `create function punctual.note_settled_by_hand() returns trigger
 language plpgsql security definer set`,
+    seenBy: 'sql/isolation.test.ts',
   },
   {
     name: 'what a queue’s own function settles by SQL',
@@ -534,6 +550,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: `case when r.refused = 'account' then x.refused else p.refused end`,
     replace: `case when r.refused = 'account' and x.refused->>'queue' <> q.name then null else coalesce(x.refused, p.refused) end`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'an account that one queue finds well again',
@@ -541,6 +558,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: '  if exists (select from punctual.accounts a where a.refused is not null) then',
     replace: '  if false then',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'the row that tries a refused account',
@@ -653,6 +671,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/reconcile/settle-findings.sql',
     find: 'case when v_claimed_at >= p.used_since then',
     replace: 'case when true then',
+    seenBy: 'sql/reconcile.test.ts',
   },
   {
     name: 'the first claim of a day',
@@ -660,6 +679,7 @@ language plpgsql security definer set`,
     file: 'supabase/schemas/engine/claim-paced.sql',
     find: `case when h.id is not null and h.used = 0 then p_now else p.used_since end`,
     replace: `coalesce(p.used_since, p_now)`,
+    seenBy: 'sql/reconcile.test.ts',
   },
   {
     name: 'late proof after a sweep',

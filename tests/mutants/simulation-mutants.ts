@@ -8,6 +8,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: 'when o.by is null then t.claim_id = o.claim_id',
     replace: 'when o.by is null then true',
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'the cap',
@@ -46,6 +47,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/claim-paced.sql',
     find: `busy_until = case when h.id is null then p.busy_until else p_lease_until end`,
     replace: `busy_until = p.busy_until`,
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'the order',
@@ -53,6 +55,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `order by {due_at}, t.id limit 200) f`,
     replace: `order by {due_at} desc, t.id limit 200) f`,
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'the lease',
@@ -60,6 +63,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: `c.lease_until := c.now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));`,
     replace: `c.lease_until := c.now + make_interval(secs => 5);`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'the sweep to unknown',
@@ -67,6 +71,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/registry/templates.sql',
     find: `when o.outcome = ''swept'' then ''unknown''`,
     replace: `when o.outcome = ''none'' then ''unknown''`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'the wait of the reconcile',
@@ -74,6 +79,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/settle-findings.sql',
     find: `(p_finding->>'over_seconds')::double precision >= (p_finding->>'absent_after_seconds')::double precision then`,
     replace: `p_finding->>'absent_after_seconds' is not null then`,
+    seenBy: 'sql/reconcile.test.ts',
   },
   {
     name: 'one message proves one row',
@@ -81,6 +87,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/reconcile/settle-findings.sql',
     find: `where not punctual.is_taken(q, p->>'message_id', r.id) order by n limit 1`,
     replace: 'order by n limit 1',
+    seenBy: 'sql/reconcile.test.ts',
   },
   {
     name: 'receipts at the settle',
@@ -88,6 +95,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `v_is_known := punctual.apply_receipts(q, array(select r->>'id' from jsonb_array_elements(v_settled.applied) r`,
     replace: `v_is_known := punctual.apply_receipts(q, array(select r->>'none' from jsonb_array_elements('[]') r`,
+    seenBy: 'sql/receipts.test.ts',
   },
   {
     name: 'a webhook speaks of one attempt',
@@ -96,6 +104,7 @@ export const simulationMutants: Mutant[] = [
     find: `and v_row.claim_id::text = split_part(p_receipt.reference, '/', 3)
                and coalesce(v_row.content->>q.proof_column = p_receipt.message_id, true) and not`,
     replace: 'and not',
+    seenBy: 'sql/receipts.test.ts',
   },
   {
     name: 'a retry holds its account',
@@ -103,6 +112,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)',
     replace: 'retry_at = null, ready_at = p_now',
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'the admission by the budget',
@@ -110,6 +120,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/engine/budget.ts',
     find: 'clock.now() + laterMs + timeoutMs <= abortAt',
     replace: 'clock.now() + laterMs < abortAt + timeoutMs',
+    seenBy: 'engine/budget.test.ts',
   },
   {
     name: 'uncertain is not failed',
@@ -117,6 +128,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/engine/attempt.ts',
     find: `return delivery === 'at-most-once' ? { kind: 'unknown', error } : { kind: 'retry', error };`,
     replace: `return { kind: 'retry', error };`,
+    seenBy: 'engine/tick-outcomes.test.ts',
   },
   {
     name: 'a limit of the provider holds its account',
@@ -124,6 +136,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: `case when r.limit_scope = 'account' then p_now + make_interval(secs => coalesce(`,
     replace: `case when r.limit_scope = 'nobody' then p_now + make_interval(secs => coalesce(`,
+    seenBy: 'sql/limits.test.ts',
   },
   {
     name: 'the rest of a provider',
@@ -131,6 +144,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/open-providers.sql',
     find: 'or v_provider.paused_until > p_now or v_provider.probing_until > p_now then',
     replace: 'or v_provider.probing_until > p_now then',
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'a check starts at the attempt',
@@ -333,6 +347,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle.sql',
     find: `then t.{due} + make_interval(secs => o.delay_seconds`,
     replace: `then p_now + make_interval(secs => o.delay_seconds`,
+    seenBy: 'sql/settle.test.ts',
   },
   {
     name: 'the attempts of a job',
@@ -372,6 +387,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/open-call.sql',
     find: `coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for`,
     replace: `(p_tick->>'continuation')::integer, (p_tick->>'run_id')::uuid, v_asked_for`,
+    seenBy: 'sql/exchange.test.ts',
   },
   {
     name: 'a reply with more than is known',
@@ -386,6 +402,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/pace/account-opening.sql',
     find: 'if p_until > date_trunc(',
     replace: 'if p_until <> p_until and p_until > date_trunc(',
+    seenBy: 'sql/pace.test.ts',
   },
   {
     name: 'the time that a suspended machine has missed',
@@ -393,6 +410,7 @@ export const simulationMutants: Mutant[] = [
     file: 'lib/engine/ports/clock.ts',
     find: 'return at + missedMs;',
     replace: 'return at;',
+    seenBy: 'engine/clock.test.ts',
   },
   {
     name: 'the wait after a refusal doubles',
@@ -400,6 +418,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/accounts/refusals.sql',
     find: `least(interval '4 hours', interval '5 minutes' * power(2, least(p_count, 10) - 1))`,
     replace: `interval '5 minutes'`,
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'a refused call keeps its place, seen over days',
@@ -407,6 +426,7 @@ export const simulationMutants: Mutant[] = [
     file: 'supabase/schemas/engine/settle-accounts.sql',
     find: 'p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null',
     replace: 'p.recent[cardinality(p.recent)] = f.claimed_at',
+    seenBy: 'sql/refusals.test.ts',
   },
   {
     name: 'what fell due in the time that a restore has lost',

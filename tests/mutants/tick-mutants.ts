@@ -8,6 +8,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: '      this.putBack(settlements);\n      if (!this.unanswered)',
     replace: '      this.seq++;\n      this.putBack(settlements);\n      if (!this.unanswered)',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'running rows when a claim is refused',
@@ -15,6 +16,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/tick.ts',
     find: 'if (this.error === null && (this.exchanges.size > 0 || this.exchanges.isUnanswered)) return true;',
     replace: '',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'the checks of a tick that ends early',
@@ -22,6 +24,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/tick.ts',
     find: 'last.checksDue ? await this.checkUnknown() : undefined',
     replace: 'undefined',
+    seenBy: 'engine/tick-reconcile.test.ts',
   },
   {
     name: 'the admission by the lease',
@@ -29,6 +32,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/budget.ts',
     find: 'return clock.now() - claimRequestedAt + timeoutMs < leaseMs;',
     replace: 'return timeoutMs < leaseMs;',
+    seenBy: 'engine/budget.test.ts',
   },
   {
     name: 'late proof after the timeout',
@@ -36,6 +40,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/attempt.ts',
     find: 'if (isLate) options.onLate(asVerdict(verdict));',
     replace: 'if (isLate) return;',
+    seenBy: 'engine/tick.test.ts',
   },
   {
     name: 'the signal of an attempt',
@@ -43,6 +48,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/attempt.ts',
     find: `controller.abort(new DOMException(why, 'TimeoutError'));`,
     replace: 'void why;',
+    seenBy: 'engine/tick.test.ts',
   },
   {
     name: 'one failure more is enough',
@@ -50,6 +56,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/breaker.ts',
     find: 'failures < (this.probing.has(provider) ? 1 : failuresToOpen)',
     replace: 'failures < failuresToOpen',
+    seenBy: 'engine/breaker.test.ts',
   },
   {
     name: 'the release of what was cut',
@@ -57,6 +64,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/executor.ts',
     find: `if (verdict.wasCutShort && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {`,
     replace: 'if (false) {',
+    seenBy: 'engine/tick-stop.test.ts',
   },
   {
     name: 'a refusal of everything opens the breaker',
@@ -67,6 +75,7 @@ export const tickMutants: Mutant[] = [
     const refused`,
     replace: `    this.probing.delete(provider);
     const refused`,
+    seenBy: 'engine/breaker.test.ts',
   },
   {
     name: 'an account’s refusal is an answer',
@@ -74,6 +83,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/attempt.ts',
     find: `provider: refused === 'provider' ? 'refused' : 'answered',`,
     replace: `provider: refused === 'provider' ? 'refused' : 'failed',`,
+    seenBy: 'engine/refusals.test.ts',
   },
   {
     name: 'an answer in another form',
@@ -97,6 +107,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/backoff.ts',
     find: 'baseSeconds * 2 ** Math.max(0, attempt - 1)',
     replace: 'baseSeconds',
+    seenBy: 'engine/backoff.test.ts',
   },
   {
     name: 'the provider says how long',
@@ -104,6 +115,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/backoff.ts',
     find: 'return Math.max(retryAfterSeconds, random() * ceiling);',
     replace: 'void retryAfterSeconds;\n  return random() * ceiling;',
+    seenBy: 'engine/backoff.test.ts',
   },
   {
     name: 'at-most-once takes what can start at once',
@@ -111,6 +123,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/tick.ts',
     find: 'const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.executor.busy;',
     replace: 'void atOnce;\n    const room = this.prefetch(concurrency) - this.executor.busy;',
+    seenBy: 'engine/tick.test.ts',
   },
   {
     name: 'an exchange is sent twice',
@@ -118,6 +131,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: `if (attempt === 2 || kind !== 'unavailable') throw error;`,
     replace: 'if (attempt >= 1) throw error;',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'outcomes of a failed exchange are kept',
@@ -125,6 +139,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: '      this.putBack(settlements);\n      if (!this.unanswered)',
     replace: '      if (!this.unanswered)',
+    seenBy: 'engine/tick-database.test.ts',
   },
   {
     name: 'a row that does not fit its schema',
@@ -132,6 +147,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/executor.ts',
     find: 'if (parsed.success) return { row: parsed.data };',
     replace: 'if (parsed.success || parsed.error) return { row: claimed.row as Row };',
+    seenBy: 'engine/tick-outcomes.test.ts',
   },
   {
     name: 'media take their time',
@@ -147,6 +163,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/ports/clock.ts',
     find: 'if (gainedMs >= suspendedMs) missedMs += gainedMs;',
     replace: '',
+    seenBy: 'engine/clock.test.ts',
   },
   {
     name: 'the question before a request',
@@ -154,6 +171,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/attempt.ts',
     find: 'if (clock.now() >= endsAt && !signal.aborted) abort();',
     replace: '',
+    seenBy: 'engine/tick-suspended.test.ts',
   },
   {
     name: 'the word of a machine that wakes past its limit',
@@ -161,6 +179,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: 'attempt === 1 && this.ports.clock.now() > this.budget.limitAt',
     replace: 'false',
+    seenBy: 'engine/tick-suspended.test.ts',
   },
   {
     name: 'two attempts of one row in one exchange',
@@ -168,6 +187,7 @@ export const tickMutants: Mutant[] = [
     file: 'lib/engine/exchanges.ts',
     find: `'id' | 'claimId'>): string =>`,
     replace: `'id' | 'claimId'>): string => (claimId === '' ? '' : id) ||`,
+    seenBy: 'engine/tick-outcomes.test.ts',
   },
   {
     name: 'two uncertain messages of one text to one person',
