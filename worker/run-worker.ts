@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { anyHasMore } from '../lib/cron/continuation.ts';
+import { leftBy } from '../lib/cron/continuation.ts';
 import type { CronHandler } from '../lib/cron/cron-handler.ts';
 import { findHandler } from '../lib/cron/handlers/find-handler.ts';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue.ts';
@@ -123,13 +123,13 @@ async function callHandler(
     maxDuration,
     stop: { signal, graceMs: services.env.workerGraceSeconds * 1_000 },
   });
-  const hasMore = anyHasMore(result.reports);
+  const left = leftBy(result.reports);
   if (result.fault !== undefined) {
     // A fault of one queue or partition does not stop the continuations of the others.
-    if (!hasMore) throw result.fault;
+    if (!left.hasMore) throw result.fault;
     services.log.error({ err: result.fault, path: call.path }, 'a queue or partition of a call failed');
   }
-  return { ...result, hasMore };
+  return left;
 }
 
 interface Choice {

@@ -35,7 +35,7 @@ beforeEach(async () => {
         startedAt: services.ports.clock.now(),
         maxDuration: 60,
       });
-      return { ...result, hasMore: result.reports.some(({ ended }) => ended === 'batch limit') };
+      return { hasMore: result.reports.some(({ ended }) => ended === 'batch limit'), nextDueInMs: null };
     },
     onFault: (error) => {
       throw error;

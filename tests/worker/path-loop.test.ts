@@ -16,6 +16,8 @@ function bench(options: {
   everyMs?: number;
   takesMs?: number;
   continuations?: number;
+  /** In how many milliseconds a row falls due after each of the first calls. */
+  dueIn?: number[];
   fails?: unknown[];
 }) {
   const clock = new VirtualClock('2026-03-02T12:00:10Z');
@@ -25,6 +27,7 @@ function bench(options: {
   const faults: string[] = [];
   let continuations = options.continuations ?? 0;
   const fails = [...(options.fails ?? [])];
+  const dueIn = [...(options.dueIn ?? [])];
   const loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: options.schedule ?? '* * * * *' },
     everyMs: options.everyMs,
@@ -43,7 +46,7 @@ function bench(options: {
       calls.push({ ...call, at: clock.date().toISOString().slice(11, 19) });
       await new Promise<void>((resolve) => void clock.timer(options.takesMs ?? 100, resolve));
       if (fails.length > 0) throw fails.shift();
-      return { reports: [], body: {}, hasMore: continuations-- > 0 };
+      return { hasMore: continuations-- > 0, nextDueInMs: dueIn.shift() ?? null };
     },
     onFault: (error) => faults.push((error as Error).message),
     onRecovered: () => faults.push('over'),
@@ -67,6 +70,19 @@ describe('the loop of a path', () => {
     expect(calls[1]).toMatchObject({ scheduler: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
     expect(calls[0]?.schedule).toBeNull();
     expect(new Set(calls.map(({ runId }) => runId)).size).toBe(4);
+  });
+
+  it('calls without a slot when the next row falls due, unless a slot comes before', async () => {
+    const { calls, ended } = bench({ until: '2026-03-02T12:02:30Z', dueIn: [7_000, 4_000, 80_000, 1] });
+    await ended();
+    expect(summary(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:17', null, 0],
+      ['12:00:21', null, 0],
+      ['12:01:00', '12:01:00', 0],
+      ['12:01:00', null, 0],
+      ['12:02:00', '12:02:00', 0],
+    ]);
   });
 
   it('waits for its slot if it is due less than hourly', async () => {
