@@ -16,6 +16,8 @@ export interface PathLoop {
    * that the waker can tick by itself.
    */
   wake(request: TickRequest): 'started' | 'running' | Exclude<CallState, 'ok'>;
+  /** Calls the path at once, or again as soon as the running call has ended: rows may have fallen due. Any number of requests make one call. */
+  nudge(): void;
   /** The latest call that has ended; null before the first. */
   latest(): { at: number; state: CallState } | null;
   /** Since when calls have been due and none has succeeded; null if none is due. */
@@ -122,7 +124,8 @@ export function startPathLoop({
       try {
         rowDueMs = Number.POSITIVE_INFINITY;
         const { hasMore, nextDueInMs } = await call({ ...request, continuation, runId });
-        if (nextDueInMs !== null) rowDueMs = now() + Math.max(nextDueInMs, leastWaitMs);
+        // A nudge that came during the call stays.
+        if (nextDueInMs !== null) rowDueMs = Math.min(rowDueMs, now() + Math.max(nextDueInMs, leastWaitMs));
         latest = { at: now(), state: 'ok' };
         dueSince = null;
         if (reportedFault !== null) onRecovered(entry.path);
@@ -164,6 +167,10 @@ export function startPathLoop({
       if (requests.length < maxRequests) requests.push(request);
       interrupt();
       return isBusy ? 'running' : 'started';
+    },
+    nudge() {
+      rowDueMs = Number.NEGATIVE_INFINITY;
+      interrupt();
     },
     latest: () => latest,
     dueSince: () => dueSince,

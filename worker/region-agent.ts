@@ -30,7 +30,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   }
   const { region, everyMs } = parsed;
   loadEnvFiles();
-  const services = await getServices();
+  const services = await getServices({ keepsConnections: true });
   const { log, rpc } = services;
   let isKnown = false;
   let missing: MissingRegionError | null = null;

@@ -1,4 +1,6 @@
-import { Pool } from 'pg';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Pool } from 'pg';
 import { StoreError } from '../engine/ports/store-error.ts';
 import type { Rpc } from './rpc.ts';
 import { storeErrorKind } from './store-error-kind.ts';
@@ -8,12 +10,26 @@ const statementMs = 4_000;
 /** No response comes later. */
 const timeoutMs = 5_000;
 
+/**
+ * Calls `onInsert` with the name of each queue that gets rows, until `signal` fires. Connects again if the connection breaks, and then calls
+ * `onInsert(null)`: rows of any queue may have come meanwhile. Never throws: calls `onFault` with the reason, once while it stays the same.
+ */
+export type Listen = (options: {
+  onInsert: (queue: string | null) => void;
+  onFault: (reason: string) => void;
+  signal: AbortSignal;
+}) => void;
+
 export interface PostgresRpc {
   rpc: Rpc;
+  listen: Listen;
   close(): Promise<void>;
 }
 
-/** `Rpc` over a direct connection to Postgres, for a process that lives longer than a call. `connections` is the most of them. */
+/**
+ * `Rpc` over direct connections to Postgres, for a process that lives longer than a call. `connections` is the most of them, besides the one that
+ * listens. A pooler in transaction mode passes no notifications on, so rows are then found at the next slot.
+ */
 export function postgresRpc({ url, connections = 10 }: { url: string; connections?: number }): PostgresRpc {
   const pool = new Pool({
     connectionString: url,
@@ -57,8 +73,40 @@ export function postgresRpc({ url, connections = 10 }: { url: string; connection
         );
       }
     },
+    listen: (options) => void listenTo(url, options),
     close: () => pool.end(),
   };
+}
+
+const reconnectMs = 5_000;
+
+async function listenTo(url: string, { onInsert, onFault, signal }: Parameters<Listen>[0]): Promise<void> {
+  let reported: string | null = null;
+  while (!signal.aborted) {
+    const client = new Client({
+      connectionString: url,
+      application_name: 'punctual listen',
+      connectionTimeoutMillis: timeoutMs,
+      keepAlive: true,
+    });
+    client.on('notification', ({ payload }) => onInsert(payload || null));
+    try {
+      const ended = once(client, 'end', { signal });
+      ended.catch(() => {});
+      await client.connect();
+      await client.query('select punctual.listen_for_inserts()');
+      await client.query('listen punctual');
+      reported = null;
+      onInsert(null);
+      await ended;
+    } catch (error) {
+      const { message } = error as Error;
+      if (!signal.aborted && message !== reported) onFault(message);
+      reported = message;
+    }
+    await client.end().catch(() => {});
+    await sleep(reconnectMs, undefined, { signal }).catch(() => {});
+  }
 }
 
 async function readParameters(pool: Pool, fn: string): Promise<Map<string, string>> {

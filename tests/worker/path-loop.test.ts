@@ -85,6 +85,21 @@ describe('the loop of a path', () => {
     ]);
   });
 
+  it('makes one call for any number of nudges, also after a call that was running', async () => {
+    const { calls, clock, loop, ended } = bench({ until: '2026-03-02T12:00:40Z', takesMs: 2_000 });
+    const nudge = () => {
+      for (let n = 0; n < 30; n++) loop.nudge();
+    };
+    clock.timer(5_000, nudge);
+    clock.timer(6_000, nudge);
+    await ended();
+    expect(summary(calls)).toEqual([
+      ['12:00:10', null, 0],
+      ['12:00:15', null, 0],
+      ['12:00:17', null, 0],
+    ]);
+  });
+
   it('waits for its slot if it is due less than hourly', async () => {
     const { calls, ended } = bench({ until: '2026-03-02T12:40:00Z', schedule: '30 12 * * *' });
     await ended();

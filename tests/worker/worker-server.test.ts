@@ -17,6 +17,7 @@ const loop = (path: string): PathLoop => ({
   latest: () => latest,
   dueSince: () => dueSince,
   ended: Promise.resolve(),
+  nudge() {},
   wake(request) {
     if (latest && latest.state !== 'ok') return latest.state;
     woken.push(request);
