@@ -10,13 +10,25 @@ import type { Servers } from './contenders/contender.ts';
 
 /** Starts Postgres 15, PostgREST and Redis. Postgres commits durably; Redis keeps nothing on disk, as BullMQ's users often run it. */
 export async function startServers(): Promise<Servers & { stop(): Promise<void> }> {
-  if (spawnSync('redis-server', ['--version']).error) throw new Error('redis-server is not installed: run `npm run stack:install`');
+  if (spawnSync('redis-server', ['--version']).error)
+    throw new Error('redis-server is not installed: run `npm run stack:install`');
   const stack = await startStack();
   const directory = mkdtempSync(path.join(tmpdir(), 'punctual-bench-redis-'));
   const redisPort = await freePort();
   const redis = startChildServer(
     'redis-server',
-    ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', directory],
+    [
+      '--port',
+      String(redisPort),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      directory,
+    ],
     { deathSignal: 'KILL' },
   );
   await untilReady('redis-server', redis, async () => {

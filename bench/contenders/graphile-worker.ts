@@ -13,7 +13,11 @@ export async function graphileWorker(
       schema,
       concurrentJobs,
       maxPoolSize: Math.max(10, Math.min(concurrentJobs, 20)),
-      ...(best && { localQueue: { size: Math.max(2 * concurrentJobs, 30) }, completeJobBatchDelay: 20, failJobBatchDelay: 20 }),
+      ...(best && {
+        localQueue: { size: Math.max(2 * concurrentJobs, 30) },
+        completeJobBatchDelay: 20,
+        failJobBatchDelay: 20,
+      }),
     },
   };
   const utils = await makeWorkerUtils({ connectionString: databaseUrl, schema });
@@ -23,7 +27,10 @@ export async function graphileWorker(
     guarantees: 'at least once',
     async enqueue(count) {
       for (let added = 0; added < count; added += 5_000) {
-        const jobs = Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({ identifier: 'bench', payload: { n: added + n } }));
+        const jobs = Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({
+          identifier: 'bench',
+          payload: { n: added + n },
+        }));
         await utils.addJobs(jobs);
       }
     },

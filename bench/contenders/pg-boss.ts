@@ -6,7 +6,12 @@ export async function pgBoss(
   { databaseUrl }: Servers,
   { name, batch, lanes }: { name: string; batch: number; lanes: number },
 ): Promise<Contender> {
-  const boss = new PgBoss({ connectionString: databaseUrl, schema: `boss_${name.replace(/\W+/g, '_')}`, supervise: false, schedule: false });
+  const boss = new PgBoss({
+    connectionString: databaseUrl,
+    schema: `boss_${name.replace(/\W+/g, '_')}`,
+    supervise: false,
+    schedule: false,
+  });
   boss.on('error', () => {});
   await boss.start();
   await boss.createQueue('bench');
@@ -15,7 +20,10 @@ export async function pgBoss(
     guarantees: 'at least once',
     async enqueue(count) {
       for (let added = 0; added < count; added += 5_000)
-        await boss.insert('bench', Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({ data: { n: added + n } })));
+        await boss.insert(
+          'bench',
+          Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({ data: { n: added + n } })),
+        );
     },
     async drain(count, handler) {
       let left = count;
@@ -24,7 +32,10 @@ export async function pgBoss(
           const jobs = await boss.fetch('bench', { batchSize: batch });
           if (jobs.length === 0) return;
           await Promise.all(jobs.map(async () => handler()));
-          await boss.complete('bench', jobs.map(({ id }) => id));
+          await boss.complete(
+            'bench',
+            jobs.map(({ id }) => id),
+          );
           left -= jobs.length;
         }
       };
