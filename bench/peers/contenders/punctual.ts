@@ -1,12 +1,11 @@
-import { Client } from 'pg';
 import { z } from 'zod';
-import { done } from '../../lib/engine/outcome.ts';
-import { systemClock } from '../../lib/engine/ports/clock.ts';
-import { silentLog } from '../../lib/engine/ports/log.ts';
-import { defineQueue } from '../../lib/engine/queue.ts';
-import { tick } from '../../lib/engine/tick.ts';
-import { queueStore } from '../../lib/store/queue-store.ts';
-import type { Rpc } from '../../lib/store/rpc.ts';
+import { done } from '../../../lib/engine/outcome.ts';
+import { systemClock } from '../../../lib/engine/ports/clock.ts';
+import { silentLog } from '../../../lib/engine/ports/log.ts';
+import { defineQueue } from '../../../lib/engine/queue.ts';
+import { tick } from '../../../lib/engine/tick.ts';
+import { queueStore } from '../../../lib/store/queue-store.ts';
+import type { Rpc } from '../../../lib/store/rpc.ts';
 import type { Contender } from './contender.ts';
 
 export interface PunctualSetting {

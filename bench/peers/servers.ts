@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePort, startChildServer, untilReady } from '../tests/stack/child-server.ts';
-import { startStack } from '../tests/stack/start-stack.ts';
+import { freePort, startChildServer, untilReady } from '../../tests/stack/child-server.ts';
+import { startStack } from '../../tests/stack/start-stack.ts';
 import type { Servers } from './contenders/contender.ts';
 
 /** Starts Postgres 15, PostgREST and Redis. Postgres commits durably; Redis keeps nothing on disk, as BullMQ's users often run it. */

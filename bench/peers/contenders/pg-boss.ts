@@ -8,7 +8,7 @@ export async function pgBoss(
 ): Promise<Contender> {
   const boss = new PgBoss({
     connectionString: databaseUrl,
-    schema: `boss_${name.replace(/\W+/g, '_')}`,
+    schema: `boss_${name.toLowerCase().replace(/\W+/g, '_')}`,
     supervise: false,
     schedule: false,
   });

@@ -1,4 +1,4 @@
-import { makeWorkerUtils, run } from 'graphile-worker';
+import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import { type Contender, countingHandler, type Servers } from './contender.ts';
 
 /** `concurrentJobs` and, at its best, a local queue and completion in batches: https://worker.graphile.org/docs/performance */
@@ -6,7 +6,7 @@ export async function graphileWorker(
   { databaseUrl }: Servers,
   { name, concurrentJobs, best }: { name: string; concurrentJobs: number; best: boolean },
 ): Promise<Contender> {
-  const schema = `gw_${name.replace(/\W+/g, '_')}`;
+  const schema = `gw_${name.toLowerCase().replace(/\W+/g, '_')}`;
   const preset = {
     worker: {
       connectionString: databaseUrl,
@@ -20,7 +20,11 @@ export async function graphileWorker(
       }),
     },
   };
-  const utils = await makeWorkerUtils({ connectionString: databaseUrl, schema });
+  const utils = await makeWorkerUtils({
+    connectionString: databaseUrl,
+    schema,
+    logger: new Logger(() => () => {}),
+  });
   await utils.migrate();
   return {
     name,
@@ -36,7 +40,12 @@ export async function graphileWorker(
     },
     async drain(count, handler) {
       const { handle, all } = countingHandler(count, handler);
-      const runner = await run({ preset, taskList: { bench: () => handle() }, noHandleSignals: true });
+      const runner = await run({
+        preset,
+        taskList: { bench: () => handle() },
+        noHandleSignals: true,
+        logger: new Logger(() => () => {}),
+      });
       await all;
       // Waits until completed jobs are recorded.
       await runner.stop();
