@@ -16,6 +16,8 @@ export interface PathLoop {
    * that the waker can tick by itself.
    */
   wake(request: TickRequest): 'started' | 'running' | Exclude<CallState, 'ok'>;
+  /** Calls the path at once, or again as soon as the running call has ended: rows may have fallen due. Any number of requests make one call. */
+  nudge(): void;
   /** The latest call that has ended; null before the first. */
   latest(): { at: number; state: CallState } | null;
   /** Since when calls have been due and none has succeeded; null if none is due. */
@@ -29,8 +31,13 @@ export interface PathLoopOptions {
   /** Entries that are due at least hourly are called at this interval instead. */
   everyMs?: number;
   scheduler: string;
-  /** Makes one call. `hasMore` says whether a continuation would find rows that can start now. */
-  call: (call: TickRequest & { continuation: number; runId: string }) => Promise<{ hasMore: boolean }>;
+  /**
+   * Makes one call. `hasMore` says whether a continuation would find rows that can start now, and `nextDueInMs` when the next row falls due; null if
+   * none is pending.
+   */
+  call: (
+    call: TickRequest & { continuation: number; runId: string },
+  ) => Promise<{ hasMore: boolean; nextDueInMs: number | null }>;
   /** Ends the loop after the running call. */
   signal: AbortSignal;
   /** Called when a call fails, once while the fault stays the same. */
@@ -45,10 +52,13 @@ export interface PathLoopOptions {
 const longestWaitMs = 60_000;
 /** Further requests are dropped, because the last queued call also finds their rows. */
 const maxRequests = 20;
+/** Between two calls for rows that fall due. */
+const leastWaitMs = 50;
 
 /**
- * Calls one path at the slots of its schedule, back-to-back while rows are left. A slot that falls due during a call gets the next call. If several
- * have passed by then, only the latest one does. A failed call is repeated after a pause, or replaced by the call for a new slot.
+ * Calls one path at the slots of its schedule, back-to-back while rows are left, and without a slot when the next row falls due. A slot that falls due
+ * during a call gets the next call. If several have passed by then, only the latest one does. A failed call is repeated after a pause, or replaced by
+ * the call for a new slot.
  *
  * At its start, the loop makes one call without a slot, because rows may have fallen due before. A path that is due less than hourly waits for its
  * slot.
@@ -73,6 +83,8 @@ export function startPathLoop({
   });
   const requests: TickRequest[] = isFrequent(entry) ? [requestFor(null)] : [];
   let dueMs = nextSlot(entry, now(), everyMs);
+  /** When the next row falls due, by the latest call. */
+  let rowDueMs = Number.POSITIVE_INFINITY;
   const pause = growingPause();
   let isBusy = false;
   let dueSince: number | null = null;
@@ -99,7 +111,7 @@ export function startPathLoop({
     const slotMs = isDue ? (latestSlot(entry, nowMs, everyMs) ?? dueMs) : null;
     // Computed again even if no slot is due, because the machine's clock may have been set back.
     dueMs = nextSlot(entry, nowMs, everyMs);
-    return isDue ? requestFor(slotMs) : null;
+    return isDue ? requestFor(slotMs) : rowDueMs <= nowMs ? requestFor(null) : null;
   }
 
   const hasRequest = () => requests.length > 0 || (dueMs !== null && dueMs <= now());
@@ -110,7 +122,10 @@ export function startPathLoop({
     for (let continuation = 0; !signal.aborted; ) {
       dueSince ??= now();
       try {
-        const { hasMore } = await call({ ...request, continuation, runId });
+        rowDueMs = Number.POSITIVE_INFINITY;
+        const { hasMore, nextDueInMs } = await call({ ...request, continuation, runId });
+        // A nudge that came during the call stays.
+        if (nextDueInMs !== null) rowDueMs = Math.min(rowDueMs, now() + Math.max(nextDueInMs, leastWaitMs));
         latest = { at: now(), state: 'ok' };
         dueSince = null;
         if (reportedFault !== null) onRecovered(entry.path);
@@ -136,7 +151,7 @@ export function startPathLoop({
     while (!signal.aborted) {
       const request = take();
       if (request === null) {
-        await wait(dueMs === null ? longestWaitMs : dueMs - now());
+        await wait(Math.min(dueMs ?? Number.POSITIVE_INFINITY, rowDueMs) - now());
         continue;
       }
       isBusy = true;
@@ -152,6 +167,10 @@ export function startPathLoop({
       if (requests.length < maxRequests) requests.push(request);
       interrupt();
       return isBusy ? 'running' : 'started';
+    },
+    nudge() {
+      rowDueMs = Number.NEGATIVE_INFINITY;
+      interrupt();
     },
     latest: () => latest,
     dueSince: () => dueSince,

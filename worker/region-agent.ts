@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { anyHasMore } from '../lib/cron/continuation.ts';
+import { leftBy } from '../lib/cron/continuation.ts';
 import { tickPartition } from '../lib/cron/handlers/tick-partition.ts';
 import { monitors } from '../lib/queues/monitors/queue.ts';
 import { listRegions } from '../lib/queues/monitors/regions.ts';
@@ -30,7 +30,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
   }
   const { region, everyMs } = parsed;
   loadEnvFiles();
-  const services = await getServices();
+  const services = await getServices({ keepsConnections: true });
   const { log, rpc } = services;
   let isKnown = false;
   let missing: MissingRegionError | null = null;
@@ -48,7 +48,7 @@ export async function runRegionAgent(args: string[], signal: AbortSignal): Promi
       isKnown = true;
       const stop = { signal, graceMs: services.env.workerGraceSeconds * 1_000 };
       const call = { partition: region, maxDuration, scheduler: 'agent', stop };
-      return { hasMore: anyHasMore([await tickPartition(monitors, services, call)]) };
+      return leftBy([await tickPartition(monitors, services, call)]);
     },
     onFault(error) {
       if (!(error instanceof MissingRegionError)) {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as timeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { anyHasMore } from '../lib/cron/continuation.ts';
+import { leftBy } from '../lib/cron/continuation.ts';
 import type { CronHandler } from '../lib/cron/cron-handler.ts';
 import { findHandler } from '../lib/cron/handlers/find-handler.ts';
 import { findQueue, pathName } from '../lib/queues/scheduled-queue.ts';
@@ -51,7 +51,7 @@ export async function runWorker(
     process.stderr.write(`${fault}\n`);
     return 2;
   }
-  const services = await getServices();
+  const services = await getServices({ keepsConnections: true });
   const { log } = services;
   for (const { path, why } of skipped) log.info({ path, why }, 'the worker does not tick this path');
 
@@ -83,6 +83,14 @@ export async function runWorker(
   }
   const paths = entries.map(({ entry }) => `${entry.path} (${entry.schedule})`);
   log.info({ url: server.url, paths, everyMs: parsed.everyMs }, 'the worker ticks; SIGTERM ends it');
+  services.listen?.({
+    onInsert: (queue) => {
+      for (const loop of loops) if (queue === null || isPathOf(loop.path, queue)) loop.nudge();
+    },
+    onFault: (reason) =>
+      log.warn({ reason }, 'the worker is not told of new rows, and finds them at its next tick'),
+    signal,
+  });
   const heartbeatUrl = services.env.workerHeartbeatUrl;
   const endHeartbeat = heartbeatUrl
     ? startHeartbeat({
@@ -101,6 +109,10 @@ export async function runWorker(
     log.error({}, 'the grace period ended before all ticks did; their rows are swept when their lease ends');
   return isSettled ? 0 : 1;
 }
+
+/** Whether the path ticks the queue. One path ticks the queues that have none of their own. */
+const isPathOf = (path: string, queue: string) =>
+  [pathName(queue), 'process-scheduled'].includes(/^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '');
 
 /** Resolves to false when the grace period after the signal is over. Ticks end before that, unless one hangs. */
 async function graceOver(signal: AbortSignal, graceMs: number): Promise<false> {
@@ -123,13 +135,13 @@ async function callHandler(
     maxDuration,
     stop: { signal, graceMs: services.env.workerGraceSeconds * 1_000 },
   });
-  const hasMore = anyHasMore(result.reports);
+  const left = leftBy(result.reports);
   if (result.fault !== undefined) {
     // A fault of one queue or partition does not stop the continuations of the others.
-    if (!hasMore) throw result.fault;
+    if (!left.hasMore) throw result.fault;
     services.log.error({ err: result.fault, path: call.path }, 'a queue or partition of a call failed');
   }
-  return { ...result, hasMore };
+  return left;
 }
 
 interface Choice {

@@ -73,5 +73,11 @@ export function hasMore({ ended, counts, nextDueInMs }: TickReport): boolean {
   return (ended === 'budget' || ended === 'batch limit') && gotSomewhere && nextDueInMs === 0;
 }
 
-/** Whether a continuation would find rows that can start now. */
-export const anyHasMore = (reports: TickReport[]): boolean => reports.some(hasMore);
+/**
+ * What these ticks left: whether a continuation would find rows that can start now, and in how many milliseconds the next row falls due, null if none
+ * is pending. Rows that are due already and cannot start count as neither: they wait for a slot.
+ */
+export function leftBy(reports: TickReport[]): { hasMore: boolean; nextDueInMs: number | null } {
+  const waits = reports.flatMap(({ nextDueInMs }) => (nextDueInMs ? [nextDueInMs] : []));
+  return { hasMore: reports.some(hasMore), nextDueInMs: waits.length > 0 ? Math.min(...waits) : null };
+}

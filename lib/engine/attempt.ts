@@ -104,66 +104,96 @@ function checkReturned(value: unknown, delivery: 'at-most-once' | 'at-least-once
   return { outcome, provider: 'answered' };
 }
 
-/**
- * Runs one attempt and resolves in time. Its signal aborts after `timeoutMs`; `graceMs` later the attempt counts as uncertain, and `onLate` is
- * called if it ends after all. While the attempt runs, `aborts` holds a function that aborts it. `signal.throwIfAborted()` also reads the
- * clock, because timers stand still while a machine is suspended.
- */
-export function runAttempt(
-  perform: (signal: AbortSignal) => Promise<Outcome> | Outcome,
-  options: {
-    clock: Clock;
-    timeoutMs: number;
-    delivery: 'at-most-once' | 'at-least-once';
-    aborts: Set<() => void>;
-    onLate(verdict: Verdict): void;
-  },
-): Promise<Verdict> {
-  const { clock, timeoutMs, delivery, aborts } = options;
-  return new Promise((resolve) => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const endsAt = clock.now() + timeoutMs;
-    let isLate = false;
-    let wasCutShort = false;
-    // A cut says nothing about the provider.
-    const asVerdict = ({ outcome, provider }: Verdict): Verdict =>
-      wasCutShort
-        ? { outcome, provider: provider === 'failed' ? null : provider, wasCutShort }
-        : { outcome, provider };
-    const expire = (why: string, error: string) => {
-      aborts.delete(abort);
-      cancel();
-      controller.abort(new DOMException(why, 'TimeoutError'));
-      cancel = clock.timer(graceMs, () => {
-        isLate = true;
-        resolve(asVerdict({ outcome: uncertain(error, delivery), provider: 'failed' }));
-      });
-    };
-    const abort = () => {
-      wasCutShort = true;
-      expire('the process ends', 'the process ended before the attempt did');
-    };
-    let cancel = clock.timer(timeoutMs, () =>
-      expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
-    );
-    aborts.add(abort);
+interface AttemptOptions {
+  clock: Clock;
+  timeoutMs: number;
+  delivery: 'at-most-once' | 'at-least-once';
+  /** Holds a function that aborts the attempt while it runs. */
+  aborts: Set<() => void>;
+  /** Called if the attempt ends after it counted as uncertain. */
+  onLate(verdict: Verdict): void;
+}
+
+/** One run of `perform`. Few objects are made for each, because a tick may run a hundred thousand. */
+export class Attempt {
+  private readonly endsAt: number;
+  private controller: AbortController | null = null;
+  /** Why the signal aborted; null before. */
+  private reason: DOMException | null = null;
+  private isLate = false;
+  private wasCutShort = false;
+  private cancel: () => void = () => {};
+  private resolve: (verdict: Verdict) => void = () => {};
+  private readonly abort = () => {
+    this.wasCutShort = true;
+    this.expire('the process ends', 'the process ended before the attempt did');
+  };
+
+  constructor(private readonly options: AttemptOptions) {
+    this.endsAt = options.clock.now() + options.timeoutMs;
+  }
+
+  /**
+   * Aborts after `timeoutMs`. `throwIfAborted()` also reads the clock, because timers stand still while a machine is suspended. Made when a handler
+   * first reads it: most handlers of quick rows never do.
+   */
+  get signal(): AbortSignal {
+    if (this.controller) return this.controller.signal;
+    this.controller = new AbortController();
+    const { signal } = this.controller;
+    if (this.reason) this.controller.abort(this.reason);
     signal.throwIfAborted = () => {
-      if (clock.now() >= endsAt && !signal.aborted) abort();
+      if (this.options.clock.now() >= this.endsAt && !signal.aborted) this.abort();
       AbortSignal.prototype.throwIfAborted.call(signal);
     };
-    const settle = (verdict: Verdict) => {
-      aborts.delete(abort);
-      cancel();
-      if (isLate) options.onLate(asVerdict(verdict));
-      else resolve(asVerdict(verdict));
-    };
-    // Also catches an attempt that throws before its first await.
-    Promise.resolve()
-      .then(() => perform(signal))
-      .then(
-        (value) => settle(checkReturned(value, delivery)),
-        (error) => settle(classifyError(error, delivery)),
+    return signal;
+  }
+
+  /** Whether the error is the one with which the signal aborted. */
+  isReason(error: unknown): boolean {
+    return this.reason !== null && error === this.reason;
+  }
+
+  /** Runs `perform` and resolves in time: `graceMs` after the signal aborts, the attempt counts as uncertain. Call it once. */
+  run(perform: () => Promise<Outcome> | Outcome): Promise<Verdict> {
+    const { clock, timeoutMs, delivery, aborts } = this.options;
+    return new Promise((resolve) => {
+      this.resolve = resolve;
+      this.cancel = clock.timer(timeoutMs, () =>
+        this.expire(`the attempt's ${timeoutMs} ms are over`, `no answer within ${timeoutMs} ms`),
       );
-  });
+      aborts.add(this.abort);
+      // Also catches an attempt that throws before its first await.
+      new Promise<Outcome>((begin) => begin(perform())).then(
+        (value) => this.settle(checkReturned(value, delivery)),
+        (error) => this.settle(classifyError(error, delivery)),
+      );
+    });
+  }
+
+  private expire(why: string, error: string): void {
+    const { clock, aborts, delivery } = this.options;
+    aborts.delete(this.abort);
+    this.cancel();
+    this.reason = new DOMException(why, 'TimeoutError');
+    this.controller?.abort(this.reason);
+    this.cancel = clock.timer(graceMs, () => {
+      this.isLate = true;
+      this.resolve(this.asVerdict({ outcome: uncertain(error, delivery), provider: 'failed' }));
+    });
+  }
+
+  private settle(verdict: Verdict): void {
+    this.options.aborts.delete(this.abort);
+    this.cancel();
+    if (this.isLate) this.options.onLate(this.asVerdict(verdict));
+    else this.resolve(this.asVerdict(verdict));
+  }
+
+  /** A cut says nothing about the provider. */
+  private asVerdict(verdict: Verdict): Verdict {
+    if (!this.wasCutShort) return verdict;
+    const { outcome, provider } = verdict;
+    return { outcome, provider: provider === 'failed' ? null : provider, wasCutShort: true };
+  }
 }

@@ -1,5 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { hasKind, runAttempt, type Verdict } from './attempt.ts';
+import { Attempt, hasKind, type Verdict } from './attempt.ts';
 import { backoffSeconds } from './backoff.ts';
 import type { Breaker } from './breaker.ts';
 import { type Budget, leaseAdmits } from './budget.ts';
@@ -69,12 +69,11 @@ export class Executor<Row, Deps, Env> {
     this.settings = settings;
     this.limit.concurrency = settings.concurrency;
     for (const row of rows) {
-      void this.limit(() => this.perform(row, claim))
+      this.limit(() => this.perform(row, claim)).then(this.onChange, (error) => {
         // A fault of ours: the row keeps its lease and is swept later.
-        .catch((error) =>
-          this.ports.log.error({ err: error, id: row.id, queue: this.queue.name }, 'a row could not be run'),
-        )
-        .finally(this.onChange);
+        this.ports.log.error({ err: error, id: row.id, queue: this.queue.name }, 'a row could not be run');
+        this.onChange();
+      });
     }
   }
 
@@ -101,26 +100,35 @@ export class Executor<Row, Deps, Env> {
     }
 
     const startedAt = clock.now();
-    const { attempt, account, facts } = claimed;
-    const progress = (value: unknown) => {
-      this.exchanges.addProgress({ id: claimed.id, claimId: claim.id, value });
-      this.onChange();
-    };
-    const context = { deps: this.deps, log, attempt, account, facts, claimId: claim.id, progress };
-    const perform = async (signal: AbortSignal) => {
-      try {
-        return await this.queue.perform(parsed.row, { ...context, signal });
-      } catch (error) {
-        this.logThrown(error, signal, claimed);
-        throw error;
-      }
-    };
-    const verdict = await runAttempt(perform, {
+    const attempt = new Attempt({
       clock,
       timeoutMs,
       delivery: this.queue.delivery,
       aborts: this.aborts,
       onLate: (late) => this.addLate(claimed, claim, late),
+    });
+    const context = {
+      deps: this.deps,
+      log,
+      attempt: claimed.attempt,
+      account: claimed.account,
+      facts: claimed.facts,
+      claimId: claim.id,
+      progress: (value: unknown) => {
+        this.exchanges.addProgress({ id: claimed.id, claimId: claim.id, value });
+        this.onChange();
+      },
+      get signal() {
+        return attempt.signal;
+      },
+    };
+    const verdict = await attempt.run(async () => {
+      try {
+        return await this.queue.perform(parsed.row, context);
+      } catch (error) {
+        this.logThrown(error, attempt, claimed);
+        throw error;
+      }
     });
     this.durations.add(clock.now() - startedAt);
     if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
@@ -136,8 +144,8 @@ export class Executor<Row, Deps, Env> {
   }
 
   /** Logs unexpected errors with their stack. Errors with a `kind` and timeouts are in the row's `last_error`. */
-  private logThrown(error: unknown, signal: AbortSignal, { id, attempt }: ClaimedRow): void {
-    if ((signal.aborted && error === signal.reason) || hasKind(error)) return;
+  private logThrown(error: unknown, ran: Attempt, { id, attempt }: ClaimedRow): void {
+    if (ran.isReason(error) || hasKind(error)) return;
     const fields = { err: loggable(error), queue: this.queue.name, id, attempt };
     this.ports.log.warn(fields, 'a handler threw an error');
   }

@@ -94,6 +94,15 @@ const variables = z.object({
   STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
+  DATABASE_URL: z.preprocess(
+    blankAsUnset,
+    z
+      .url({
+        protocol: /^postgres(ql)?$/,
+        error: 'must have the form postgres://user:password@host:5432/database',
+      })
+      .optional(),
+  ),
   SUPABASE_URL: url,
   SUPABASE_SECRET_KEY: text,
   SUPABASE_SERVICE_ROLE_KEY: text,
@@ -143,7 +152,10 @@ export interface ServerEnv {
   workerSecret?: string;
   /** The secret of Unipile's webhooks: a header in v1, the key of a signature in v2. */
   unipileWebhookSecret?: string;
-  store: { kind: 'supabase'; url: string; serviceRoleKey: string } | { kind: 'embedded'; directory: string };
+  store:
+    | { kind: 'supabase'; url: string; serviceRoleKey: string }
+    | { kind: 'postgres'; url: string }
+    | { kind: 'embedded'; directory: string };
   /** `next dev` also runs the schedules of `vercel.json` on a Supabase project. */
   devScheduler: boolean;
   upstash?: { url: string; token: string };
@@ -212,8 +224,14 @@ function isProduction(source: Record<string, string | undefined>): boolean {
   return isSet(source.VERCEL) || (source.NODE_ENV === 'production' && !isSet(source.PUNCTUAL_DEMO));
 }
 
-/** Reads and checks the environment. Throws an `EnvError` that names the variables to set. */
-export function serverEnv(source: Record<string, string | undefined> = process.env): ServerEnv {
+/**
+ * Reads and checks the environment. A process that keeps its connections, such as the worker, prefers `DATABASE_URL`; the app never reads it, because
+ * each of its functions would open connections of its own. Throws an `EnvError` that names the variables to set.
+ */
+export function serverEnv(
+  source: Record<string, string | undefined> = process.env,
+  { keepsConnections = false } = {},
+): ServerEnv {
   const parsed = variables.safeParse(source);
   if (!parsed.success) {
     const invalid = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))];
@@ -224,7 +242,10 @@ export function serverEnv(source: Record<string, string | undefined> = process.e
   return {
     ...accessEnv(source),
     logLevel: env.LOG_LEVEL ?? 'info',
-    store: chooseStore(env, isProduction(source)),
+    store:
+      keepsConnections && env.DATABASE_URL && env.STORE !== 'embedded'
+        ? { kind: 'postgres', url: env.DATABASE_URL }
+        : chooseStore(env, isProduction(source)),
     devScheduler: env.DEV_SCHEDULER,
     selfUrl: selfUrlOf(env),
     worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),

@@ -5,6 +5,7 @@ import type { TickPorts } from '../engine/tick.ts';
 import { upstashLock } from '../locks/upstash-lock.ts';
 import type { RunSql } from '../store/embedded/pglite-sql.ts';
 import { schemaVersion } from '../store/migrate/schema-version.ts';
+import type { Listen } from '../store/postgres-rpc.ts';
 import { queueStore } from '../store/queue-store.ts';
 import type { Rpc } from '../store/rpc.ts';
 import type { Stats } from '../store/stats.ts';
@@ -18,8 +19,10 @@ export interface Services {
   env: ServerEnv;
   log: Log;
   rpc: Rpc;
-  /** Null on Supabase. */
+  /** Null but on the embedded database. */
   sql: RunSql | null;
+  /** Null but on a direct connection to Postgres. */
+  listen: Listen | null;
   lock: OverlapLock | null;
   ports: TickPorts;
   /** The dashboard's figures: see `readStats`. */
@@ -33,11 +36,11 @@ const statsMs = 1_000;
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
 /**
- * Returns the shared services. Throws an `EnvError` for a wrong setting and a `StoreError` if the database cannot be opened; the next call tries
- * again.
+ * Returns the shared services. `keepsConnections`: the process lives longer than a call, and may connect to Postgres directly. Throws an `EnvError`
+ * for a wrong setting and a `StoreError` if the database cannot be opened; the next call tries again.
  */
-export function getServices(): Promise<Services> {
-  globals.punctual ??= makeServices(serverEnv()).catch((error) => {
+export function getServices(options: { keepsConnections?: boolean } = {}): Promise<Services> {
+  globals.punctual ??= makeServices(serverEnv(undefined, options)).catch((error) => {
     globals.punctual = undefined;
     throw error;
   });
@@ -47,10 +50,7 @@ export function getServices(): Promise<Services> {
 export async function makeServices(env: ServerEnv): Promise<Services> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();
-  const { rpc, sql } =
-    env.store.kind === 'supabase'
-      ? { rpc: supabaseRpc(env.store), sql: null }
-      : await openEmbedded(env.store.directory, log);
+  const { rpc, sql, listen = null } = await openStore(env.store, log);
   const lock = env.upstash ? upstashLock({ ...env.upstash, clock: systemClock, log, newId }) : null;
   const store = queueStore(rpc, undefined, (schema) =>
     log.warn({ schema, needed: schemaVersion }, 'the database is ahead of this code: deploy the newer code'),
@@ -60,13 +60,25 @@ export async function makeServices(env: ServerEnv): Promise<Services> {
     log,
     rpc,
     sql,
+    listen,
     lock,
     ports: { store, clock: systemClock, log, random: Math.random, newId, lock },
     stats: sharedReading(statsMs, systemClock.now),
   };
 }
 
-/** Imported on first use: 10 MB of WebAssembly that a function on Supabase never needs. */
+/** Imports on first use what a function on Supabase never needs: the driver of Postgres, and 10 MB of WebAssembly. */
+async function openStore(
+  store: ServerEnv['store'],
+  log: Log,
+): Promise<{ rpc: Rpc; sql: RunSql | null; listen?: Listen }> {
+  if (store.kind === 'supabase') return { rpc: supabaseRpc(store), sql: null };
+  if (store.kind === 'embedded') return openEmbedded(store.directory, log);
+  const { postgresRpc } = await import('../store/postgres-rpc.ts');
+  const { rpc, listen } = postgresRpc(store);
+  return { rpc, sql: null, listen };
+}
+
 async function openEmbedded(directory: string, log: Log): Promise<{ rpc: Rpc; sql: RunSql }> {
   const { openEmbeddedDatabase } = await import('../store/embedded/embedded-database.ts');
   return openEmbeddedDatabase(directory, (text) => log.warn({ notice: text }, 'a migration raised a notice'));

@@ -20,6 +20,9 @@ const account = z
     name: a.name,
   }));
 
+/** A row's columns. Not a record, which zod would copy key by key. */
+const tableRow = z.custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null);
+
 const reply = z.object({
   admitted: z.boolean(),
   duplicate: z.boolean(),
@@ -56,7 +59,7 @@ const reply = z.object({
         id: z.string(),
         attempt: z.number(),
         timeout_seconds: z.number().nullable(),
-        row: z.record(z.string(), z.unknown()),
+        row: tableRow,
         account: account.nullish(),
         facts: z.unknown().optional(),
       })
@@ -89,7 +92,7 @@ const unknownRows = z.array(
       claim_id: z.string(),
       attempted_at: z.string(),
       over_seconds: z.number(),
-      row: z.record(z.string(), z.unknown()),
+      row: tableRow,
       account: account.nullish(),
       evidence: z.unknown(),
     })

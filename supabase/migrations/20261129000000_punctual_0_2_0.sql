@@ -1642,6 +1642,25 @@ begin
 end
 $$;
 
+-- Trigger after an insert: tells listening workers that the queue has rows, if any worker ever listened. Commits that notify wait for each other, so
+-- databases without such a worker do without it. Runs as the owner, because the role that inserts may not read the settings. tg_argv[0]: the queue's
+-- name.
+create function punctual.notify_worker() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if (select s.notifies_workers from punctual.settings s) then perform pg_notify('punctual', tg_argv[0]); end if;
+  return null;
+end
+$$;
+
+-- Has the inserts of all queues notify workers. A worker calls it when it begins to listen.
+create function punctual.listen_for_inserts() returns void
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.settings set notifies_workers = true where not notifies_workers;
+end
+$$;
+
 -- Creates the queue's triggers on its table, and drops those that it does not need.
 create function punctual.make_queue_triggers(p_table regclass, q punctual.queues) returns void
 language plpgsql set search_path = '' as $$
@@ -1669,6 +1688,7 @@ begin
       execute format('drop trigger if exists punctual_%s on %s', v_trigger.name, p_table);
     end if;
   end loop;
+  execute format('create or replace trigger punctual_notify_worker after insert on %s for each statement execute function punctual.notify_worker(%L)', p_table, q.name);
 end
 $$;
 
@@ -7816,7 +7836,9 @@ create table punctual.settings (
   -- The daily figures.
   daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which roll-up and retention are done, for a scheduler that calls one endpoint for all work.
-  maintenance_done_on date
+  maintenance_done_on date,
+  -- Inserts notify workers: see notify_worker. A worker on a direct connection sets it.
+  notifies_workers boolean not null default false
 );
 insert into punctual.settings default values;
 

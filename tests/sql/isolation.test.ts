@@ -234,10 +234,10 @@ describe('your own table with an after_settle', () => {
 
   it('runs its after_settle as the role that settles, never as the database’s owner', async () => {
     const definers = await database.sql(
-      `select proname from pg_proc where pronamespace = 'punctual'::regnamespace and prosecdef`,
+      `select proname from pg_proc where pronamespace = 'punctual'::regnamespace and prosecdef order by 1`,
     );
-    // This one reads spent keys, and calls no other code.
-    expect(definers).toEqual([{ proname: 'refuse_spent_key' }]);
+    // These read a setting and spent keys, and call no other code.
+    expect(definers).toEqual([{ proname: 'notify_worker' }, { proname: 'refuse_spent_key' }]);
   });
 
   it('may cancel a message from its after_settle in a tick, and the message’s enrolment stops', async () => {

@@ -30,7 +30,7 @@ beforeEach(async () => {
       const startedAt = services.ports.clock.now();
       const params = new URLSearchParams();
       const result = await handler(services, { ...call, params, startedAt, maxDuration: 60 });
-      return { ...result, hasMore: result.reports.some(({ ended }) => ended === 'batch limit') };
+      return { hasMore: result.reports.some(({ ended }) => ended === 'batch limit'), nextDueInMs: null };
     },
     onFault: (error) => {
       throw error;

@@ -16,6 +16,8 @@ function bench(options: {
   everyMs?: number;
   takesMs?: number;
   continuations?: number;
+  /** In how many milliseconds a row falls due after each of the first calls. */
+  dueIn?: number[];
   fails?: unknown[];
 }) {
   const clock = new VirtualClock('2026-03-02T12:00:10Z');
@@ -25,6 +27,7 @@ function bench(options: {
   const faults: string[] = [];
   let continuations = options.continuations ?? 0;
   const fails = [...(options.fails ?? [])];
+  const dueIn = [...(options.dueIn ?? [])];
   const loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: options.schedule ?? '* * * * *' },
     everyMs: options.everyMs,
@@ -43,7 +46,7 @@ function bench(options: {
       calls.push({ ...call, at: clock.date().toISOString().slice(11, 19) });
       await new Promise<void>((resolve) => void clock.timer(options.takesMs ?? 100, resolve));
       if (fails.length > 0) throw fails.shift();
-      return { reports: [], body: {}, hasMore: continuations-- > 0 };
+      return { hasMore: continuations-- > 0, nextDueInMs: dueIn.shift() ?? null };
     },
     onFault: (error) => faults.push((error as Error).message),
     onRecovered: () => faults.push('over'),
@@ -69,6 +72,30 @@ describe('the loop of a path', () => {
     expect(calls[1]).toMatchObject({ scheduler: 'worker', path: '/api/cron/jobs', schedule: '* * * * *' });
     expect(calls[0]?.schedule).toBeNull();
     expect(runIds(calls)).toBe(3);
+  });
+
+  it('calls without a slot when the next row falls due, unless a slot comes before', async () => {
+    const { calls, ended } = bench({ until: '12:02:30', dueIn: [7_000, 4_000, 80_000, 1] });
+    await ended();
+    expect(summary(calls)).toEqual([
+      '12:00:10',
+      '12:00:17',
+      '12:00:21',
+      '12:01:00 for 12:01:00',
+      '12:01:00',
+      '12:02:00 for 12:02:00',
+    ]);
+  });
+
+  it('makes one call for any number of nudges, also after a call that was running', async () => {
+    const { calls, clock, loop, ended } = bench({ until: '12:00:40', takesMs: 2_000 });
+    const nudge = () => {
+      for (let n = 0; n < 30; n++) loop.nudge();
+    };
+    clock.timer(5_000, nudge);
+    clock.timer(6_000, nudge);
+    await ended();
+    expect(summary(calls)).toEqual(['12:00:10', '12:00:15', '12:00:17']);
   });
 
   it('waits for its slot if it is due less than hourly', async () => {

@@ -23,6 +23,7 @@ const loop = (path: string): PathLoop => ({
   latest: () => worker.latest,
   dueSince: () => worker.dueSince,
   ended: Promise.resolve(),
+  nudge() {},
   wake(request) {
     if (worker.latest && worker.latest.state !== 'ok') return worker.latest.state;
     worker.woken.push(request);

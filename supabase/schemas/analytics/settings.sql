@@ -23,6 +23,8 @@ create table punctual.settings (
   -- The daily figures.
   daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which roll-up and retention are done, for a scheduler that calls one endpoint for all work.
-  maintenance_done_on date
+  maintenance_done_on date,
+  -- Inserts notify workers: see notify_worker. A worker on a direct connection sets it.
+  notifies_workers boolean not null default false
 );
 insert into punctual.settings default values;

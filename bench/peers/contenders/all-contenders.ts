@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client } from 'pg';
+import { openEmbeddedDatabase } from '../../../lib/store/embedded/embedded-database.ts';
+import { postgresRpc } from '../../../lib/store/postgres-rpc.ts';
+import { supabaseRpc } from '../../../lib/store/supabase-rpc.ts';
+import { barePLimit } from './bare-p-limit.ts';
+import { bullmq } from './bullmq.ts';
+import type { Contender, Servers } from './contender.ts';
+import { graphileWorker } from './graphile-worker.ts';
+import { pgBoss } from './pg-boss.ts';
+import { type PunctualSetting, punctual } from './punctual.ts';
+import { tutorialLoop } from './tutorial-loop.ts';
+
+/** Makes a contender when it is first needed. Names are unique. */
+export interface Entry {
+  name: string;
+  make(): Promise<Contender>;
+}
+
+export interface Entries {
+  /** Punctual over PostgREST, over a direct connection, or in the embedded database. */
+  punctual(over: 'rest' | 'direct' | 'pglite', setting: PunctualSetting): Entry;
+  graphileWorker(name: string, concurrentJobs: number, best: boolean): Entry;
+  pgBoss(name: string, batch: number, lanes: number): Entry;
+  bullmq(name: string, concurrency: number): Entry;
+  tutorialLoop(): Entry;
+  barePLimit(concurrency: number): Entry;
+  close(): Promise<void>;
+}
+
+export async function entriesOn(servers: Servers): Promise<Entries> {
+  const owner = new Client({ connectionString: servers.databaseUrl });
+  await owner.connect();
+  const sql = (text: string, params?: unknown[]) => owner.query(text, params);
+  const direct = postgresRpc({ url: servers.databaseUrl });
+  const rest = supabaseRpc({ url: servers.supabaseUrl, serviceRoleKey: servers.serviceRoleKey });
+  const keep = async () => {};
+  return {
+    punctual: (over, setting) => ({
+      name: setting.name,
+      async make() {
+        if (over === 'rest') return punctual(rest, sql, setting, keep);
+        if (over === 'direct') return punctual(direct.rpc, sql, setting, keep);
+        const directory = mkdtempSync(path.join(tmpdir(), 'punctual-bench-'));
+        const embedded = await openEmbeddedDatabase(directory);
+        return punctual(
+          embedded.rpc,
+          (text) => embedded.sql(text, 60_000),
+          setting,
+          async () => {
+            await embedded.close();
+            rmSync(directory, { recursive: true, force: true });
+          },
+        );
+      },
+    }),
+    graphileWorker: (name, concurrentJobs, best) => ({
+      name,
+      make: () => graphileWorker(servers, { name, concurrentJobs, best }),
+    }),
+    pgBoss: (name, batch, lanes) => ({ name, make: () => pgBoss(servers, { name, batch, lanes }) }),
+    bullmq: (name, concurrency) => ({ name, make: () => bullmq(servers, { name, concurrency }) }),
+    tutorialLoop: () => ({ name: 'tutorial loop', make: () => tutorialLoop(servers) }),
+    barePLimit: (concurrency) => ({ name: 'bare p-limit', make: () => barePLimit(concurrency) }),
+    async close() {
+      await owner.end();
+      await direct.close();
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/** The servers that contenders run on, all on the loopback address with their default durability. */
+export interface Servers {
+  /** The owner's connection to Postgres. */
+  databaseUrl: string;
+  /** PostgREST behind the gateway, as supabase-js calls it. */
+  supabaseUrl: string;
+  serviceRoleKey: string;
+  redisPort: number;
+}
+
+export type Handler = () => Promise<void> | void;
+
+/** One queue in one setting. */
+export interface Contender {
+  name: string;
+  /** What it promises in this setting. */
+  guarantees: string;
+  /** Adds `count` due jobs by the contender's own bulk calls. */
+  enqueue(count: number): Promise<void>;
+  /** Performs `count` due jobs. Resolves once the last one is recorded as done. */
+  drain(count: number, handler: Handler): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Calls `handler` and resolves `all` once it has ended `count` times. */
+export function countingHandler(count: number, handler: Handler): { handle: Handler; all: Promise<void> } {
+  let left = count;
+  let finish = () => {};
+  const all = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  return {
+    all,
+    async handle() {
+      await handler();
+      if (--left === 0) finish();
+    },
+  };
+}
