@@ -46,8 +46,8 @@ export const tickMutants: Mutant[] = [
     name: 'the signal of an attempt',
     guarantee: 'an attempt’s signal aborts at its timeout',
     file: 'lib/engine/attempt.ts',
-    find: `this.reason = new DOMException(why, 'TimeoutError');`,
-    replace: 'void why;',
+    find: `this.controller?.abort(this.reason);`,
+    replace: '',
     seenBy: 'engine/tick.test.ts',
   },
   {
