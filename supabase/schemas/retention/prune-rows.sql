@@ -20,34 +20,41 @@ begin
 end
 $$;
 
--- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision. A
--- message that a person decided was sent bears no provider's id. It stays while another message to the same addressee was uncertain and is not
--- settled: without it, its message would prove the other. In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips locked rows. Returns the number of rows
--- of each state; p_limit means that there may be more.
+-- Returns SQL of a condition on the row s: a person decided that it was sent, so it bears no provider's id, and another row to the same addressee
+-- was uncertain and is not settled. Without s, the message of s would prove that other row. Each state is read by its own index.
+create function punctual.still_needed(q punctual.queues) returns text
+language sql stable set search_path = '' as $$
+  select case when q.proof_column is null or q.pair_column is null then 'false' else punctual.render_sql(q, $sql$
+    s.{status} = {done} and s.{proof} is null and exists (
+      select from (select x.* from {table} x where x.{status} = {unknown}
+                   union all select x.* from {table} x where x.{status} = {running}
+                   union all select x.* from {table} x where x.{status} = {pending} and x.{account} = s.{account}) o
+       where o.{account} = s.{account} and o.{addressee} = s.{addressee} and o.reconcile is not null)$sql$) end
+$$;
+
+-- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision,
+-- and so do rows that are still_needed. In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips
+-- locked rows. Returns the number of rows of each state; p_limit means that there may be more.
 create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
 declare
   v_word text;
   v_count integer;
   v_counts integer[] := '{}';
-  v_spared text := case when q.proof_column is null or q.pair_column is null then 'false' else $sql$
-    s.{status} = {done} and s.{proof} is null and exists (
-      select from {table} o where o.{account} = s.{account} and o.{addressee} = s.{addressee} and o.{status} in ({pending}, {running}, {unknown})
-         and o.reconcile is not null)$sql$ end;
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
     execute punctual.render_sql(q, $sql$
       with gone as (
         delete from {table} t where t.id = any (array(select s.id from {table} s where s.{status} = %L and s.finished_at < $1
-          and not ($sql$ || v_spared || $sql$)
+          and not (%s)
           order by s.finished_at limit $2 for update skip locked))
         returning t.id, t.idempotency_key),
       spent as (
         insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
         select {queue}, g.idempotency_key, g.id::text, $4, $3 from gone g where g.idempotency_key is not null and $5 on conflict do nothing)
       select count(*) from gone
-      $sql$, v_word)
+      $sql$, v_word, punctual.still_needed(q))
     into v_count using p_before, p_limit, p_now, v_word, punctual.keeps_keys(q.name);
     v_counts := v_counts || v_count;
   end loop;
