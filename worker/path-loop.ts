@@ -16,7 +16,10 @@ export interface PathLoop {
    * that the waker can tick by itself.
    */
   wake(request: TickRequest): 'started' | 'running' | Exclude<CallState, 'ok'>;
-  /** Calls the path at once, or again as soon as the running call has ended: rows may have fallen due. Any number of requests make one call. */
+  /**
+   * Rows may have fallen due: calls the path, at most once a second and after the running call, for any number of nudges. Does nothing if the path is
+   * due less than hourly.
+   */
   nudge(): void;
   /** The latest call that has ended; null before the first. */
   latest(): { at: number; state: CallState } | null;
@@ -52,16 +55,16 @@ export interface PathLoopOptions {
 const longestWaitMs = 60_000;
 /** Further requests are dropped, because the last queued call also finds their rows. */
 const maxRequests = 20;
-/** Between two calls for rows that fall due. */
-const leastWaitMs = 50;
+/** Between the starts of two calls for rows that fall due, so that a busy queue costs no more than a call a second. */
+const leastGapMs = 1_000;
 
 /**
  * Calls one path at the slots of its schedule, back-to-back while rows are left, and without a slot when the next row falls due. A slot that falls due
  * during a call gets the next call. If several have passed by then, only the latest one does. A failed call is repeated after a pause, or replaced by
  * the call for a new slot.
  *
- * At its start, the loop makes one call without a slot, because rows may have fallen due before. A path that is due less than hourly waits for its
- * slot.
+ * At its start, the loop makes one call without a slot, because rows may have fallen due before. A path that is due less than hourly is called at its
+ * slots only.
  */
 export function startPathLoop({
   entry,
@@ -81,10 +84,12 @@ export function startPathLoop({
     schedule: slotMs === null ? null : schedule,
     slot: slotMs === null ? null : new Date(slotMs).toISOString(),
   });
-  const requests: TickRequest[] = isFrequent(entry) ? [requestFor(null)] : [];
+  const callsForRows = isFrequent(entry);
+  const requests: TickRequest[] = callsForRows ? [requestFor(null)] : [];
   let dueMs = nextSlot(entry, now(), everyMs);
-  /** When the next row falls due, by the latest call. */
+  /** When to call for the next row that falls due. */
   let rowDueMs = Number.POSITIVE_INFINITY;
+  let calledAtMs = Number.NEGATIVE_INFINITY;
   const pause = growingPause();
   let isBusy = false;
   let dueSince: number | null = null;
@@ -114,6 +119,11 @@ export function startPathLoop({
     return isDue ? requestFor(slotMs) : rowDueMs <= nowMs ? requestFor(null) : null;
   }
 
+  /** Has the loop call at `ms`, or earlier if it is to call earlier. */
+  function callForRowsAt(ms: number): void {
+    if (callsForRows) rowDueMs = Math.min(rowDueMs, Math.max(ms, calledAtMs + leastGapMs));
+  }
+
   const hasRequest = () => requests.length > 0 || (dueMs !== null && dueMs <= now());
 
   /** Makes one call and its continuations. */
@@ -123,9 +133,9 @@ export function startPathLoop({
       dueSince ??= now();
       try {
         rowDueMs = Number.POSITIVE_INFINITY;
+        calledAtMs = now();
         const { hasMore, nextDueInMs } = await call({ ...request, continuation, runId });
-        // A nudge that came during the call stays.
-        if (nextDueInMs !== null) rowDueMs = Math.min(rowDueMs, now() + Math.max(nextDueInMs, leastWaitMs));
+        if (nextDueInMs !== null) callForRowsAt(now() + nextDueInMs);
         latest = { at: now(), state: 'ok' };
         dueSince = null;
         if (reportedFault !== null) onRecovered(entry.path);
@@ -169,7 +179,7 @@ export function startPathLoop({
       return isBusy ? 'running' : 'started';
     },
     nudge() {
-      rowDueMs = Number.NEGATIVE_INFINITY;
+      callForRowsAt(now());
       interrupt();
     },
     latest: () => latest,

@@ -112,7 +112,10 @@ export async function runWorker(
 
 /** Whether the path ticks the queue. One path ticks the queues that have none of their own. */
 const isPathOf = (path: string, queue: string) =>
-  [pathName(queue), 'process-scheduled'].includes(/^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '');
+  [pathName(queue), 'process-scheduled'].includes(firstNameOf(path));
+
+/** `monitors` of `/api/cron/monitors/fra1`. */
+const firstNameOf = (path: string) => /^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '';
 
 /** Resolves to false when the grace period after the signal is over. Ticks end before that, unless one hangs. */
 async function graceOver(signal: AbortSignal, graceMs: number): Promise<false> {
@@ -199,8 +202,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
 
 /** Whether a path's partitions are places, so that it matters where it is ticked. The pin of another queue only keeps it near its database. */
 function isPlace(path: string): boolean {
-  const name = /^\/api\/cron\/([\w-]+)/.exec(path)?.[1] ?? '';
-  return findQueue(name, scheduledQueues)?.partitions === 'named';
+  return findQueue(firstNameOf(path), scheduledQueues)?.partitions === 'named';
 }
 
 type ParsedArguments =

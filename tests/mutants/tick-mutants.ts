@@ -257,8 +257,8 @@ export const tickMutants: Mutant[] = [
     name: 'the instant of the next row',
     guarantee: 'the worker ticks when the next row falls due',
     file: 'worker/path-loop.ts',
-    find: 'if (nextDueInMs !== null) rowDueMs =',
-    replace: 'if (Math.abs(nextDueInMs ?? 0) < 0) rowDueMs =',
+    find: 'if (nextDueInMs !== null) callForRowsAt(now() + nextDueInMs);',
+    replace: '',
     seenBy: 'worker/path-loop.test.ts',
   },
   {

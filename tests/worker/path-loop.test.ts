@@ -82,9 +82,13 @@ describe('the loop of a path', () => {
       '12:00:17',
       '12:00:21',
       '12:01:00 for 12:01:00',
-      '12:01:00',
+      '12:01:01',
       '12:02:00 for 12:02:00',
     ]);
+    const daily = bench({ until: '12:40:00', schedule: '30 12 * * *', dueIn: [1_000] });
+    daily.clock.timer(5_000, () => daily.loop.nudge());
+    await daily.ended();
+    expect(summary(daily.calls)).toEqual(['12:30:00 for 12:30:00']);
   });
 
   it('makes one call for any number of nudges, also after a call that was running', async () => {
