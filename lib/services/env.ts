@@ -94,15 +94,7 @@ const variables = z.object({
   STORE: z.preprocess(blankAsUnset, z.enum(['embedded', 'supabase']).optional()),
   PUNCTUAL_DATA: text,
   LOG_LEVEL: text,
-  DATABASE_URL: z.preprocess(
-    blankAsUnset,
-    z
-      .url({
-        protocol: /^postgres(ql)?$/,
-        error: 'must have the form postgres://user:password@host:5432/database',
-      })
-      .optional(),
-  ),
+  DATABASE_URL: text,
   SUPABASE_URL: url,
   SUPABASE_SECRET_KEY: text,
   SUPABASE_SERVICE_ROLE_KEY: text,
@@ -242,10 +234,7 @@ export function serverEnv(
   return {
     ...accessEnv(source),
     logLevel: env.LOG_LEVEL ?? 'info',
-    store:
-      keepsConnections && env.DATABASE_URL && env.STORE !== 'embedded'
-        ? { kind: 'postgres', url: env.DATABASE_URL }
-        : chooseStore(env, isProduction(source)),
+    store: (keepsConnections && directStore(env)) || chooseStore(env, isProduction(source)),
     devScheduler: env.DEV_SCHEDULER,
     selfUrl: selfUrlOf(env),
     worker: workerOf(env.WORKER_URL, accessEnv(source).workerSecret),
@@ -319,6 +308,18 @@ function chooseStore(env: Variables, production: boolean): ServerEnv['store'] {
     );
   }
   return { kind: 'embedded', directory: env.PUNCTUAL_DATA ?? '.data/punctual' };
+}
+
+/** The database at `DATABASE_URL`, if that is set. Only a process that uses it checks it: the app may have one of another tool. */
+function directStore({ DATABASE_URL: url, STORE }: Variables): ServerEnv['store'] | null {
+  if (url === undefined || STORE === 'embedded') return null;
+  if (!URL.canParse(url) || !/^postgres(ql)?:/.test(url)) {
+    throw new EnvError(
+      'DATABASE_URL must have the form postgres://user:password@host:5432/database, with special characters of the password percent-encoded',
+      ['DATABASE_URL'],
+    );
+  }
+  return { kind: 'postgres', url };
 }
 
 /** Reads two variables that are useful only together. Throws an `EnvError` if only one is set. */

@@ -25,6 +25,25 @@ const vercel = { VERCEL: '1' };
 const emptied = (variables: Variables): Variables =>
   Object.fromEntries(Object.keys(variables).map((name) => [name, '']));
 
+describe('a process that keeps its connections', () => {
+  const direct = (variables: Variables) => serverEnv(variables, { keepsConnections: true }).store;
+  const DATABASE_URL = 'postgres://u:p@db.test:5432/postgres';
+
+  it('connects to DATABASE_URL, which the app ignores even if it is another tool’s', () => {
+    expect(direct({ DATABASE_URL, ...production })).toEqual({ kind: 'postgres', url: DATABASE_URL });
+    expect(direct({ DATABASE_URL, STORE: 'embedded' })).toMatchObject(embedded.store);
+    expect(serverEnv({ ...supabase, DATABASE_URL: 'mysql://db.test/x' })).toMatchObject(asSupabase());
+  });
+
+  it('refuses a DATABASE_URL that is none of Postgres, without its text', () => {
+    const error = new EnvError(
+      'DATABASE_URL must have the form postgres://user:password@host:5432/database, with special characters of the password percent-encoded',
+      ['DATABASE_URL'],
+    );
+    expect(() => direct({ DATABASE_URL: 'mysql://u:p@db.test/x' })).toThrow(error);
+  });
+});
+
 describe('the environment chooses', () => {
   const v2 = { UNIPILE_API_VERSION: 'v2' };
   const whatsapp = { WHATSAPP_ACCESS_TOKEN: 't' };
