@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Pool } from 'pg';
 import { StoreError } from '../engine/ports/store-error.ts';
+import { callText } from './call-text.ts';
 import type { Rpc } from './rpc.ts';
 import { storeErrorKind } from './store-error-kind.ts';
 
@@ -58,8 +59,7 @@ export function postgresRpc({ url, connections = 10 }: { url: string; connection
         const types = await parametersOf(fn);
         const names = Object.keys(args).filter((name) => args[name] !== undefined);
         const values = names.map((name) => encode(args[name], types.get(name)));
-        const list = names.map((name, n) => `${quoted(name)} => $${n + 1}`).join(', ');
-        const { rows } = await pool.query(`select punctual.${quoted(fn)}(${list}) as result`, values);
+        const { rows } = await pool.query(callText(fn, names), values);
         return rows[0]?.result;
       } catch (error) {
         const { code = null, message, hint } = error as { code?: string; message: string; hint?: string };
@@ -88,7 +88,10 @@ async function listenTo(url: string, { onInsert, onFault, signal }: Parameters<L
       application_name: 'punctual listen',
       connectionTimeoutMillis: timeoutMs,
       keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
     });
+    // An `error` without a listener would end the process. The end of the connection is awaited below.
+    client.on('error', () => {});
     client.on('notification', ({ payload }) => onInsert(payload || null));
     try {
       const ended = once(client, 'end', { signal });
@@ -122,9 +125,4 @@ async function readParameters(pool: Pool, fn: string): Promise<Map<string, strin
 /** The driver makes an array of SQL of an array. */
 function encode(value: unknown, type: string | undefined): unknown {
   return value !== null && (type === 'jsonb' || type === 'json') ? JSON.stringify(value) : value;
-}
-
-function quoted(name: string): string {
-  if (!/^[a-z_]+$/.test(name)) throw new TypeError(`"${name}" is not the name of a function or a parameter`);
-  return name;
 }
