@@ -5,12 +5,13 @@ import { type ApiCall, apiRoute } from './api-route.ts';
 import { invalidQuery, type QuerySchema, wholeNumber } from './query.ts';
 
 /** The values of a page's last item in the columns that sort its list. */
-const key = z
-  .array(z.union([z.string(), z.number(), z.boolean(), z.null()]))
-  .min(1)
-  .max(4);
+const keyValue = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const key = z.array(keyValue).min(1).max(4);
 /** The list that a cursor belongs to, and the key of the page's last item. */
-const cursor = z.tuple([z.string()], key.element).transform(([list, ...key]) => ({ list, key }));
+const cursor = z
+  .tuple([z.string()], keyValue)
+  .transform(([list, ...key]) => ({ list, key }))
+  .pipe(z.object({ list: z.string(), key }));
 
 const invalidCursor =
   'is not a cursor of this list: send the "next" of the previous page unchanged and with the same filters, or leave it out';
