@@ -1,6 +1,6 @@
 /**
  * Measures Punctual beside its peers on this machine: `npm run bench [-- --quick] [--only drain,slots-25] [--rounds 3]`. Starts Postgres, PostgREST
- * and Redis itself. Prints a table for each scenario and writes all figures to bench/results.json. Only the ratios of one run count.
+ * and Redis itself. Prints a table for each scenario and writes all figures to bench/peers/results.json. Only the ratios of one run count.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,5 @@
 import { Queue, Worker } from 'bullmq';
-import { type Contender, countingHandler, type Servers } from './contender.ts';
+import { addInChunks, type Contender, countingHandler, type Servers } from './contender.ts';
 
 /** One worker at `concurrency`. Redis without persistence. */
 export async function bullmq(
@@ -13,15 +13,13 @@ export async function bullmq(
   return {
     name,
     guarantees: 'at least once; nothing survives a loss of Redis',
-    async enqueue(count) {
-      for (let added = 0; added < count; added += 2_000)
-        await queue.addBulk(
-          Array.from({ length: Math.min(2_000, count - added) }, (_, n) => ({
-            name: 'bench',
-            data: { n: added + n },
-          })),
-        );
-    },
+    enqueue: (count) =>
+      addInChunks(
+        count,
+        2_000,
+        (n) => ({ name: 'bench', data: { n } }),
+        (jobs) => queue.addBulk(jobs),
+      ),
     async drain(count, handler) {
       const { handle, all } = countingHandler(count, handler);
       const worker = new Worker(queueName, async () => handle(), { connection, concurrency });

@@ -37,3 +37,14 @@ export function countingHandler(count: number, handler: Handler): { handle: Hand
     },
   };
 }
+
+/** Makes `count` items by their number, and passes them to `add` in chunks. */
+export async function addInChunks<Item>(
+  count: number,
+  chunk: number,
+  make: (n: number) => Item,
+  add: (items: Item[]) => Promise<unknown>,
+): Promise<void> {
+  for (let added = 0; added < count; added += chunk)
+    await add(Array.from({ length: Math.min(chunk, count - added) }, (_, n) => make(added + n)));
+}

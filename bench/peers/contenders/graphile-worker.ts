@@ -1,5 +1,5 @@
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
-import { type Contender, countingHandler, type Servers } from './contender.ts';
+import { addInChunks, type Contender, countingHandler, type Servers } from './contender.ts';
 
 /** `concurrentJobs` and, at its best, a local queue and completion in batches: https://worker.graphile.org/docs/performance */
 export async function graphileWorker(
@@ -29,15 +29,13 @@ export async function graphileWorker(
   return {
     name,
     guarantees: 'at least once',
-    async enqueue(count) {
-      for (let added = 0; added < count; added += 5_000) {
-        const jobs = Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({
-          identifier: 'bench',
-          payload: { n: added + n },
-        }));
-        await utils.addJobs(jobs);
-      }
-    },
+    enqueue: (count) =>
+      addInChunks(
+        count,
+        5_000,
+        (n) => ({ identifier: 'bench', payload: { n } }),
+        (jobs) => utils.addJobs(jobs),
+      ),
     async drain(count, handler) {
       const { handle, all } = countingHandler(count, handler);
       const runner = await run({

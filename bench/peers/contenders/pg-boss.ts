@@ -1,5 +1,5 @@
 import { PgBoss } from 'pg-boss';
-import type { Contender, Servers } from './contender.ts';
+import { addInChunks, type Contender, type Servers } from './contender.ts';
 
 /** `fetch` and `complete` by hand, `lanes` at a time: its fastest way. */
 export async function pgBoss(
@@ -18,13 +18,13 @@ export async function pgBoss(
   return {
     name,
     guarantees: 'at least once',
-    async enqueue(count) {
-      for (let added = 0; added < count; added += 5_000)
-        await boss.insert(
-          'bench',
-          Array.from({ length: Math.min(5_000, count - added) }, (_, n) => ({ data: { n: added + n } })),
-        );
-    },
+    enqueue: (count) =>
+      addInChunks(
+        count,
+        5_000,
+        (n) => ({ data: { n } }),
+        (jobs) => boss.insert('bench', jobs),
+      ),
     async drain(count, handler) {
       let left = count;
       const lane = async () => {
