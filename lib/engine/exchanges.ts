@@ -12,7 +12,7 @@ import type {
   TickIdentity,
 } from './ports/queue-store.ts';
 import { asStoreError, StoreError } from './ports/store-error.ts';
-import type { TickCounts } from './tick-report.ts';
+import { noCounts, type TickCounts } from './tick-report.ts';
 import { transportable } from './transportable.ts';
 
 /** The transports time out after this. */
@@ -32,17 +32,7 @@ const pauseMs = 200;
  */
 export class Exchanges {
   /** The ledger's counts. */
-  counts: TickCounts = {
-    claimed: 0,
-    done: 0,
-    retried: 0,
-    again: 0,
-    dead: 0,
-    unknown: 0,
-    released: 0,
-    lost: 0,
-    swept: 0,
-  };
+  counts: TickCounts = { ...noCounts };
   /** Calls to the database, including repeats. */
   calls = 0;
 

@@ -56,3 +56,15 @@ export interface TickCounts {
   /** Rows recovered from ticks that died. */
   swept: number;
 }
+
+export const noCounts: Readonly<TickCounts> = {
+  claimed: 0,
+  done: 0,
+  retried: 0,
+  again: 0,
+  dead: 0,
+  unknown: 0,
+  released: 0,
+  lost: 0,
+  swept: 0,
+};

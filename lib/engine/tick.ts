@@ -46,8 +46,8 @@ export interface TickOptions<Deps> {
   /** Ends the tick early. */
   stop?: StopSignal;
   /**
-   * The call requests up to `limit` rows: due ones, or dead ones, each of which is retried once. Null is the queue's batch limit. The tick
-   * takes no lock and runs beside others.
+   * The call requests up to `limit` due or dead rows. A dead row is retried once. Null is the queue's batch limit. The tick takes no lock and
+   * runs beside others.
    */
   asked?: { state: 'pending' | 'dead'; limit: number | null };
 }

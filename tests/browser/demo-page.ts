@@ -16,7 +16,7 @@ export async function until(
   }
 }
 
-/** Opens the dashboard. `errors` collects those of the page. */
+/** Opens the dashboard. `errors` collects the page's errors. */
 export async function openDashboard(
   browser: Browser,
   { width = 1_280, height = 900, colorScheme = 'light' as 'light' | 'dark' } = {},

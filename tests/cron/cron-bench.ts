@@ -45,15 +45,3 @@ export async function cronBench(options: { own?: boolean } = {}) {
     delivered: (text: string) => sandbox.deliveries().filter((delivery) => delivery.text.startsWith(text)),
   };
 }
-
-export const noCounts = {
-  claimed: 0,
-  done: 0,
-  retried: 0,
-  again: 0,
-  dead: 0,
-  unknown: 0,
-  released: 0,
-  lost: 0,
-  swept: 0,
-};

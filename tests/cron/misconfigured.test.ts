@@ -4,10 +4,11 @@ import { cronRoute } from '../../lib/cron/cron-route.ts';
 import { tickHandler } from '../../lib/cron/handlers/tick-partition.ts';
 import { done } from '../../lib/engine/outcome.ts';
 import { defineQueue } from '../../lib/engine/queue.ts';
+import { noCounts } from '../../lib/engine/tick-report.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { deadUrl, replaceEnv, replaceServices } from '../support/replace-services.ts';
-import { cronBench, noCounts } from './cron-bench.ts';
+import { cronBench } from './cron-bench.ts';
 
 const bench = await cronBench({ own: true });
 const { database, sandbox, variables, tick, addAccount, addDms, ledger, messages } = bench;

@@ -1,3 +1,4 @@
+import { noCounts } from '../../lib/engine/tick-report.ts';
 import type { LedgerTick, QueueStats } from '../../lib/store/stats.ts';
 
 /** The instant at which the tests' figures were read. */
@@ -72,15 +73,7 @@ export function ledgerTick(changes: Partial<LedgerTick> = {}): LedgerTick {
     closed_at: ago(2),
     outcome: 'ran',
     duplicate: false,
-    claimed: 0,
-    done: 0,
-    retried: 0,
-    again: 0,
-    dead: 0,
-    unknown: 0,
-    released: 0,
-    lost: 0,
-    swept: 0,
+    ...noCounts,
     asked_for: null,
     report: null,
     ...changes,

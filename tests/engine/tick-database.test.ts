@@ -11,7 +11,7 @@ const sending = () => bench.queue(() => done());
 const lost = () => Promise.reject(new StoreError('unavailable', 'connection lost'));
 const change = (set: string) => database.sql(`update punctual.queues set ${set}`);
 
-/** Fails each call of the database, before it is made or after, of which `fails` says so. `n` counts from 1. */
+/** Fails the calls of the database for which `fails` returns true, before or after the call. `n` counts from 1. */
 function failCalls(
   when: 'before' | 'after',
   fails: (n: number) => boolean,
