@@ -1,12 +1,20 @@
 /**
- * Measures Punctual beside its peers on this machine: `npm run bench [-- --quick] [--only drain,slots-25] [--rounds 3]`. Starts Postgres, PostgREST
- * and Redis itself. Prints a table for each scenario and writes all figures to bench/peers/results.json. Only the ratios of one run count.
+ * Measures Punctual beside its peers on this machine: `npm run bench [-- --quick] [--only drain,slots-25] [--rounds 3] [--docs]`. Starts Postgres,
+ * PostgREST and Redis itself. Prints a table for each scenario and writes all figures to bench/peers/results.json. Only the ratios of one run count.
+ *
+ * `--docs` also writes them into docs/performance.md, after the line `<!-- figures -->`, with a plot of each in docs/performance/.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { entriesOn } from './contenders/all-contenders.ts';
+import { barsOf, tableOf } from './report.ts';
 import { drain } from './scenarios/drain.ts';
-import { type Result, run, type Scenario } from './scenarios/scenario.ts';
+import { enqueue } from './scenarios/enqueue.ts';
+import { growth } from './scenarios/growth.ts';
+import { latency } from './scenarios/latency.ts';
+import { manyTicks } from './scenarios/many-ticks.ts';
+import { type Result, run } from './scenarios/scenario.ts';
 import { slots } from './scenarios/slots.ts';
 import { startServers } from './servers.ts';
 
@@ -15,6 +23,7 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     rounds: { type: 'string' },
+    docs: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3));
@@ -26,32 +35,40 @@ const scenarios = [
   slots(entries, { rows: size(1_000, 400), leastMs: 25, mostMs: 25 }),
   slots(entries, { rows: size(1_000, 400), leastMs: 5, mostMs: 100 }),
   slots(entries, { rows: size(200, 40), leastMs: 250, mostMs: 2_500 }),
+  latency(entries, { rows: size(100, 20) }),
+  enqueue(entries, { rows: size(20_000, 5_000) }),
+  manyTicks(entries, { rows: size(20_000, 5_000) }),
+  growth(entries, { few: 1_000, many: size(100_000, 20_000), of: 'processor' }),
+  growth(entries, { few: 1_000, many: size(100_000, 20_000), of: 'heap' }),
 ];
 const wanted =
   flags.only === '' ? scenarios : scenarios.filter(({ name }) => flags.only.split(',').includes(name));
 
-function print({ title, unit, isRate }: Scenario, results: Result[]): void {
-  const [reference] = results;
-  console.log(`\n### ${title}\n\n| | ${unit} | of the first | node, s | guarantees |\n|---|---|---|---|---|`);
-  for (const { name, median, nodeSeconds, guarantees } of results) {
-    const figure = isRate ? Math.round(median).toLocaleString('en') : median.toFixed(3);
-    console.log(
-      `| ${name} | ${figure} | ${(median / (reference?.median ?? 1)).toFixed(2)} | ${nodeSeconds.toFixed(1)} | ${guarantees} |`,
-    );
-  }
-}
-
 const all: Record<string, Result[]> = {};
+const plots = new URL('../../docs/performance/', import.meta.url);
+if (flags.docs) mkdirSync(plots, { recursive: true });
+const page = [
+  '',
+  `Node ${process.version}, Postgres 15, PostgREST 12, ${cpus().length} processors; ${rounds === 1 ? 'one round' : `medians of ${rounds} interleaved rounds`} after one that does not count. The orange line in a bar spans the rounds.`,
+];
 try {
   for (const scenario of wanted) {
     const results = await run(scenario, rounds);
     all[scenario.name] = results;
-    print(scenario, results);
+    const table = ['', `### ${scenario.title}`, '', ...tableOf(scenario, results)];
+    console.log(table.join('\n'));
+    page.push(...table, '', `![${scenario.title}](performance/${scenario.name}.svg)`);
+    if (flags.docs) writeFileSync(new URL(`${scenario.name}.svg`, plots), barsOf(scenario, results));
   }
   writeFileSync(
     new URL('results.json', import.meta.url),
     `${JSON.stringify({ node: process.version, rounds, scenarios: all }, null, 2)}\n`,
   );
+  if (flags.docs) {
+    const file = new URL('../../docs/performance.md', import.meta.url);
+    const [head = ''] = readFileSync(file, 'utf8').split('<!-- figures -->');
+    writeFileSync(file, `${head}<!-- figures -->\n${page.join('\n')}\n`);
+  }
 } finally {
   await entries.close();
   await servers.stop();

@@ -8,9 +8,11 @@ import { supabaseRpc } from '../../../lib/store/supabase-rpc.ts';
 import { barePLimit } from './bare-p-limit.ts';
 import { bullmq } from './bullmq.ts';
 import type { Contender, Servers } from './contender.ts';
-import { graphileWorker } from './graphile-worker.ts';
+import { type GraphileSetting, graphileWorker } from './graphile-worker.ts';
 import { pgBoss } from './pg-boss.ts';
 import { type PunctualSetting, punctual } from './punctual.ts';
+import { punctualApi } from './punctual-api.ts';
+import { punctualWorker } from './punctual-worker.ts';
 import { tutorialLoop } from './tutorial-loop.ts';
 
 /** Makes a contender when it is first needed. Names are unique. */
@@ -22,7 +24,11 @@ export interface Entry {
 export interface Entries {
   /** Punctual over PostgREST, over a direct connection, or in the embedded database. */
   punctual(over: 'rest' | 'direct' | 'pglite', setting: PunctualSetting): Entry;
-  graphileWorker(name: string, concurrentJobs: number, best: boolean): Entry;
+  /** Punctual's bulk calls over PostgREST. */
+  punctualApi(of: 'jobs' | 'messages', name: string): Entry;
+  /** Punctual's worker, a process of its own. */
+  punctualWorker(over: 'rest' | 'direct', name: string): Entry;
+  graphileWorker(name: string, setting: GraphileSetting): Entry;
   pgBoss(name: string, batch: number, lanes: number): Entry;
   bullmq(name: string, concurrency: number): Entry;
   tutorialLoop(): Entry;
@@ -56,10 +62,9 @@ export async function entriesOn(servers: Servers): Promise<Entries> {
         );
       },
     }),
-    graphileWorker: (name, concurrentJobs, best) => ({
-      name,
-      make: () => graphileWorker(servers, { name, concurrentJobs, best }),
-    }),
+    punctualApi: (of, name) => ({ name, make: () => punctualApi(rest, sql, { name, of }) }),
+    punctualWorker: (over, name) => ({ name, make: () => punctualWorker(servers, { name, over }) }),
+    graphileWorker: (name, setting) => ({ name, make: () => graphileWorker(servers, name, setting) }),
     pgBoss: (name, batch, lanes) => ({ name, make: () => pgBoss(servers, { name, batch, lanes }) }),
     bullmq: (name, concurrency) => ({ name, make: () => bullmq(servers, { name, concurrency }) }),
     tutorialLoop: () => ({ name: 'tutorial loop', make: () => tutorialLoop(servers) }),

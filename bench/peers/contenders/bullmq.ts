@@ -1,5 +1,5 @@
 import { Queue, Worker } from 'bullmq';
-import { addInChunks, type Contender, countingHandler, type Servers } from './contender.ts';
+import { addInChunks, type Contender, countingHandler, type Servers, timeStarts } from './contender.ts';
 
 /** One worker at `concurrency`. Redis without persistence. */
 export async function bullmq(
@@ -25,6 +25,17 @@ export async function bullmq(
       const worker = new Worker(queueName, async () => handle(), { connection, concurrency });
       await all;
       await worker.close();
+    },
+    async startTimes(count, everyMs) {
+      const worker = new Worker(queueName, async ({ data }) => starts.started(data.n), {
+        connection,
+        concurrency,
+      });
+      await worker.waitUntilReady();
+      const starts = timeStarts(count, everyMs, (n) => queue.add('start', { n }));
+      const times = await starts.times;
+      await worker.close();
+      return times;
     },
     close: async () => {
       await queue.close();

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** The servers that contenders run on, all on the loopback address with their default durability. */
 export interface Servers {
   /** The owner's connection to Postgres. */
@@ -19,7 +21,38 @@ export interface Contender {
   enqueue(count: number): Promise<void>;
   /** Performs `count` due jobs. Resolves once the last one is recorded as done. */
   drain(count: number, handler: Handler): Promise<void>;
+  /** Adds `count` jobs, one each `everyMs`, while it listens. Returns how long each waited until it started, in milliseconds. */
+  startTimes?(count: number, everyMs: number): Promise<number[]>;
   close(): Promise<void>;
+}
+
+/** Adds a job each `everyMs` by `add`, and resolves with the times until `started(n)` was called for each. */
+export function timeStarts(
+  count: number,
+  everyMs: number,
+  add: (n: number) => Promise<unknown>,
+): { times: Promise<number[]>; started(n: number): void } {
+  const addedAt: number[] = [];
+  const times: number[] = [];
+  let finish: (times: number[]) => void = () => {};
+  const all = new Promise<number[]>((resolve) => {
+    finish = resolve;
+  });
+  const addAll = async () => {
+    for (let n = 0; n < count; n++) {
+      addedAt[n] = performance.now();
+      await add(n);
+      await sleep(everyMs);
+    }
+  };
+  addAll().catch(() => finish([]));
+  return {
+    times: all,
+    started(n) {
+      times.push(performance.now() - (addedAt[n] ?? Number.NaN));
+      if (times.length === count) finish(times);
+    },
+  };
 }
 
 /** Calls `handler` and resolves `all` once it has ended `count` times. */

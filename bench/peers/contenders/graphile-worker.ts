@@ -1,10 +1,19 @@
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
-import { addInChunks, type Contender, countingHandler, type Servers } from './contender.ts';
+import { addInChunks, type Contender, countingHandler, type Servers, timeStarts } from './contender.ts';
 
-/** `concurrentJobs` and, at its best, a local queue and completion in batches: https://worker.graphile.org/docs/performance */
+/** A local queue and completion in batches are what its documentation advises: https://worker.graphile.org/docs/performance */
+export interface GraphileSetting {
+  concurrentJobs: number;
+  /** Jobs that are fetched ahead. */
+  localQueue?: number;
+  /** How long a completion waits for others, in milliseconds. */
+  batchDelayMs?: number;
+}
+
 export async function graphileWorker(
   { databaseUrl }: Servers,
-  { name, concurrentJobs, best }: { name: string; concurrentJobs: number; best: boolean },
+  name: string,
+  { concurrentJobs, localQueue, batchDelayMs = 0 }: GraphileSetting,
 ): Promise<Contender> {
   const schema = `gw_${name.toLowerCase().replace(/\W+/g, '_')}`;
   const preset = {
@@ -13,10 +22,10 @@ export async function graphileWorker(
       schema,
       concurrentJobs,
       maxPoolSize: Math.max(10, Math.min(concurrentJobs, 20)),
-      ...(best && {
-        localQueue: { size: Math.max(2 * concurrentJobs, 30) },
-        completeJobBatchDelay: 20,
-        failJobBatchDelay: 20,
+      ...(localQueue !== undefined && {
+        localQueue: { size: localQueue },
+        completeJobBatchDelay: batchDelayMs,
+        failJobBatchDelay: batchDelayMs,
       }),
     },
   };
@@ -47,6 +56,18 @@ export async function graphileWorker(
       await all;
       // Waits until completed jobs are recorded.
       await runner.stop();
+    },
+    async startTimes(count, everyMs) {
+      const starts = timeStarts(count, everyMs, (n) => utils.addJob('start', { n }));
+      const runner = await run({
+        preset,
+        taskList: { start: async (payload) => starts.started((payload as { n: number }).n) },
+        noHandleSignals: true,
+        logger: new Logger(() => () => {}),
+      });
+      const times = await starts.times;
+      await runner.stop();
+      return times;
     },
     close: async () => {
       await utils.release();

@@ -29,7 +29,11 @@ export function slots(
         concurrency,
         ticks: 1,
       }),
-      entries.graphileWorker(`graphile-worker, ${range}`, concurrency, true),
+      entries.graphileWorker(`graphile-worker, ${range}`, {
+        concurrentJobs: concurrency,
+        localQueue: 30,
+        batchDelayMs: 20,
+      }),
       entries.bullmq(`BullMQ, ${range}`, concurrency),
     ],
     async measure(contender) {
