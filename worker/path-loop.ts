@@ -17,8 +17,8 @@ export interface PathLoop {
    */
   wake(request: TickRequest): 'started' | 'running' | Exclude<CallState, 'ok'>;
   /**
-   * Rows may have fallen due: calls the path, at most once a second and after the running call, for any number of nudges. Does nothing if the path is
-   * due less than hourly.
+   * Rows may have fallen due: calls the path, at most twenty times a second and after the running call, for any number of nudges. Does nothing if the path
+   * is due less than hourly.
    */
   nudge(): void;
   /** The latest call that has ended; null before the first. */
@@ -55,8 +55,10 @@ export interface PathLoopOptions {
 const longestWaitMs = 60_000;
 /** Further requests are dropped, because the last queued call also finds their rows. */
 const maxRequests = 20;
-/** Between the starts of two calls for rows that fall due, so that a busy queue costs no more than a call a second. */
-const leastGapMs = 1_000;
+/** Between the starts of two calls for rows that fall due, so that rows due at many instants cost no more than a call a second. */
+const dueGapMs = 1_000;
+/** The same for nudges. */
+const nudgeGapMs = 50;
 
 /**
  * Calls one path at the slots of its schedule, back-to-back while rows are left, and without a slot when the next row falls due. A slot that falls due
@@ -119,9 +121,9 @@ export function startPathLoop({
     return isDue ? requestFor(slotMs) : rowDueMs <= nowMs ? requestFor(null) : null;
   }
 
-  /** Has the loop call at `ms`, or earlier if it is to call earlier. */
-  function callForRowsAt(ms: number): void {
-    if (callsForRows) rowDueMs = Math.min(rowDueMs, Math.max(ms, calledAtMs + leastGapMs));
+  /** Has the loop call at `ms`, or earlier if it is to call earlier, but not within `gapMs` of its latest call. */
+  function callForRowsAt(ms: number, gapMs: number): void {
+    if (callsForRows) rowDueMs = Math.min(rowDueMs, Math.max(ms, calledAtMs + gapMs));
   }
 
   const hasRequest = () => requests.length > 0 || (dueMs !== null && dueMs <= now());
@@ -135,7 +137,7 @@ export function startPathLoop({
         rowDueMs = Number.POSITIVE_INFINITY;
         calledAtMs = now();
         const { hasMore, nextDueInMs } = await call({ ...request, continuation, runId });
-        if (nextDueInMs !== null) callForRowsAt(now() + nextDueInMs);
+        if (nextDueInMs !== null) callForRowsAt(now() + nextDueInMs, dueGapMs);
         latest = { at: now(), state: 'ok' };
         dueSince = null;
         if (reportedFault !== null) onRecovered(entry.path);
@@ -179,7 +181,7 @@ export function startPathLoop({
       return isBusy ? 'running' : 'started';
     },
     nudge() {
-      callForRowsAt(now());
+      callForRowsAt(now(), nudgeGapMs);
       interrupt();
     },
     latest: () => latest,

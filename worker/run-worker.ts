@@ -22,7 +22,7 @@ It serves GET /health and, if WORKER_SECRET is set, POST /ticks/:queue on PORT (
 
   --only NAMES   tick only these paths of vercel.json, named without /api/cron/: dm-queue,monitors/fra1. The default is all paths,
                  except regions of monitors that vercel.json pins: this machine is not in those regions.
-  --every N      tick every N seconds, 5 to 60, where the schedule is at least hourly.
+  --every N      tick every N seconds, 1 to 60, where the schedule is at least hourly.
   --schedules F  read the schedules from file F, in the form of vercel.json. Use it if your plan limits those of vercel.json.
   --region NAME  run an agent that checks the monitors of one region, and no worker. See --region office --help.
 
@@ -221,9 +221,9 @@ function readArguments(args: string[], env: NodeJS.ProcessEnv): ParsedArguments 
       },
     });
     if (values.help) return { code: 0, text: usage };
-    const every = values.every === undefined ? null : wholeNumber(values.every, 5, 60);
+    const every = values.every === undefined ? null : wholeNumber(values.every, 1, 60);
     if (values.every !== undefined && every === null)
-      return { code: 2, text: '--every must be a number of seconds from 5 to 60\n' };
+      return { code: 2, text: '--every must be a number of seconds from 1 to 60\n' };
     const port = wholeNumber(env.PORT || '8080', 0, 65_535);
     if (port === null) return { code: 2, text: 'PORT must be a port number from 0 to 65535\n' };
     const only = values.only?.split(',').flatMap((name) => name.trim() || []) ?? null;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { startBudget } from '../engine/budget.ts';
 import { type Clock, systemClock } from '../engine/ports/clock.ts';
-import type { StopSignal } from '../engine/stop-signal.ts';
+import type { StopSignal } from '../engine/ports/stop-signal.ts';
 import { callHeaders } from './call-headers.ts';
 import { readSchedule, readScheduler, readSlot } from './slots/slot.ts';
 

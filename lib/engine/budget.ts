@@ -4,7 +4,7 @@ import type { Clock } from './ports/clock.ts';
  * Reserved at the end of a tick: 3 s for a cold start that the platform counts before the handler's first line, two exchanges of 5 s each, and
  * the response.
  */
-const marginMs = 15_000;
+export const marginMs = 15_000;
 
 /** How long a tick with this limit works before it ends. */
 export const workMs = (limitMs: number): number => limitMs - marginMs;

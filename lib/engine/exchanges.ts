@@ -26,24 +26,42 @@ const responseMs = 500;
 /** Between a failed call and its repeat. */
 const pauseMs = 200;
 
+/** A new measurement's share of the average. */
+const smoothing = 0.2;
+
+/** The number of an exchange, and what a repeat of it sends again. */
+interface Numbered {
+  seq: number;
+  notes: ProviderNote[];
+  /** When the claim was first requested, in the clock's milliseconds. */
+  requestedAt: number;
+}
+
 /**
  * The client side of a tick's exchanges: keeps outcomes until the database has them, numbers the exchanges, and repeats one without a response
- * under the same number, so that its effect is neither lost nor doubled.
+ * under the same number, so that its effect is neither lost nor doubled. Several may be in flight.
  */
 export class Exchanges {
   /** The ledger's counts. */
   counts: TickCounts = { ...noCounts };
   /** Calls to the database, including repeats. */
   calls = 0;
+  /** The typical time of an exchange in milliseconds; null before the first response. */
+  typicalMs: number | null = null;
 
   /** By row and claim: a late attempt may end while the row's next one runs. */
   private readonly outcomes = new Map<string, Settlement>();
   private readonly progress = new Map<string, ProgressNote>();
   private progressSince: number | null = null;
   private oldestAt: number | null = null;
-  private seq = 1;
-  /** The latest exchange, if it was sent and had no response. */
-  private unanswered: { notes: ProviderNote[]; requestedAt: number } | null = null;
+  /** The number of the latest exchange. */
+  private seq = 0;
+  /** The highest number with a response. */
+  private answered = 0;
+  /** Exchanges that were sent and had no response, by number. */
+  private readonly unanswered: Numbered[] = [];
+  /** Exchanges in flight that carry notes on providers. */
+  private noting = 0;
   /** The most outcomes or rows of one call after a call was too slow; null before. */
   private maxItems: number | null = null;
   /** Half the size of the call that was too slow. */
@@ -59,10 +77,9 @@ export class Exchanges {
   /** Keeps an outcome for the next exchange. A later outcome of the same attempt replaces it. */
   add(settlement: Settlement): void {
     const { id, result } = settlement;
-    this.outcomes.set(keyOf(settlement), {
-      ...settlement,
-      result: transportable(result, (reason) => this.dropResult(id, reason)),
-    });
+    if (result !== undefined)
+      settlement.result = transportable(result, (reason) => this.dropResult(id, reason));
+    this.outcomes.set(keyOf(settlement), settlement);
     this.oldestAt ??= this.ports.clock.now();
   }
 
@@ -86,7 +103,15 @@ export class Exchanges {
 
   /** An exchange had no response and may have had its effect. */
   get isUnanswered(): boolean {
-    return this.unanswered !== null;
+    return this.unanswered.length > 0;
+  }
+
+  /**
+   * Whether another exchange may be sent while one is in flight. One that arrives after a later number notes no provider, so notes travel alone,
+   * and so does a repeat.
+   */
+  get mayOverlap(): boolean {
+    return !this.isUnanswered && this.noting === 0 && !this.breaker.hasNotes;
   }
 
   /** The age of the oldest outcome, in milliseconds. */
@@ -96,39 +121,51 @@ export class Exchanges {
 
   /**
    * Sends all outcomes, or fewer after a call that was too slow; repeats the call once if there is no response. `requestedAt` is when the claim
-   * was first requested. Throws a `StoreError` and keeps all outcomes.
+   * was first requested. `isLate`: a later exchange was answered before, so this one may have claimed nothing. Throws a `StoreError` and keeps
+   * all outcomes.
    */
   async exchange(
     call: Pick<ExchangeRequest, 'want' | 'close' | 'report'>,
-  ): Promise<ExchangeReply & { requestedAt: number }> {
+  ): Promise<ExchangeReply & { requestedAt: number; isLate: boolean }> {
     const settlements = [...this.outcomes.values()];
-    const { notes, requestedAt } = this.unanswered ?? {
+    const repeated = this.unanswered.shift();
+    const numbered = repeated ?? {
+      seq: ++this.seq,
       notes: this.breaker.takeNotes(),
       requestedAt: this.ports.clock.now(),
     };
+    const { seq, notes, requestedAt } = numbered;
+    let mayHaveEffect = repeated !== undefined;
     const progress = [...this.progress.values()];
     this.progress.clear();
     this.progressSince = null;
     this.outcomes.clear();
     this.oldestAt = null;
-    const whole = { ...call, tick: this.tick, seq: this.seq, settlements, providers: notes, progress };
+    const whole = { ...call, tick: this.tick, seq, settlements, providers: notes, progress };
+    if (notes.length > 0) this.noting++;
     try {
       const { reply, sent } = await this.sendTwice(whole, () => {
-        this.unanswered = { notes, requestedAt };
+        mayHaveEffect = true;
       });
-      this.seq++;
-      this.unanswered = null;
-      this.counts = reply.counts;
+      const isLate = seq < this.answered;
+      this.answered = Math.max(this.answered, seq);
+      // Counts never decrease, so of two responses the one with more is the later one.
+      if (totalOf(reply.counts) >= totalOf(this.counts)) this.counts = reply.counts;
       this.breaker.setProbing(reply.probing);
       this.putBack(settlements.slice(sent.settlements.length));
       for (const { id, claimId } of reply.refused) {
         this.logUnwritten({ id, claimId }, 'the database refused it: see the history of the row');
       }
-      return { ...reply, requestedAt };
+      return { ...reply, requestedAt, isLate };
     } catch (error) {
       this.putBack(settlements);
-      if (!this.unanswered) this.breaker.putBack(notes);
+      if (mayHaveEffect) {
+        this.unanswered.push(numbered);
+        this.unanswered.sort((a, b) => a.seq - b.seq);
+      } else this.breaker.putBack(notes);
       throw error;
+    } finally {
+      if (notes.length > 0) this.noting--;
     }
   }
 
@@ -168,6 +205,8 @@ export class Exchanges {
       try {
         this.calls++;
         const reply = await this.ports.store.exchange(sent);
+        const ms = this.ports.clock.now() - sentAt;
+        this.typicalMs = this.typicalMs === null ? ms : this.typicalMs + smoothing * (ms - this.typicalMs);
         if (this.maxItems !== null) this.maxItems = Math.min(2 * this.maxItems, this.cap);
         return { reply, sent };
       } catch (thrown) {
@@ -212,10 +251,12 @@ export class Exchanges {
 
   private logUnwritten(settlement: Partial<Settlement>, reason: string): void {
     this.ports.log.error(
-      { ...settlement, queue: this.tick.queue, reason },
+      { ...settlement, answer: undefined, queue: this.tick.queue, reason },
       'an outcome could not be written; its row keeps the status running until its lease ends and it is swept',
     );
   }
 }
+
+const totalOf = (counts: TickCounts): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 const keyOf = ({ id, claimId }: Pick<Settlement, 'id' | 'claimId'>): string => `${claimId} ${id}`;

@@ -1,5 +1,5 @@
-import pLimit, { type LimitFunction } from 'p-limit';
-import { Attempt, hasKind, type Verdict } from './attempt.ts';
+import { AsyncResource } from 'node:async_hooks';
+import { Attempt, AttemptContext, type AttemptHost, hasKind, type Verdict } from './attempt.ts';
 import { backoffSeconds } from './backoff.ts';
 import type { Breaker } from './breaker.ts';
 import { type Budget, leaseAdmits } from './budget.ts';
@@ -27,18 +27,32 @@ export interface Claim {
   requestedAt: number;
 }
 
+/** The rows of a claim that wait for a slot: those from `next` on. */
+interface Waiting {
+  rows: ClaimedRow[];
+  claim: Claim;
+  next: number;
+}
+
 /**
  * Runs a tick's claimed rows, `concurrency` at a time, and adds their outcomes to `exchanges`. Releases rows that the budget, the lease or
  * the breaker does not let start.
  */
-export class Executor<Row, Deps, Env> {
+export class Executor<Row, Deps, Env> implements AttemptHost {
   /** Milliseconds per attempt. */
   readonly durations = new Durations();
   /** `stopping`: rows that have not started are released. `closed`: late outcomes can only be logged. */
   phase: 'running' | 'stopping' | 'closed' = 'running';
-  private readonly limit: LimitFunction = pLimit(1);
-  private readonly aborts = new Set<() => void>();
+  readonly clock: Clock;
+  readonly delivery: Queue<Row, Deps, Env>['delivery'];
+  private readonly waiting: Waiting[] = [];
+  private readonly attempts = new Set<Attempt>();
   private settings!: QueueSettings;
+  /** When the timer fires. One timer serves all attempts, because a timer for each took longer than a quick row. */
+  private timerAt = Number.POSITIVE_INFINITY;
+  private cancelTimer: () => void = () => {};
+  /** The tick's async context. Each handler runs in a copy of it, because `enterWith` would change it for the rows that start later. */
+  private readonly tickScope = new AsyncResource('punctual tick');
 
   constructor(
     private readonly queue: Queue<Row, Deps, Env>,
@@ -49,32 +63,25 @@ export class Executor<Row, Deps, Env> {
     private readonly exchanges: Exchanges,
     /** Called when an attempt ends or reports progress. */
     private readonly onChange: () => void,
-  ) {}
+  ) {
+    this.clock = ports.clock;
+    this.delivery = queue.delivery;
+  }
 
   /** Rows that run or wait to run. */
   get busy(): number {
-    return this.limit.activeCount + this.limit.pendingCount;
-  }
-
-  get free(): number {
-    return this.limit.concurrency - this.limit.activeCount;
+    return this.waiting.reduce((sum, { rows, next }) => sum + rows.length - next, this.attempts.size);
   }
 
   /** Aborts every attempt that runs. */
   abort(): void {
-    for (const abort of [...this.aborts]) abort();
+    for (const attempt of [...this.attempts]) attempt.abort();
   }
 
   start(rows: ClaimedRow[], claim: Claim, settings: QueueSettings): void {
     this.settings = settings;
-    this.limit.concurrency = settings.concurrency;
-    for (const row of rows) {
-      this.limit(() => this.perform(row, claim)).then(this.onChange, (error) => {
-        // A fault of ours: the row keeps its lease and is swept later.
-        this.ports.log.error({ err: error, id: row.id, queue: this.queue.name }, 'a row could not be run');
-        this.onChange();
-      });
-    }
+    if (rows.length > 0) this.waiting.push({ rows, claim, next: 0 });
+    this.fillSlots();
   }
 
   /** The shorter of the queue's timeout and the row's, in milliseconds. */
@@ -83,11 +90,76 @@ export class Executor<Row, Deps, Env> {
     return Math.min(this.queue.timeoutMs, seconds * 1_000);
   }
 
-  private async perform(claimed: ClaimedRow, claim: Claim): Promise<void> {
-    const { clock, log } = this.ports;
+  watch({ endsAt }: Attempt): void {
+    if (endsAt >= this.timerAt) return;
+    this.cancelTimer();
+    this.timerAt = endsAt;
+    this.cancelTimer = this.clock.timer(Math.max(0, endsAt - this.clock.now()), () => this.checkTimes());
+  }
+
+  /** Keeps a row's progress for the next exchange. */
+  onProgress({ row: { id }, claimId }: Attempt, value: unknown): void {
+    this.exchanges.addProgress({ id, claimId, value });
+    this.onChange();
+  }
+
+  onThrown(attempt: Attempt, error: unknown): void {
+    // Errors with a `kind` and timeouts are in the row's `last_error`.
+    if (attempt.isReason(error) || hasKind(error)) return;
+    const fields = {
+      err: loggable(error),
+      queue: this.queue.name,
+      id: attempt.row.id,
+      attempt: attempt.row.attempt,
+    };
+    this.ports.log.warn(fields, 'a handler threw an error');
+  }
+
+  onEnd(attempt: Attempt, verdict: Verdict): void {
+    this.attempts.delete(attempt);
+    this.guard(attempt.row, () => this.finish(attempt, verdict));
+    this.fillSlots();
+    if (this.attempts.size === 0) this.stopTimer();
+    this.onChange();
+  }
+
+  /** Settles an attempt that ended after its timeout: the database accepts late proof for a row that is unknown by now. */
+  onLate(attempt: Attempt, verdict: Verdict): void {
+    const settlement = this.settlementOf(attempt, verdict);
+    if (settlement.outcome === 'unknown') return;
+    if (this.phase !== 'closed') {
+      this.exchanges.add(settlement);
+      return;
+    }
+    this.ports.log.warn(
+      { ...settlement, answer: undefined, queue: this.queue.name },
+      'an attempt ended after its tick',
+    );
+  }
+
+  private fillSlots(): void {
+    let batch = this.waiting[0];
+    while (batch && this.attempts.size < this.settings.concurrency) {
+      const row = batch.rows[batch.next++] as ClaimedRow;
+      const { claim } = batch;
+      if (batch.next === batch.rows.length) this.waiting.shift();
+      this.guard(row, () => this.begin(row, claim));
+      batch = this.waiting[0];
+    }
+  }
+
+  /** After a fault of ours, the row keeps its lease and is swept later. */
+  private guard({ id }: ClaimedRow, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.ports.log.error({ err: error, id, queue: this.queue.name }, 'a row could not be run');
+    }
+  }
+
+  private begin(claimed: ClaimedRow, claim: Claim): void {
     const timeoutMs = this.timeoutMs(claimed);
-    const provider = claimed.account?.provider ?? null;
-    if (!this.mayStart(provider, claim, timeoutMs)) {
+    if (!this.mayStart(claimed.account?.provider ?? null, claim, timeoutMs)) {
       this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
       return;
     }
@@ -95,59 +167,61 @@ export class Executor<Row, Deps, Env> {
     if ('error' in parsed) {
       // The schema may be wrong for every row, so the row is retried and does not hold its account's other rows.
       const outcome = retry(parsed.error, mendSeconds);
-      this.exchanges.add({ ...this.settlement(claimed, claim, outcome), unreadable: true });
+      const settlement = this.settlement(claimed, claim.id, outcome);
+      settlement.unreadable = true;
+      settlement.kind = 'unreadable';
+      this.exchanges.add(settlement);
       return;
     }
-
-    const startedAt = clock.now();
-    const attempt = new Attempt({
-      clock,
-      timeoutMs,
-      delivery: this.queue.delivery,
-      aborts: this.aborts,
-      onLate: (late) => this.addLate(claimed, claim, late),
-    });
-    const context = {
-      deps: this.deps,
-      log,
-      attempt: claimed.attempt,
-      account: claimed.account,
-      facts: claimed.facts,
-      claimId: claim.id,
-      progress: (value: unknown) => {
-        this.exchanges.addProgress({ id: claimed.id, claimId: claim.id, value });
-        this.onChange();
-      },
-      get signal() {
-        return attempt.signal;
-      },
-    };
-    const verdict = await attempt.run(async () => {
-      try {
-        return await this.queue.perform(parsed.row, context);
-      } catch (error) {
-        this.logThrown(error, attempt, claimed);
-        throw error;
-      }
-    });
-    this.durations.add(clock.now() - startedAt);
-    if (provider && verdict.provider === 'answered') this.breaker.answered(provider);
-    if (provider && (verdict.provider === 'failed' || verdict.provider === 'refused')) {
-      this.breaker[verdict.provider](provider, 'error' in verdict.outcome ? verdict.outcome.error : 'failed');
-    }
-    // Under at-least-once, an attempt that was cut short is released to the next tick and costs no attempt. A timeout does cost one.
-    if (verdict.wasCutShort && verdict.outcome.kind !== 'done' && this.queue.delivery === 'at-least-once') {
-      this.exchanges.add({ id: claimed.id, claimId: claim.id, outcome: 'release' });
-      return;
-    }
-    this.exchanges.add(this.settlement(claimed, claim, verdict.outcome));
+    const attempt = new Attempt(this, claimed, claim.id, timeoutMs);
+    this.attempts.add(attempt);
+    const context = new AttemptContext(this.deps, this.ports.log, attempt);
+    const scope = this.tickScope.runInAsyncScope(newScope);
+    attempt.run(() => scope.runInAsyncScope(this.queue.perform, this.queue, parsed.row, context));
   }
 
-  /** Logs unexpected errors with their stack. Errors with a `kind` and timeouts are in the row's `last_error`. */
-  private logThrown(error: unknown, ran: Attempt, { id, attempt }: ClaimedRow): void {
-    if (ran.isReason(error) || hasKind(error)) return;
-    const fields = { err: loggable(error), queue: this.queue.name, id, attempt };
-    this.ports.log.warn(fields, 'a handler threw an error');
+  private finish(attempt: Attempt, verdict: Verdict): void {
+    const { row, claimId, startedAt } = attempt;
+    const { outcome, provider: said, wasCutShort } = verdict;
+    this.durations.add(this.clock.now() - startedAt);
+    const provider = row.account?.provider;
+    if (provider && said === 'answered') this.breaker.answered(provider);
+    if (provider && (said === 'failed' || said === 'refused')) {
+      this.breaker[said](provider, 'error' in outcome ? outcome.error : 'failed');
+    }
+    // Under at-least-once, an attempt that was cut short is released to the next tick and costs no attempt. A timeout does cost one.
+    if (wasCutShort && outcome.kind !== 'done' && this.delivery === 'at-least-once') {
+      this.exchanges.add({ id: row.id, claimId, outcome: 'release' });
+      return;
+    }
+    this.exchanges.add(this.settlementOf(attempt, verdict));
+  }
+
+  /** The settlement of an attempt, with its details where the history records them. */
+  private settlementOf({ row, claimId, startedAt }: Attempt, { outcome, failure }: Verdict): Settlement {
+    const settlement = this.settlement(row, claimId, outcome);
+    if ('error' in outcome) {
+      settlement.kind = failure?.kind ?? 'returned';
+      settlement.code = failure?.code ?? ('refusal' in outcome ? outcome.refusal : undefined);
+      settlement.answer = failure?.answer;
+    } else if (outcome.kind !== 'done' || this.delivery === 'at-least-once') return settlement;
+    settlement.ms = Math.round(this.clock.now() - startedAt);
+    return settlement;
+  }
+
+  /** The timer fired: ends the attempts whose time is over, and waits for the next one's. */
+  private checkTimes(): void {
+    this.timerAt = Number.POSITIVE_INFINITY;
+    const now = this.clock.now();
+    for (const attempt of [...this.attempts]) {
+      if (attempt.endsAt <= now) attempt.timeUp();
+      else this.watch(attempt);
+    }
+  }
+
+  private stopTimer(): void {
+    this.cancelTimer();
+    this.timerAt = Number.POSITIVE_INFINITY;
   }
 
   /** Parses the row. The schema's own code may throw. */
@@ -175,21 +249,10 @@ export class Executor<Row, Deps, Env> {
     );
   }
 
-  /** Settles an attempt that ended after its timeout: the database accepts late proof for a row that is unknown by now. */
-  private addLate(claimed: ClaimedRow, claim: Claim, late: Verdict): void {
-    const settlement = this.settlement(claimed, claim, late.outcome);
-    if (settlement.outcome === 'unknown') return;
-    if (this.phase !== 'closed') {
-      this.exchanges.add(settlement);
-      return;
-    }
-    this.ports.log.warn({ ...settlement, queue: this.queue.name }, 'an attempt ended after its tick');
-  }
-
-  private settlement(claimed: ClaimedRow, claim: Claim, outcome: Outcome): Settlement {
+  private settlement(claimed: ClaimedRow, claimId: string, outcome: Outcome): Settlement {
     const settlement: Settlement = {
       id: claimed.id,
-      claimId: claim.id,
+      claimId,
       outcome: outcome.kind,
       result: outcome.result,
     };
@@ -230,6 +293,8 @@ export class Executor<Row, Deps, Env> {
     return settlement;
   }
 }
+
+const newScope = () => new AsyncResource('punctual row');
 
 /** Seconds that the database can add to an instant; undefined if `seconds` is no such number. */
 function bounded(seconds: number | undefined): number | undefined {

@@ -45,27 +45,31 @@ export interface ReconcileContext<Deps> {
   evidence: unknown;
 }
 
-export interface PerformContext<Deps> {
-  deps: Deps;
+/**
+ * What `perform` gets beside its row. `signal` and `progress` are made when they are first read, so a copy by spread lacks them. As getters of a
+ * class they make TypeScript refuse such a copy.
+ */
+export abstract class PerformContext<Deps> {
+  abstract readonly deps: Deps;
+  abstract readonly log: Log;
+  /** 1 for the first. */
+  abstract readonly attempt: number;
+  /** Unique to this attempt, so a provider's echo of it names the attempt. */
+  abstract readonly claimId: string;
+  /** The account that the row is sent as; null in a queue without accounts. */
+  abstract readonly account: Account | null;
+  /** The value of the queue's SQL function `facts` for this row at the claim; null without one. */
+  abstract readonly facts: unknown;
   /**
    * Aborts when the attempt's time is over. After slow work, call `signal.throwIfAborted()` right before an effect that must not happen twice:
    * if the machine was suspended meanwhile, another attempt may have the row.
    */
-  signal: AbortSignal;
-  log: Log;
-  /** 1 for the first. */
-  attempt: number;
-  /** Unique to this attempt, so a provider's echo of it names the attempt. */
-  claimId: string;
-  /** The account that the row is sent as; null in a queue without accounts. */
-  account: Account | null;
-  /** The value of the queue's SQL function `facts` for this row at the claim; null without one. */
-  facts: unknown;
+  abstract get signal(): AbortSignal;
   /**
    * Reports progress. The latest value is written to the queue's progress column about once a second, and may be lost if the tick dies. Never
    * throws. A value that is not JSON is left out.
    */
-  progress(value: unknown): void;
+  abstract get progress(): (value: unknown) => void;
 }
 
 /** The queue cannot run until a setting or its code is corrected. Nothing was claimed. */

@@ -2,8 +2,8 @@ import { type Budget, startBudget } from './budget.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import type { CheckedRow, Finding, QueueStore, UnknownRow } from './ports/queue-store.ts';
+import type { StopSignal } from './ports/stop-signal.ts';
 import type { Queue } from './queue.ts';
-import type { StopSignal } from './stop-signal.ts';
 import type { Checks } from './tick-report.ts';
 import { transportable } from './transportable.ts';
 

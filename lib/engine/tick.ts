@@ -1,15 +1,17 @@
 import { Breaker } from './breaker.ts';
 import { type Budget, longestAttemptMs, startBudget } from './budget.ts';
+import { leastOfCall, mostOfCall, outcomeGroupMs, targetRows } from './demand.ts';
 import { coldStartMs, Exchanges, exchangeMs } from './exchanges.ts';
 import { Executor } from './executor.ts';
 import { type Clock, type NewId, type Random, sleep } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
-import type { HeldLock, OverlapLock } from './ports/overlap-lock.ts';
+import type { OverlapLock } from './ports/overlap-lock.ts';
 import type { ExchangeReply, QueueSettings, QueueStore, TickIdentity } from './ports/queue-store.ts';
+import type { StopSignal } from './ports/stop-signal.ts';
 import { asStoreError, isStoreError, StoreError } from './ports/store-error.ts';
 import { NotConfiguredError, type Queue } from './queue.ts';
 import { reconcileWithin } from './reconcile.ts';
-import type { StopSignal } from './stop-signal.ts';
+import { TickLock } from './tick-lock.ts';
 import type { Checks, TickReport } from './tick-report.ts';
 
 export interface TickPorts {
@@ -54,10 +56,6 @@ export interface TickOptions<Deps> {
 
 /** The end of the grace period, in which aborted attempts return and are settled. */
 const stopMarginMs = 6_000;
-/** Outlasts a cron event that is delivered twice. A tick with rows extends the lock. */
-const lockLifetimeMs = 5_000;
-/** How long an outcome waits for others to share its call. */
-const groupMs = { 'at-most-once': 250, 'at-least-once': 20 };
 /** Between two writes of progress. */
 const progressMs = 1_000;
 /** Allowed for a claim before its rows start. */
@@ -88,6 +86,7 @@ class Tick<Row, Deps, Env> {
   private readonly breaker = new Breaker();
   private readonly exchanges: Exchanges;
   private readonly executor: Executor<Row, Deps, Env>;
+  private readonly lock: TickLock;
   /** From the latest exchange. */
   private settings: QueueSettings | null = null;
   private duplicate = false;
@@ -97,8 +96,17 @@ class Tick<Row, Deps, Env> {
   private ended: TickReport['ended'] = null;
   /** The first error. It stops claims and starts, and is thrown once running rows are settled. */
   private error: StoreError | null = null;
-  private lock: HeldLock | null = null;
   private wake: () => void = () => {};
+  /** Exchanges in flight. */
+  private lanes = 0;
+  /** The rows that exchanges in flight want. */
+  private requested = 0;
+  /** How many rows to have claimed: those that run, and those that are ready to start. */
+  private target = 0;
+  /** The exchange that closed the tick. */
+  private last: ExchangeReply | null = null;
+  /** An error after which no exchange can help. */
+  private fatal: StoreError | null = null;
 
   constructor(
     private readonly queue: Queue<Row, Deps, Env>,
@@ -125,6 +133,7 @@ class Tick<Row, Deps, Env> {
       reconciles: queue.reconcile !== undefined,
       asked: options.asked ?? null,
     };
+    this.lock = new TickLock(ports.lock, ports.log);
     this.exchanges = new Exchanges(this.identity, ports, this.breaker, this.budget);
     const onChange = () => this.wake();
     this.executor = new Executor(
@@ -148,7 +157,7 @@ class Tick<Row, Deps, Env> {
       await this.exchanges.settleLate();
       if (this.error) throw this.error;
       // An idle tick lets its lock expire: a release would cost a second Redis command.
-      if (this.exchanges.counts.claimed > 0) await this.releaseLock();
+      if (this.exchanges.counts.claimed > 0) await this.lock.release();
       const report = this.report(last, last.checksDue ? await this.checkUnknown() : undefined);
       this.ports.log.info({ ...report }, 'tick');
       return report;
@@ -157,50 +166,62 @@ class Tick<Row, Deps, Env> {
     } finally {
       unlisten();
       this.executor.phase = 'closed';
-      if (this.exchanges.counts.claimed > 0) await this.releaseLock();
+      if (this.exchanges.counts.claimed > 0) await this.lock.release();
     }
   }
 
   /** Starts rows, waits and exchanges until nothing is left to start, run or settle. Returns the exchange that closed the tick. */
   private async work(): Promise<ExchangeReply> {
-    for (;;) {
+    while (this.last === null) {
       this.checkBudget();
-      const { busy } = this.executor;
-      if (busy > 0 && !this.isTimeToExchange()) {
-        await this.nextEvent();
-        continue;
-      }
-      try {
-        const reply = await this.exchange(busy === 0);
-        // An exchange may close the tick early; running rows are still settled.
-        if (reply.closed && this.executor.busy === 0) return reply;
-      } catch (thrown) {
-        const error = asStoreError(thrown);
-        if (!this.canContinue(error)) throw error;
-        this.fail(error);
-        if (busy === 0 && error.kind === 'unavailable') await sleep(this.ports.clock, retryMs);
-      }
+      if (this.fatal) throw this.fatal;
+      const isOver = this.executor.busy === 0 && this.lanes === 0;
+      if (isOver || this.isTimeToExchange()) void this.runLane(isOver);
+      else await this.nextEvent();
     }
+    return this.last;
+  }
+
+  /** Makes one exchange, while others may be in flight. Never rejects. */
+  private async runLane(closes: boolean): Promise<void> {
+    this.lanes++;
+    try {
+      const reply = await this.exchange(closes);
+      // An exchange may close the tick early; running rows are still settled.
+      if (reply.closed && this.executor.busy === 0 && this.lanes === 1) this.last = reply;
+    } catch (thrown) {
+      const error = asStoreError(thrown);
+      if (this.canContinue(error)) {
+        this.fail(error);
+        if (this.executor.busy === 0 && error.kind === 'unavailable') await sleep(this.ports.clock, retryMs);
+      } else this.fatal = error;
+    }
+    this.lanes--;
+    this.wake();
   }
 
   private async exchange(closes: boolean): Promise<ExchangeReply> {
-    const want = this.want();
-    const reply = await this.exchanges.exchange({
-      want,
-      close: closes,
-      report: closes ? this.report() : null,
-    });
+    this.setTarget();
+    const all = this.want();
+    const want = this.settings && all !== null ? Math.min(all, mostOfCall(this.settings, this.target)) : all;
+    this.requested += want ?? 0;
+    const reply = await this.exchanges
+      .exchange({ want, close: closes, report: closes ? this.report() : null })
+      .finally(() => {
+        this.requested -= want ?? 0;
+      });
     const { settings } = reply;
     const isFirst = this.settings === null;
     this.settings = settings;
     this.duplicate ||= reply.duplicate;
     if (settings.budgetSeconds !== null)
       this.budget.endBy(this.tickStartedAt + settings.budgetSeconds * 1_000);
-    this.drained = reply.rows.length < (want ?? settings.concurrency);
+    if (!reply.isLate) this.drained = reply.rows.length < (want ?? settings.concurrency);
     const fault = this.faultOf(settings);
     if (fault) this.fail(new StoreError('registry', fault));
     if (isFirst) await this.extendLock(reply);
     this.executor.start(reply.rows, { id: reply.claimId, requestedAt: reply.requestedAt }, settings);
+    this.setTarget();
     if (reply.paused !== null) this.ended ??= 'paused';
     else if (settings.batchLimit !== null && reply.counts.claimed >= settings.batchLimit)
       this.ended ??= 'batch limit';
@@ -210,7 +231,7 @@ class Tick<Row, Deps, Env> {
 
   /** Whether, after a failed exchange, there are outcomes to save and time to do so. */
   private canContinue({ kind }: StoreError): boolean {
-    if (this.executor.busy > 0) return true;
+    if (this.executor.busy > 0 || this.lanes > 1) return true;
     if (!this.exchanges.timeFor(exchangeMs + retryMs)) return false;
     // An exchange without a claim may succeed: it writes outcomes, and releases rows whose claim was not answered.
     if (this.error === null && (this.exchanges.size > 0 || this.exchanges.isUnanswered)) return true;
@@ -291,51 +312,68 @@ class Tick<Row, Deps, Env> {
     return `${name}: nothing fits into the registry's budget of ${budgetSeconds} s, since a row may take ${timeoutMs / 1_000} s: change it in punctual.queues`;
   }
 
-  /**
-   * The number of rows to claim; null, before the settings are known, is the queue's concurrency. Under at-most-once only rows that can start
-   * at once are claimed, so a crash leaves no others uncertain.
-   */
+  /** The number of rows to claim; null, before the settings are known, is the queue's concurrency. */
   private want(): number | null {
     if (this.ended !== null || this.error) return 0;
     if (!this.settings) return null;
-    const { batchLimit, concurrency, delivery } = this.settings;
-    // A dead row may be one that kills its tick: it should take few others with it.
-    const atOnce = delivery === 'at-most-once' || this.identity.asked?.state === 'dead';
-    const room = (atOnce ? concurrency : this.prefetch(concurrency)) - this.executor.busy;
-    const left = (batchLimit ?? Number.POSITIVE_INFINITY) - this.exchanges.counts.claimed;
+    const { batchLimit } = this.settings;
+    const room = this.target - this.executor.busy - this.requested;
+    const left = (batchLimit ?? Number.POSITIVE_INFINITY) - this.exchanges.counts.claimed - this.requested;
     return Math.max(0, Math.min(room, left));
   }
 
-  /** Up to three times the concurrency, so that running rows never wait for a call, but no more than the rest of the budget can finish. */
-  private prefetch(concurrency: number): number {
-    const typicalMs = Math.max(1, this.executor.durations.quantile(0.95) ?? this.executor.timeoutMs(null));
-    const finishable = Math.floor((this.budget.abortAt - this.ports.clock.now()) / typicalMs) * concurrency;
-    return Math.max(concurrency, Math.min(3 * concurrency, finishable));
+  private setTarget(): void {
+    if (!this.settings) return;
+    const rowMs = (share: number) => this.executor.durations.quantile(share) ?? this.executor.timeoutMs(null);
+    this.target =
+      // A dead row may be one that kills its tick: it should take few others with it.
+      this.identity.asked?.state === 'dead'
+        ? this.settings.concurrency
+        : targetRows(this.settings, {
+            callMs: this.exchanges.typicalMs ?? 0,
+            rowMs: rowMs(0.5),
+            longRowMs: rowMs(0.95),
+            leftMs: this.budget.abortAt - this.ports.clock.now(),
+          });
   }
 
   private isTimeToExchange(): boolean {
-    const { concurrency, delivery } = this.settings as QueueSettings;
-    const want = this.want() ?? 0;
-    if (want > 0 && delivery === 'at-least-once' && !this.drained && want >= concurrency) return true;
+    if (!this.settings || this.lanes >= this.mostLanes()) return false;
+    if (this.wantsRows(this.settings)) return true;
+    // Outcomes and progress go with the next exchange.
+    if (this.lanes > 0) return false;
     if ((this.exchanges.progressAgeMs ?? 0) >= progressMs) return true;
-    if (this.exchanges.size === 0) return false;
-    if (want > 0 && delivery === 'at-most-once' && this.executor.free >= Math.ceil(concurrency / 2))
-      return true;
-    return this.exchanges.ageMs >= this.groupMs();
+    return this.exchanges.size > 0 && this.exchanges.ageMs >= this.groupMs();
+  }
+
+  private mostLanes(): number {
+    return this.error === null && this.exchanges.mayOverlap ? 2 : 1;
+  }
+
+  private wantsRows(settings: QueueSettings): boolean {
+    const want = this.want() ?? 0;
+    if (want === 0 || want < leastOfCall(settings, this.target)) return false;
+    // Under at-most-once an outcome may free an account.
+    return settings.delivery === 'at-most-once' ? this.exchanges.size > 0 : !this.drained;
   }
 
   /** How long outcomes wait for each other. Longer while the database fails. */
   private groupMs(): number {
-    return this.error ? retryMs : groupMs[this.queue.delivery];
+    if (this.error) return retryMs;
+    return outcomeGroupMs(this.queue.delivery, this.executor.durations.quantile(0.5) ?? 0);
   }
 
   /** Resolves when an attempt ends or reports progress, or when the oldest outcome has waited long enough. */
   private nextEvent(): Promise<void> {
     return new Promise((resolve) => {
-      const waitMs = Math.min(
-        this.exchanges.size > 0 ? this.groupMs() - this.exchanges.ageMs : Number.POSITIVE_INFINITY,
-        progressMs - (this.exchanges.progressAgeMs ?? Number.NEGATIVE_INFINITY),
-      );
+      // While an exchange is in flight, its end wakes the tick.
+      const waitMs =
+        this.lanes > 0
+          ? Number.POSITIVE_INFINITY
+          : Math.min(
+              this.exchanges.size > 0 ? this.groupMs() - this.exchanges.ageMs : Number.POSITIVE_INFINITY,
+              progressMs - (this.exchanges.progressAgeMs ?? Number.NEGATIVE_INFINITY),
+            );
       const cancel = Number.isFinite(waitMs)
         ? this.ports.clock.timer(Math.max(0, waitMs), () => this.wake())
         : () => {};
@@ -358,29 +396,15 @@ class Tick<Row, Deps, Env> {
   }
 
   private async takeLock(): Promise<void> {
-    if (!this.ports.lock || this.identity.asked) return;
-    const key = `${this.queue.name}:${this.identity.partition}`;
-    const attempt = await this.ports.lock.acquire(key, lockLifetimeMs);
-    this.identity.lock = attempt.state;
-    if (attempt.state === 'acquired') this.lock = attempt.lock;
-    if (attempt.state === 'unavailable') {
-      this.ports.log.warn(
-        { tick: this.identity.id, reason: attempt.reason },
-        'the lock is unavailable; the tick runs without it',
-      );
-    }
+    if (this.identity.asked) return;
+    const { id, partition } = this.identity;
+    this.identity.lock = await this.lock.take(`${this.queue.name}:${partition}`, id);
   }
 
   /** Extends the lock to the tick's limit once it has rows. Releases it if the queue allows several ticks at a time. */
   private async extendLock({ settings, rows }: ExchangeReply): Promise<void> {
-    if (settings.maxTicks > 1) await this.releaseLock();
-    else if (rows.length > 0) await this.lock?.extend(this.options.limitMs);
-  }
-
-  private async releaseLock(): Promise<void> {
-    const { lock } = this;
-    this.lock = null;
-    await lock?.release();
+    if (settings.maxTicks > 1) await this.lock.release();
+    else if (rows.length > 0) await this.lock.extend(this.options.limitMs);
   }
 
   /** Without `last`, the report that a closing exchange writes to the ledger. */

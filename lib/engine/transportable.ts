@@ -1,5 +1,3 @@
-import { depthOfJson } from './depth-of-json.ts';
-
 /** Deeper than any real value, and less than Postgres's limit. */
 const maxDepth = 500;
 
@@ -11,10 +9,26 @@ export function transportable<T extends object>(
   if (value === undefined) return undefined;
   try {
     const text = JSON.stringify(value, (_key, one) => (typeof one === 'bigint' ? `${one}` : one));
-    if (depthOfJson(text) > maxDepth) throw new Error(`it is nested more than ${maxDepth} levels deep`);
+    if (isDeeper(text, maxDepth)) throw new Error(`it is nested more than ${maxDepth} levels deep`);
     return JSON.parse(text);
   } catch (error) {
     onDropped((error as Error).message);
     return undefined;
   }
+}
+
+/** Whether arrays and objects are nested more than `levels` deep in a JSON text. */
+export function isDeeper(json: string, levels: number): boolean {
+  // Each level takes two brackets.
+  return json.length > 2 * levels && depthOfJson(json) > levels;
+}
+
+function depthOfJson(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [mark] of json.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{}]/g)) {
+    if (mark === '[' || mark === '{') deepest = Math.max(deepest, ++depth);
+    else if (mark === ']' || mark === '}') depth--;
+  }
+  return deepest;
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { accessEnv } from '../services/env.ts';
 import { getServices, type Services } from '../services/services.ts';
-import { apiAccess } from './auth/access.ts';
+import { apiAccess, apiName } from './auth/access.ts';
 import { hasCronSecret } from './auth/cron-secret.ts';
 import { readJson } from './body.ts';
 import { respond } from './error-response.ts';
@@ -13,12 +13,10 @@ export interface ApiCall<Params, Query = object> {
   /** Parsed by the route's schema. */
   query: Query;
   params: Params;
-  by: Actor;
+  /** The caller's name, for histories and the audit. */
+  by: string;
   services: Services;
 }
-
-/** The caller's name in a history. */
-export type Actor = 'the API' | 'a dashboard user';
 
 interface RouteContext<Params> {
   params?: Promise<Params>;
@@ -42,8 +40,8 @@ interface JsonRouteOptions<Schema> {
 }
 
 /**
- * Returns a route that accepts API_KEY or the dashboard's cookie. It responds 200 with the result of `handle` as JSON, or with the result itself if
- * that is a response. Errors get the response of `errorResponse`.
+ * Returns a route that accepts an API key or the dashboard's cookie. Viewers may only GET. It responds 200 with the result of `handle` as JSON, or
+ * with the result itself if that is a response. Errors get the response of `errorResponse`.
  */
 export function apiRoute<Params = object, Schema extends QuerySchema = typeof noQuery>(
   handle: (call: ApiCall<Params, z.output<Schema>>) => Promise<object>,
@@ -51,7 +49,7 @@ export function apiRoute<Params = object, Schema extends QuerySchema = typeof no
 ) {
   return (request: Request, context?: RouteContext<Params>): Promise<Response> =>
     respond(async () => {
-      const by = cron && hasCronSecret(request) ? 'the API' : requireAccess(request, dashboard);
+      const by = cron && hasCronSecret(request) ? apiName : requireAccess(request, dashboard);
       return handleRequest(request, context, by, handle, query);
     });
 }
@@ -69,16 +67,16 @@ export function apiJsonRoute<Params = object, Schema extends QuerySchema = typeo
     }, whenInvalid);
 }
 
-function requireAccess(request: Request, dashboard: boolean): Actor {
+function requireAccess(request: Request, dashboard: boolean): string {
   const access = apiAccess(request, accessEnv(), Date.now(), { dashboard });
   if (!access.allowed) throw new HttpError(access.status, access.kind, access.message);
-  return access.by === 'api-key' ? 'the API' : 'a dashboard user';
+  return access.actor.name;
 }
 
 async function handleRequest<Params, Schema extends QuerySchema>(
   request: Request,
   context: RouteContext<Params> | undefined,
-  by: ApiCall<Params>['by'],
+  by: string,
   handle: (call: ApiCall<Params, z.output<Schema>>) => Promise<object>,
   schema: Schema = noQuery as unknown as Schema,
 ): Promise<object> {

@@ -39,12 +39,16 @@ export class ValidationError extends HttpError {
 
 /**
  * Maps an error of the database to the error to throw. PT404, an unknown queue or row, becomes a `NotFoundError`. PT409, a row in another state by
- * now, becomes a `ConflictError`. 22023, an invalid value of `field`, becomes a `ValidationError`. Any other error is returned unchanged.
+ * now, becomes a `ConflictError`. 22023, an invalid value of `field` or of the field that the error names, becomes a `ValidationError`. Any other
+ * error is returned unchanged.
  */
 export function toHttpError(error: unknown, field = ''): unknown {
   // The code identifies it, not the class: Next bundles pages and routes apart, each with a class of its own, and they share one connection.
-  const { code, message } = error as { code?: unknown; message: string };
+  const { code, message, detail } = error as { code?: unknown; message: string; detail?: string | null };
   if (code === 'PT404') return new NotFoundError(message);
   if (code === 'PT409') return new ConflictError(message);
-  return code === '22023' ? new ValidationError([{ field, message }]) : error;
+  if (code !== '22023') return error;
+  // Postgres's own errors have sentences as details.
+  const named = /^[a-z_]+$/.test(detail ?? '') ? detail : null;
+  return new ValidationError([{ field: named ?? field, message }]);
 }

@@ -1,13 +1,16 @@
-import { depthOfJson } from '../engine/depth-of-json.ts';
+import { isDeeper } from '../engine/transportable.ts';
 
 /** Deeper than any real value, and far below the limits of JavaScript and Postgres. */
 const maxDepth = 64;
 
 /**
- * Copies a value through JSON of at most `maxBytes`. If that fails, returns the reason as `fault`, a phrase that follows "the result" or another
+ * Copies a value through JSON of at most `maxBytes`, and returns both. If that fails, returns the reason as `fault`, a phrase that follows "the result" or another
  * subject. Never throws, even if the value's own code does.
  */
-export function keepJson(value: unknown, maxBytes: number): { kept: unknown } | { fault: string } {
+export function keepJson(
+  value: unknown,
+  maxBytes: number,
+): { kept: unknown; json: string } | { fault: string } {
   let json: string | undefined;
   try {
     json = JSON.stringify(value);
@@ -17,8 +20,8 @@ export function keepJson(value: unknown, maxBytes: number): { kept: unknown } | 
   if (json === undefined) return { fault: `is not JSON: its type is ${typeof value}` };
   const bytes = Buffer.byteLength(json);
   if (bytes > maxBytes) return { fault: `is ${bytes} bytes of JSON; the limit is ${maxBytes} bytes` };
-  if (depthOfJson(json) > maxDepth) return { fault: `is nested more than ${maxDepth} levels deep` };
-  return { kept: JSON.parse(json) };
+  if (isDeeper(json, maxDepth)) return { fault: `is nested more than ${maxDepth} levels deep` };
+  return { kept: JSON.parse(json), json };
 }
 
 /** The thrown value may itself throw when it is read. */

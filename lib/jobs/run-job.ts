@@ -70,12 +70,13 @@ function payloadError(issues: readonly { path: PropertyKey[]; message: string }[
   return `the payload does not fit its schema: ${faults.join('; ')}`.slice(0, maxErrorLength);
 }
 
-/** Makes an error with a text of any thrown value, even of one that throws when it is read. Keeps its `kind`. */
+/** Makes an error with a text of any thrown value, even of one that throws when it is read. Keeps its `kind` and its `code`. */
 function toError(thrown: unknown): Error {
   const text = safely(() => textOf(thrown)) ?? 'the job threw a value that cannot be read';
   const kind = safely(() => Object(thrown).kind);
+  const code = safely(() => Object(thrown).code);
   const retryAfterSeconds = safely(() => Object(thrown).retryAfterSeconds);
-  return Object.assign(new Error(text.slice(0, maxErrorLength)), { kind, retryAfterSeconds });
+  return Object.assign(new Error(text.slice(0, maxErrorLength)), { kind, code, retryAfterSeconds });
 }
 
 function textOf(thrown: unknown): string {

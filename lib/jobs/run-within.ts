@@ -15,20 +15,23 @@ export async function runWithin(
   { clock, signal, attempt }: { clock: Clock; signal: AbortSignal; attempt: number },
   run: (signal: AbortSignal) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const own = new AbortController();
-  const cancel =
-    timeoutSeconds === undefined
-      ? () => {}
-      : clock.timer(timeoutSeconds * 1_000, () =>
-          own.abort(new DOMException(`the job reached its timeout of ${timeoutSeconds} s`, 'TimeoutError')),
-        );
+  const own = timeoutSeconds === undefined ? null : timeoutOf(clock, timeoutSeconds);
   try {
-    return await run(AbortSignal.any([signal, own.signal]));
+    return await run(own ? AbortSignal.any([signal, own.signal]) : signal);
   } catch (error) {
     const { kind, message } = error as Error & { kind?: unknown };
     if (attempt < maxAttempts || freeKinds.has(kind)) throw error;
     return dead(message);
   } finally {
-    cancel();
+    own?.cancel();
   }
+}
+
+function timeoutOf(clock: Clock, seconds: number): { signal: AbortSignal; cancel: () => void } {
+  const controller = new AbortController();
+  const reason = new DOMException(`the job reached its timeout of ${seconds} s`, 'TimeoutError');
+  return {
+    signal: controller.signal,
+    cancel: clock.timer(seconds * 1_000, () => controller.abort(reason)),
+  };
 }

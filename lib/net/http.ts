@@ -1,4 +1,5 @@
 import { networkCode, provesNothingWasSent } from './network-error.ts';
+import { redact } from './redact.ts';
 import { readResponseBody } from './response-body.ts';
 import { within } from './within.ts';
 
@@ -22,6 +23,8 @@ interface Failure {
   retryAfterSeconds: number | null;
   /** `account` or `pair` for `rate_limited`, `account` or `provider` for `account_refused`. */
   scope: ErrorScope;
+  /** The beginning of the response's text, without secrets and private texts. Null without a response, and for a read. */
+  answer: string | null;
 }
 
 /** The only error that `request` throws. The engine reads `kind`; the message is for people. */
@@ -33,6 +36,7 @@ export class ProviderError extends Error implements Failure {
   readonly code: string | number | null;
   readonly retryAfterSeconds: number | null;
   readonly scope: ErrorScope;
+  readonly answer: string | null;
 
   constructor(message: string, failure: Partial<Failure> & Pick<Failure, 'kind' | 'provider'>) {
     super(message);
@@ -42,6 +46,7 @@ export class ProviderError extends Error implements Failure {
     this.code = failure.code ?? null;
     this.retryAfterSeconds = failure.retryAfterSeconds ?? null;
     this.scope = failure.scope ?? 'account';
+    this.answer = failure.answer ?? null;
   }
 }
 
@@ -71,6 +76,8 @@ export interface HttpRequest {
   url: string;
   headers?: Record<string, string>;
   body?: string | Uint8Array<ArrayBuffer>;
+  /** Texts that a person wrote. An error does not repeat them where the provider quotes them. */
+  privateTexts?: string[];
   /** Ends the call at any point, also while its body is read. */
   signal?: AbortSignal;
   /** Milliseconds for the whole call, in addition to the signal. */
@@ -113,12 +120,13 @@ async function send(call: HttpRequest, headers: Headers, inTime: AbortSignal): P
   const { provider } = call;
   const endCode = () =>
     inTime.aborted ? (inTime.reason === call.signal?.reason ? 'aborted' : 'timeout') : null;
-  const uncertain = (why: string, code: string | null, status: number | null = null) =>
+  const uncertain = (why: string, code: string | null, status: number | null = null, text = '') =>
     new ProviderError(`${provider}: ${why}; it may have acted`, {
       kind: 'uncertain',
       provider,
       code,
       status,
+      answer: answerOf(call, text),
     });
 
   let fetched: Response;
@@ -153,13 +161,17 @@ async function send(call: HttpRequest, headers: Headers, inTime: AbortSignal): P
   }
   if (read.cut) {
     const why = `its response (${fetched.status}) ${read.cut === 'answer_too_long' ? 'is too long' : 'was cut off'}`;
-    throw uncertain(why, endCode() ?? read.cut, fetched.status);
+    throw uncertain(why, endCode() ?? read.cut, fetched.status, read.text);
   }
   return response;
 }
 
-/** Returns the error for a 2xx response of an unknown shape: the provider acted, but it is not known how. */
-export function unexpectedResponse(provider: string, response: HttpResponse): ProviderError {
+/** Returns the error for a 2xx response of an unknown shape: the provider acted, but it is not known how. With its call it has the answer. */
+export function unexpectedResponse(
+  provider: string,
+  response: HttpResponse,
+  call: HttpRequest | null = null,
+): ProviderError {
   const type = response.headers.get('content-type') ?? 'no content type';
   const message = `${provider} answered ${response.status} in an unexpected shape (${type.slice(0, 60)}); it may have acted`;
   return new ProviderError(message, {
@@ -167,6 +179,7 @@ export function unexpectedResponse(provider: string, response: HttpResponse): Pr
     provider,
     status: response.status,
     code: 'unexpected_answer',
+    answer: call && answerOf(call, response.text),
   });
 }
 
@@ -183,11 +196,11 @@ export function retryAfterSeconds(header: string | null, nowMs: number): number 
 function providerErrorOf(call: HttpRequest, response: HttpResponse, own: ErrorReading | null): ProviderError {
   const reading = readingOf(response, own);
   const code =
-    typeof reading.code === 'string' ? presentable(reading.code, call.headers) : (reading.code ?? null);
+    typeof reading.code === 'string' ? presentable(reading.code, call, 100) : (reading.code ?? null);
   const headerSeconds = retryAfterSeconds(response.headers.get('retry-after'), (call.now ?? Date.now)());
   // For a rejected row without a known detail, the text is the only explanation.
   const text = reading.detail ?? (reading.kind === 'rejected' ? response.text : '');
-  const detail = text ? `: ${presentable(text, call.headers)}` : '';
+  const detail = text ? `: ${presentable(text, call, 500)}` : '';
   return new ProviderError(
     `${call.provider} answered ${response.status}${code === null ? '' : ` (${code})`}${detail}`,
     {
@@ -198,6 +211,7 @@ function providerErrorOf(call: HttpRequest, response: HttpResponse, own: ErrorRe
       retryAfterSeconds:
         reading.retryAfterSeconds === null ? null : (headerSeconds ?? reading.retryAfterSeconds),
       scope: reading.scope,
+      answer: answerOf(call, response.text),
     },
   );
 }
@@ -227,15 +241,17 @@ function readingOf(
   return { ...own, kind: status === 401 || status === 403 ? 'account_refused' : 'rejected' };
 }
 
-/** Removes secrets from a detail: providers quote tokens ("Malformed access token …"), which must not reach a log. */
-function presentable(detail: string, headers: Record<string, string> = {}): string {
+/** Removes the call's secrets and private texts: providers quote tokens ("Malformed access token …"), which must not reach a log. */
+function presentable(text: string, { headers = {}, privateTexts }: HttpRequest, maxLength: number): string {
   const secrets = Object.values(headers).map((value) => value.replace(/^Bearer /, ''));
-  const clean = secrets.reduce(
-    (text, secret) => (secret.length >= 6 ? text.replaceAll(secret, '***') : text),
-    detail,
-  );
-  return clean
+  return redact(text, secrets, privateTexts)
     .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, 500)
+    .slice(0, maxLength)
     .toWellFormed();
 }
+
+const maxAnswerLength = 2_048;
+
+/** Null for a read, whose answer may be other people's messages. */
+const answerOf = (call: HttpRequest, text: string): string | null =>
+  text === '' || call.method === 'GET' ? null : presentable(text, call, maxAnswerLength);

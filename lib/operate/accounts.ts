@@ -63,7 +63,7 @@ const accountInput = z.strictObject({
 
 const storedHours = z.record(z.string(), z.array(z.string()));
 
-const accountSchema = z.object({
+export const accountSchema = z.object({
   id: z.string(),
   provider: z.string(),
   provider_account_id: z.string(),
@@ -77,6 +77,7 @@ const accountSchema = z.object({
   ramp_started_on: z.string().nullable(),
   ramp_days: z.number(),
   ramp_from_percent: z.number(),
+  /** `infinity` if the pause lasts until somebody resumes. */
   paused_until: z.string().nullable(),
   paused_reason: z.string().nullable(),
   /** Settings that a queue has of its own, by its name. */
@@ -96,11 +97,12 @@ const accountSchema = z.object({
 
 type StoredAccount = z.infer<typeof accountSchema>;
 
-/** Adds an account, or changes the given fields of the account with the same provider id. Throws a `ValidationError` or a `StoreError`. */
-export async function saveAccount(rpc: Rpc, body: unknown): Promise<{ account: StoredAccount }> {
+/** Adds an account, or changes the given fields of the account with the same provider id. The audit records `by`. Throws a
+ * `ValidationError` or a `StoreError`. */
+export async function saveAccount(rpc: Rpc, body: unknown, by: string): Promise<{ account: StoredAccount }> {
   const p_account = parseInput(accountInput, body);
   try {
-    return { account: accountSchema.parse(await rpc('save_account', { p_account })) };
+    return { account: accountSchema.parse(await rpc('save_account', { p_account, p_by: by })) };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code === 'PT404') throw new ValidationError([{ field: 'queues', message }]);

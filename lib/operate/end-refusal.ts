@@ -15,11 +15,11 @@ const bodySchema = z.strictObject({
     .default(null),
 });
 
-/** Ends the pause of a refused account or provider, because its cause is corrected. Throws an `HttpError` or a `StoreError`. */
-export async function endRefusal(rpc: Rpc, body: unknown): Promise<z.infer<typeof bodySchema>> {
+/** Ends the pause of a refused account or provider, because its cause is corrected. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
+export async function endRefusal(rpc: Rpc, body: unknown, by: string): Promise<z.infer<typeof bodySchema>> {
   const { provider, account } = parseInput(bodySchema, body);
   try {
-    await rpc('end_refusal', { p_provider: provider, p_account_id: account });
+    await rpc('end_refusal', { p_provider: provider, p_account_id: account, p_by: by });
     return { provider, account };
   } catch (error) {
     const mapped = toHttpError(error, 'provider');

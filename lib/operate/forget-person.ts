@@ -26,7 +26,7 @@ const responseSchema = z.union([
 
 /**
  * Ends everything that is under way with a person and deletes their data. Returns the number of deleted rows of each kind. Throws a `ConflictError`
- * if a message to them is being sent or may have been sent: then nothing is deleted, and nothing more is sent. The history records `by`. Throws an
+ * if a message to them is being sent or may have been sent: then nothing is deleted, and nothing more is sent. The history and the audit record `by`. Throws an
  * `HttpError` or a `StoreError`.
  */
 export async function forgetPerson(

@@ -61,6 +61,10 @@ function isDnsServer(entry: string): boolean {
   const [, v6, v4 = '', port] = /^(?:\[(.+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(entry) ?? [];
   return isIP(v6 ?? v4) === (v6 === undefined ? 4 : 6) && (port === undefined || isPort(port));
 }
+/** `ops:key`. A name has up to 60 letters, digits, `-`, `_` and `.`. */
+const namedKey = /^([\w.-]{1,60}):(\S+)$/;
+/** The name of an HTTP header. */
+const headerName = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
 const isPort = (port: string) => Number(port) >= 1 && Number(port) <= 65_535;
 function isCanary(entry: string): boolean {
   if (!URL.canParse(entry)) return false;
@@ -98,6 +102,18 @@ const variables = z.object({
   SUPABASE_URL: url,
   SUPABASE_SECRET_KEY: text,
   SUPABASE_SERVICE_ROLE_KEY: text,
+  API_KEYS: list(
+    (entry) => namedKey.test(entry),
+    'must be a list of names and keys, for example "ops:key1, ci:key2"; a name has letters, digits, "-", "_" and "."',
+  ),
+  DASHBOARD_IDENTITY_HEADER: z.preprocess(
+    blankAsUnset,
+    z
+      .string()
+      .trim()
+      .regex(headerName, 'must be the name of a header, for example X-Forwarded-User')
+      .optional(),
+  ),
   UPSTASH_REDIS_REST_URL: url,
   UPSTASH_REDIS_REST_TOKEN: text,
   KV_REST_API_URL: url,
@@ -128,10 +144,16 @@ export interface ServerEnv {
   logLevel: string;
   /** The current secret, and then the previous one, which is accepted while the secret is changed. */
   cronSecrets: string[];
-  apiKey?: string;
-  dashboardPassword?: string;
+  /** Viewers' keys first: a secret that is set for both roles may only read. */
+  apiKeys: { name: string; key: string; role: 'operator' | 'viewer' }[];
+  /** The dashboard's passwords, by the role that they give. */
+  passwords: { operator?: string; viewer?: string };
+  /** The header in which a proxy names the dashboard's visitor. */
+  identityHeader?: string;
   /** In development without a password, everyone who reaches the server may read the dashboard. */
   dashboardOpen: boolean;
+  /** In the demo, visitors of the open dashboard may also act. */
+  isDemo: boolean;
   /** The platform adds the caller's address to a request. */
   onVercel: boolean;
   /** In development and in the demo on loopback, CRON_SECRET authorizes SQL on the embedded database. */
@@ -178,9 +200,11 @@ export interface ServerEnv {
 type AccessSettings = Pick<
   ServerEnv,
   | 'cronSecrets'
-  | 'apiKey'
-  | 'dashboardPassword'
+  | 'apiKeys'
+  | 'passwords'
+  | 'identityHeader'
   | 'dashboardOpen'
+  | 'isDemo'
   | 'onVercel'
   | 'sqlOpen'
   | 'whatsappAppSecret'
@@ -189,19 +213,25 @@ type AccessSettings = Pick<
   | 'unipileWebhookSecret'
 >;
 
-/** Reads the settings of access. Every request needs them first, so they do not depend on the validity of the others. */
+/**
+ * Reads the settings of access. Every request needs them first, so they do not depend on the validity of the others. An invalid entry of API_KEYS
+ * gives nobody access; `serverEnv` names it.
+ */
 export function accessEnv(source: Record<string, string | undefined> = process.env): AccessSettings {
   const set = (name: string) => source[name]?.trim() || undefined;
-  const dashboardPassword = set('DASHBOARD_PASSWORD');
+  const passwords = { operator: set('DASHBOARD_PASSWORD'), viewer: set('DASHBOARD_VIEWER_PASSWORD') };
+  const identityHeader = set('DASHBOARD_IDENTITY_HEADER');
   const cronSecret = set('CRON_SECRET');
   return {
     // The previous secret is not accepted alone: without CRON_SECRET the endpoints stay closed.
     cronSecrets: cronSecret
       ? [cronSecret, set('CRON_SECRET_PREVIOUS')].filter((secret) => secret !== undefined)
       : [],
-    apiKey: set('API_KEY'),
-    dashboardPassword,
-    dashboardOpen: !isProduction(source) && !dashboardPassword,
+    apiKeys: apiKeysOf(set('VIEWER_API_KEY'), set('API_KEY'), set('API_KEYS')),
+    passwords,
+    identityHeader: identityHeader && headerName.test(identityHeader) ? identityHeader : undefined,
+    dashboardOpen: !isProduction(source) && !passwords.operator && !passwords.viewer,
+    isDemo: isSet(source.PUNCTUAL_DEMO) && !isSet(source.VERCEL),
     onVercel: isSet(source.VERCEL),
     sqlOpen: !isProduction(source),
     whatsappAppSecret: set('WHATSAPP_APP_SECRET'),
@@ -209,6 +239,21 @@ export function accessEnv(source: Record<string, string | undefined> = process.e
     workerSecret: set('WORKER_SECRET'),
     unipileWebhookSecret: set('UNIPILE_WEBHOOK_SECRET'),
   };
+}
+
+function apiKeysOf(
+  viewer: string | undefined,
+  operator: string | undefined,
+  named = '',
+): ServerEnv['apiKeys'] {
+  const keys: ServerEnv['apiKeys'] = [];
+  if (viewer) keys.push({ name: 'a viewer of the API', key: viewer, role: 'viewer' });
+  if (operator) keys.push({ name: 'the API', key: operator, role: 'operator' });
+  for (const entry of named.split(',')) {
+    const [, name, key] = namedKey.exec(entry.trim()) ?? [];
+    if (name && key) keys.push({ name, key, role: 'operator' });
+  }
+  return keys;
 }
 
 /** The demo is a production build on loopback without anyone's data, so it does not count. */

@@ -46,6 +46,6 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
 }
 
 /** Whether the queue ticked in the last five minutes, here or in a worker, which has settings of its own. */
-function hasTicked({ ticks }: Stats['queues'][number], now: string): boolean {
-  return ticks.some(({ started_at }) => Date.parse(now) - Date.parse(started_at) < 300_000);
+function hasTicked({ last_tick }: Stats['queues'][number], now: string): boolean {
+  return last_tick !== null && Date.parse(now) - Date.parse(last_tick.started_at) < 300_000;
 }

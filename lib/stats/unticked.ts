@@ -8,7 +8,7 @@ const lateSeconds = 300;
 
 /** Returns a warning if rows are due and no tick comes, with the remedy if none ever came. Null if ticks come or are not needed. */
 export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
-  const [last] = queue.ticks;
+  const { last_tick: last } = queue;
   if (queue.paused_at !== null || !couldStart(queue)) return null;
   if (last) {
     const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;

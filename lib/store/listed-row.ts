@@ -9,6 +9,8 @@ export const listedRowSchema = z.object({
   due_at: z.string().nullable(),
   attempts: z.number(),
   last_error: z.string().nullable(),
+  /** The id of the group of its last error. Messages of pgmq have none. */
+  error_group: z.string().nullish(),
   finished_at: z.string().nullable(),
   account: z.object({ id: z.string(), name: z.string() }).nullable(),
   reconcile: reconcileFacts.nullable(),

@@ -62,14 +62,19 @@ export function postgresRpc({ url, connections = 10 }: { url: string; connection
         const { rows } = await pool.query(callText(fn, names), values);
         return rows[0]?.result;
       } catch (error) {
-        const { code = null, message, hint } = error as { code?: string; message: string; hint?: string };
+        const {
+          code = null,
+          message,
+          hint,
+          detail,
+        } = error as { code?: string; message: string; hint?: string; detail?: string };
         const isOfPostgres = code !== null && /^[0-9A-Z]{5}$/.test(code);
         const reason = isOfPostgres ? message : `Postgres at ${host} did not answer: ${message}`;
         throw new StoreError(
           storeErrorKind(isOfPostgres ? code : null),
           hint ? `${reason} (${hint})` : reason,
           code,
-          { cause: error },
+          { cause: error, detail },
         );
       }
     },

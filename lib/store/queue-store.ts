@@ -9,7 +9,7 @@ import type {
 import { schemaState, schemaVersion } from './migrate/schema-version.ts';
 import type { Rpc } from './rpc.ts';
 import { storable } from './storable.ts';
-import { tickCounts } from './tick-counts.ts';
+import { tickCounts } from './ticks.ts';
 
 const account = z
   .object({ id: z.string(), provider: z.string(), provider_account_id: z.string(), name: z.string() })
@@ -194,12 +194,12 @@ export function queueStore(
   };
 }
 
-/** Sends `done` without a result, the most common outcome, as ids by claim, and the others as records. */
+/** Sends `done` without a result or a duration, the most common outcome, as ids by claim, and the others as records. */
 function outcomes({ settlements, providers, progress }: ExchangeRequest): object {
   const done = new Map<string, string[]>();
   const records: object[] = [];
   for (const settlement of settlements) {
-    if (settlement.outcome === 'done' && settlement.result === undefined) {
+    if (settlement.outcome === 'done' && settlement.result === undefined && settlement.ms === undefined) {
       const ids = done.get(settlement.claimId);
       if (ids) ids.push(settlement.id);
       else done.set(settlement.claimId, [settlement.id]);
@@ -233,6 +233,10 @@ function record(settlement: Settlement): object {
     refused: settlement.refused,
     refusal: storable(settlement.refusal),
     unreadable: settlement.unreadable,
+    ms: settlement.ms,
+    kind: storable(settlement.kind),
+    code: storable(settlement.code),
+    answer: storable(settlement.answer),
   };
 }
 

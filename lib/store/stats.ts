@@ -1,36 +1,25 @@
 import { z } from 'zod';
-import { tickCounts } from './tick-counts.ts';
+import { tickOutcome } from './ticks.ts';
 
 /** Exact up to 10,000; beyond, an estimate from the planner's statistics. */
 const count = z.object({ count: z.number(), approximate: z.boolean() });
 
-const ledgerTick = z.object({
-  id: z.string(),
-  partition: z.string(),
-  scheduler: z.string(),
-  /** The endpoint's path and the scheduler's cron expression in UTC; null if unknown. */
-  path: z.string().nullable(),
-  schedule: z.string().nullable(),
-  slot: z.string().nullable(),
-  /** 0 for the scheduler's own call; one more for each continuation, which keeps the run id. */
-  continuation: z.number(),
-  run_id: z.string(),
-  started_at: z.string(),
-  closed_at: z.string().nullable(),
-  /** `running` while it is open; `died` if its limit passed before it was closed. */
-  outcome: z.enum(['ran', 'idle', 'skipped', 'paused', 'running', 'died']),
-  duplicate: z.boolean(),
-  ...tickCounts.shape,
-  /** The state of the rows that the call requested, from the API or by `?partition=failed`; null for a tick of all due rows. */
-  asked_for: z.enum(['pending', 'dead']).nullable(),
-  /** The tick's report; null while it runs, or if it died. */
-  report: z.record(z.string(), z.unknown()).nullable(),
+/** Outcomes of ticks that closed in the minute or hour that starts at `at`. */
+const settled = z.object({
+  at: z.string(),
+  done: z.number(),
+  retried: z.number(),
+  dead: z.number(),
+  unknown: z.number(),
 });
 
 const queueStats = z.object({
   name: z.string(),
   delivery: z.enum(['at-most-once', 'at-least-once']),
+  /** Null unless it is paused now. */
   paused_at: z.string().nullable(),
+  /** Null if the pause lasts until somebody resumes. */
+  paused_until: z.string().nullable(),
   paused_reason: z.string().nullable(),
   /** Why its rows cannot be read, and what to do; null if they can. While there is a problem, the figures of its rows are empty. */
   problem: z.string().nullable(),
@@ -73,6 +62,7 @@ const queueStats = z.object({
       /** 1 is a blocking partition. */
       max_running: z.number().nullable(),
       paused_at: z.string().nullable(),
+      paused_until: z.string().nullable(),
       paused_reason: z.string().nullable(),
       last_tick_at: z.string().nullable(),
       /** Why no row may start now, if `max_running` is reached; otherwise null. */
@@ -120,18 +110,33 @@ const queueStats = z.object({
       anon: z.array(z.string()),
     })
     .nullable(),
+  /** Rows that failed for good in the last 24 hours, counted to 10,000. `text` is the latest error. */
+  failed: z.object({
+    rows: z.number(),
+    first_at: z.string().nullish(),
+    last_at: z.string().nullish(),
+    text: z.string().nullish(),
+  }),
+  /** Unknown rows that wait for a person, counted to 10,000. `since` is when the first of them became unknown. */
+  undecided: z.object({ rows: z.number(), since: z.string().nullish() }),
   /** Settled rows by minute over the last hour, oldest first. Minutes without any are left out. */
-  throughput: z.array(
-    z.object({
-      minute: z.string(),
-      done: z.number(),
-      retried: z.number(),
-      dead: z.number(),
-      unknown: z.number(),
-    }),
-  ),
-  /** The latest ticks, newest first. Idle and skipped ones are left out, except for the newest tick. */
-  ticks: z.array(ledgerTick),
+  throughput: z.array(settled),
+  /** Settled rows by hour over the last 24 hours, oldest first. Hours without any are left out. */
+  day: z.array(settled),
+  /** The newest tick, also if it was idle; null before the first one. */
+  last_tick: z
+    .object({
+      id: z.string(),
+      partition: z.string(),
+      started_at: z.string(),
+      closed_at: z.string().nullable(),
+      outcome: tickOutcome,
+      continuation: z.number(),
+      duplicate: z.boolean(),
+      /** The error with which its call ended. */
+      fault: z.string().nullable(),
+    })
+    .nullable(),
 });
 
 export const statsSchema = z.object({
@@ -139,6 +144,16 @@ export const statsSchema = z.object({
   /** The version of the database's schema. */
   schema: z.string().nullish(),
   queues: z.array(queueStats),
+  /** Accounts that a person or a report of the provider paused, 50 at most. A null `until` is a pause without an end. */
+  paused_accounts: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      provider: z.string(),
+      until: z.string().nullable(),
+      reason: z.string().nullable(),
+    }),
+  ),
   /** Providers that are paused after failures. */
   providers: z.array(
     z.object({ name: z.string(), paused_until: z.string().nullable(), last_error: z.string().nullable() }),
@@ -147,4 +162,4 @@ export const statsSchema = z.object({
 
 export type Stats = z.infer<typeof statsSchema>;
 export type QueueStats = Stats['queues'][number];
-export type LedgerTick = QueueStats['ticks'][number];
+export type Settled = z.infer<typeof settled>;

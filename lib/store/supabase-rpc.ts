@@ -44,7 +44,9 @@ export function supabaseRpc({
       : status
         ? `the Data API at ${host} answered ${status}`
         : `the Data API at ${host} did not answer: ${causeOf(error)}`;
-    throw new StoreError(kind, error.hint ? `${reason} (${error.hint})` : reason, code);
+    throw new StoreError(kind, error.hint ? `${reason} (${error.hint})` : reason, code, {
+      detail: code && error.details,
+    });
   };
 }
 

@@ -23,7 +23,9 @@ export function writeMigration(
   const dropped = [...removed.filter(isOwn), ...changed.filter((one) => isOwn(one) && !isReplaced(one))];
   const made = [...added, ...changed].filter(isOwn);
   const textsOf = (object: SchemaObject) => findFunction(statements, plainName(object.name));
-  const sources = new Set(made.flatMap(textsOf));
+  const texts = new Set(made.flatMap(textsOf));
+  // In the order of the sources: Postgres checks a function in SQL when it is made.
+  const sources = statements.map(({ text }) => text).filter((text) => texts.has(text));
   const templates = [...added, ...changed, ...removed].filter(({ kind }) => kind === 'template');
   const byHand = [
     ...added.map((one) => [one, 'is new'] as const),
@@ -37,7 +39,7 @@ export function writeMigration(
     `-- ${name.slice(15).replaceAll(/[_-]/g, ' ')}\n`,
     ...notes.map((note) => `-- By hand, before the functions: ${note}.\n`),
     ...dropped.map(({ name: object }) => `drop ${object};\n`),
-    ...[...sources].map((text) => `${text.replace(/^create function/m, 'create or replace function')};\n`),
+    ...sources.map((text) => `${text.replace(/^create function/m, 'create or replace function')};\n`),
     ...removed
       .filter(({ kind }) => kind === 'template')
       .map(({ name: template }) => {

@@ -85,6 +85,16 @@ describe('a handler', () => {
     ['returns again', 'pending', () => again(60), { attempts: 0 }],
     ['returns again after 0 seconds', 'failed', () => again(0), {}],
     ['returns nothing', 'unknown', () => undefined, { last_error: 'perform returned no outcome' }],
+    [
+      'returns what cannot be read',
+      'unknown',
+      () => ({
+        get kind() {
+          throw new Error('no');
+        },
+      }),
+      { last_error: 'perform returned no outcome' },
+    ],
     ['throws before its first await', 'unknown', bug, { last_error: 'bug' }],
     ['throws a string', 'unknown', throwing('text'), { last_error: 'text' }],
     ['throws rejected', 'failed', throwingKind('rejected'), { last_error: 'it was rejected' }],

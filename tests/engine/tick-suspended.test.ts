@@ -57,7 +57,7 @@ it('a machine that wakes up does not send a row that another machine sent meanwh
   const { row, events } = await suspended((send) => send());
   expect(sent).toBe(1);
   expect(row).toEqual({ status: 'sent', provider_message_id: 'm2' });
-  expect(events).toEqual(['swept', 'absent']);
+  expect(events).toEqual(['swept', 'absent', 'done']);
 });
 
 it('the history says that a row was delivered twice if the handler sends without checking its signal', async () => {
@@ -67,5 +67,5 @@ it('the history says that a row was delivered twice if the handler sends without
   });
   expect(sent).toBe(2);
   expect(row).toEqual({ status: 'sent', provider_message_id: 'm2' });
-  expect(events).toEqual(['swept', 'absent', 'twice']);
+  expect(events).toEqual(['swept', 'absent', 'done', 'twice']);
 });

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { again, done, type Outcome, retry } from '../../lib/engine/outcome.ts';
@@ -125,6 +126,22 @@ describe('progress', () => {
 });
 
 describe('a handler', () => {
+  it('starts in the tick’s async context, whatever the handler before it entered', async () => {
+    await addDue(12);
+    const storage = new AsyncLocalStorage<string>();
+    const found: unknown[] = [];
+    await storage.run('tick', () =>
+      run(async (id) => {
+        found.push(storage.getStore());
+        storage.enterWith(id);
+        await sleep(10);
+        storage.enterWith(`${id} again`);
+        return done();
+      }),
+    );
+    expect(found).toEqual(Array(12).fill('tick'));
+  });
+
   it('may return a result that the database cannot store: its row is done without it, and so are the others', async () => {
     const [deep, other] = [await due(), await due()];
     let nested: unknown = 1;

@@ -7,6 +7,8 @@ import {
   CRON_SECRET,
   cookie,
   type RequestHeaders,
+  VIEWER_KEY,
+  viewerCookie,
   withKey,
 } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
@@ -24,7 +26,7 @@ type Handler = (request: Request, context: object) => Promise<Response>;
 
 /** Schedulers and `npm run sql` call these routes. */
 const takesCronSecret = (file: string) => /^(cron|trigger|sql)\//.test(file);
-const takesJson = (file: string) => !/^(cron|trigger|jobs\/run)\//.test(file);
+const takesJson = (file: string) => !/^(cron|trigger|jobs\/run|queues\/\[queue\]\/run)\//.test(file);
 const secretOf = (file: string): RequestHeaders => (takesCronSecret(file) ? bearer(CRON_SECRET) : withKey);
 
 /** Calls each method of a route, by default with the secret that the route takes. */
@@ -85,8 +87,21 @@ describe('a call', () => {
     },
   );
 
+  it.each(routes.filter((file) => !takesCronSecret(file)))(
+    'of %s by a viewer may read, and is refused otherwise',
+    async (file) => {
+      for (const headers of [bearer(VIEWER_KEY), { ...viewerCookie(), origin: 'http://app.test' }])
+        for (const { method, status, body } of await callMethods(file, 'nonsense=1', headers)) {
+          // 400: it was accepted, and then its query refused.
+          expect([method, status]).toEqual([method, method === 'GET' ? 400 : 403]);
+          if (method !== 'GET') expect(body.error?.kind).toBe('viewer');
+        }
+    },
+  );
+
   it('without a secret may only read what the dashboard shows, and only where it is open to everyone', async () => {
     vi.stubEnv('DASHBOARD_PASSWORD', '');
+    vi.stubEnv('DASHBOARD_VIEWER_PASSWORD', '');
     const open = async () => {
       const accepted: string[] = [];
       for (const file of routes)
@@ -95,19 +110,34 @@ describe('a call', () => {
       return accepted.sort();
     };
     expect(await open()).toEqual([
+      'GET accounts',
+      'GET accounts/[id]',
+      'GET actions',
+      'GET actions/[id]',
+      'GET actions/[id]/proof',
       'GET analytics',
+      'GET audit',
       'GET dms',
       'GET dms/[id]/why',
       'GET enrolments',
       'GET enrolments/[id]',
+      'GET find',
       'GET monitoring',
       'GET posts',
+      'GET pulse',
+      'GET queues',
+      'GET queues/[queue]',
+      'GET queues/[queue]/errors',
+      'GET queues/[queue]/errors/[id]',
       'GET queues/[queue]/rows',
+      'GET queues/[queue]/rows/[id]',
       'GET queues/[queue]/rows/[id]/why',
+      'GET queues/[queue]/ticks',
       'GET schedulers',
       'GET sequences',
       'GET sequences/[id]',
       'GET stats',
+      'GET ticks/[id]',
     ]);
     vi.stubEnv('NODE_ENV', 'production');
     expect(await open()).toEqual([]);

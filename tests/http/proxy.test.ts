@@ -77,7 +77,7 @@ describe('the headers of every response', () => {
     expect(headers('/:path*')).toEqual([
       'X-Content-Type-Options: nosniff',
       'X-Frame-Options: DENY',
-      'Referrer-Policy: no-referrer',
+      'Referrer-Policy: same-origin',
       'Permissions-Policy: camera=(), microphone=(), geolocation=()',
       'Strict-Transport-Security: max-age=31536000',
     ]);

@@ -29,7 +29,7 @@ it.each<[name: string, value: unknown, kept: unknown]>([
   ],
   ['64 levels of nesting', nested(64), nested(64)],
 ])('keepJson keeps %s', (_name, value, kept) => {
-  expect(keepJson(value, 65_536)).toEqual({ kept });
+  expect(keepJson(value, 65_536)).toEqual({ kept, json: JSON.stringify(value) });
 });
 
 it.each<[name: string, value: unknown, fault: RegExp]>([

@@ -27,6 +27,14 @@ export const boundedMutants: Mutant[] = [
     seenBy: 'sql/bounded.test.ts',
   },
   {
+    name: 'the accounts of a range that are asleep',
+    guarantee: 'an account that got a due row is woken, however many rows are due',
+    file: 'supabase/schemas/engine/wake-accounts.sql',
+    find: 'array_agg(p.account_id) filter (where p.next_ok_at',
+    replace: 'array_agg(p.account_id) filter (where false and p.next_ok_at',
+    seenBy: 'sql/bounded.test.ts',
+  },
+  {
     name: 'a search for accounts goes on',
     guarantee: 'a call that ends a loop early leaves the rest to the next',
     file: 'supabase/schemas/engine/wake-accounts.sql',
@@ -55,8 +63,16 @@ export const boundedMutants: Mutant[] = [
     name: 'the end of reading receipts',
     guarantee: 'no call takes so long that the database ends it',
     file: 'supabase/schemas/reconcile/apply-receipts.sql',
-    find: '    end;\n    exit when punctual.is_call_over();',
-    replace: '    end;',
+    find: 'exit when p_ids is null and punctual.is_call_over();',
+    replace: '',
+    seenBy: 'sql/bounded.test.ts',
+  },
+  {
+    name: 'the receipts of the rows that a call settles',
+    guarantee: 'a proved row does not become unknown because a call is slow',
+    file: 'supabase/schemas/reconcile/apply-receipts.sql',
+    find: 'exit when p_ids is null and',
+    replace: 'exit when',
     seenBy: 'sql/bounded.test.ts',
   },
   {

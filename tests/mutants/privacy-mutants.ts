@@ -123,4 +123,28 @@ export const privacyMutants: Mutant[] = [
     replace: '',
     seenBy: 'sql/people.test.ts',
   },
+  {
+    name: 'answers without secrets and private texts',
+    guarantee: 'the history keeps no key and no message of a person that a provider quotes',
+    file: 'lib/net/http.ts',
+    find: 'presentable(text, call, maxAnswerLength);',
+    replace: 'text.slice(0, maxAnswerLength);',
+    seenBy: 'net/http.test.ts',
+  },
+  {
+    name: 'answers of reads',
+    guarantee: 'the history keeps no list of messages that a check has read',
+    file: 'lib/net/http.ts',
+    find: `text === '' || call.method === 'GET' ?`,
+    replace: `text === '' ?`,
+    seenBy: 'net/http.test.ts',
+  },
+  {
+    name: 'answers about a person who is forgotten',
+    guarantee: 'nothing that a provider said about a person outlasts the request to forget them',
+    file: 'supabase/schemas/people/forget-person.sql',
+    find: 'set text = null, answer = null, error_group = null',
+    replace: 'set text = null',
+    seenBy: 'sql/people.test.ts',
+  },
 ];

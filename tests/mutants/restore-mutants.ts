@@ -62,7 +62,7 @@ export const restoreMutants: Mutant[] = [
     name: 'the enrolments of uncertain messages wait',
     guarantee: 'no later step is sent again after a restore',
     file: 'supabase/schemas/restore/after-restore.sql',
-    find: 'perform punctual.pause_enrolment(i, p_now) from unnest(v_ids) i;',
+    find: `perform punctual.pause_enrolment(i, 'after_restore', p_now) from unnest(v_ids) i;`,
     replace: '',
     seenBy: 'sql/restore.test.ts',
   },

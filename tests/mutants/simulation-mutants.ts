@@ -14,8 +14,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the cap',
     guarantee: 'no account passes its daily limit',
     file: 'supabase/schemas/pace/account-opening.sql',
-    find: 'elsif v_day.used >= v_limit then',
-    replace: 'elsif v_day.used > v_limit then',
+    find: 'if v_day.used >= v_limit then',
+    replace: 'if v_day.used > v_limit then',
     seenBy: 'sql/account-pace.test.ts',
   },
   {
@@ -377,8 +377,8 @@ export const simulationMutants: Mutant[] = [
     name: 'the days of retention',
     guarantee: 'nothing is deleted before its time',
     file: 'supabase/schemas/retention/prune-rows.sql',
-    find: 'where s.{status} = %L and s.finished_at < $1\n',
-    replace: 'where s.{status} = %L and s.finished_at < $1 + make_interval(hours => 12)\n',
+    find: 'where s.{status} = %L and s.finished_at < $1 and',
+    replace: 'where s.{status} = %L and s.finished_at < $1 + make_interval(hours => 12) and',
     seenBy: 'sql/retention.test.ts',
   },
   {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type HttpRequest, request, retryAfterSeconds } from '../../lib/net/http.ts';
+import { type HttpRequest, type ProviderError, request, retryAfterSeconds } from '../../lib/net/http.ts';
 import { sites } from '../support/sites.ts';
 import { httpAnswer, loopback } from './loopback.ts';
 
@@ -193,5 +193,26 @@ describe('request() throws rate_limited', () => {
     await expectError(await responding(422), limit, { readError: () => limit });
     const url = await responding(429, '', { 'retry-after': 'Sun, 22 Nov 2026 10:01:30 GMT' });
     await expectError(url, { ...limit, retryAfterSeconds: 90 }, { now, readError: () => limit });
+  });
+});
+
+describe('the answer in an error', () => {
+  const body = '{"detail":"the key k-123456 may not send \\"Dear Ada, come at noon\\""}';
+  const more = { headers: { 'x-api-key': 'k-123456' }, privateTexts: ['Dear Ada, come at noon'] };
+
+  it('is the beginning of the body, without the key and the private text, and so is the message', async () => {
+    const failed = post(await responding(422, body + 'x'.repeat(5_000)), { ...more, readError: () => ({}) });
+    const error = (await failed.catch((thrown) => thrown)) as ProviderError;
+    expect(error.answer).toMatch(/^{"detail":"the key \*\*\* may not send/);
+    expect(error.answer).toHaveLength(2_048);
+    for (const text of [error.answer, error.message]) {
+      expect(text).not.toContain('k-123456');
+      expect(text).not.toContain('Ada');
+    }
+  });
+
+  it('is null for a read, and without a response', async () => {
+    await expectError(await responding(500, body), { answer: null }, { method: 'GET', body: undefined });
+    await expectError('http://nobody.invalid', { answer: null });
   });
 });

@@ -6,7 +6,6 @@ import { toHttpError } from '../../lib/http/http-error.ts';
 import { explanationSchema } from '../../lib/store/explanation.ts';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
-import { conversations } from '../support/conversations.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 
 const WORDS = {
@@ -95,8 +94,6 @@ describe('GET /api/queues/:queue/rows', () => {
   });
 
   it.each([
-    ['', 'the status is missing'],
-    ['?status=', 'the status is missing'],
     ['?status=sent', 'there is no status "sent"'],
     ['?status=Todo', 'there is no status "Todo"'],
   ])('answers 400 to %j: %s, and names the valid words', async (query, reason) => {
@@ -171,28 +168,14 @@ describe('POST /api/queues/:queue/rows/:id/resolve', () => {
     expect(await statusOf(other)).toBe('unclear');
   });
 
-  it('answers 409 with the statement that retries a dead row', async () => {
+  it('answers 409 with the call that retries a dead row', async () => {
     const id = await addUnknown();
     await resolve('trials', id, { decision: 'gave up' });
     const { status, body } = await resolve('trials', id, { decision: 'todo' });
     expect([status, body.error.kind]).toEqual([409, 'conflict']);
-    const pattern = /^the row is gave up \(To retry it, run: (update .+)\)$/;
-    await database.sql(pattern.exec(body.error.message)?.[1] ?? 'none is named');
-    sql.setNow(new Date().toISOString());
-    expect((await sql.tick({ queue: 'trials' }).claim()).rows).toMatchObject([{ id, attempt: 1 }]);
-  });
-
-  it('names the enrolment to resume for a failed message of a sequence', async () => {
-    const talk = conversations(database, sql);
-    const people = [{ account_id: await sql.addAccount(), recipient: 'ann' }];
-    const [enrolment = ''] = await talk.enrol(await talk.addSequence([{ body: 'Hi' }]), people);
-    await talk.advance();
-    await talk.send('dead');
-    const [{ id }] = await database.sql(`select id from punctual.dm_queue where status = 'failed'`);
-    for (const [queue, row] of Object.entries({ dm_queue: `${id}`, enrolments: enrolment })) {
-      const { error } = (await resolve(queue, row, { decision: 'pending' })).body;
-      expect(error.message).toContain(`POST /api/enrolments/${enrolment}/resume`);
-    }
+    expect(body.error.message).toContain(
+      `POST /api/queues/trials/actions with {"action": "retry", "ids": ["${id}"]}`,
+    );
   });
 
   it('names the invalid field, and decides nothing', async () => {

@@ -26,7 +26,7 @@ it('a small tick costs two calls: one claims, the other settles and closes', asy
   expect(stack.gateway.calls()).toEqual(['rpc/exchange', 'rpc/exchange']);
 });
 
-it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () => {
+it('a tick that sends 30 rows, 5 at a time, costs at most one call a row', async () => {
   const sandbox = await startSandbox({ latencyMs: [300, 600] });
   try {
     await bench.addDms(30);
@@ -42,7 +42,7 @@ it('a tick that sends 30 rows, 5 at a time, costs at most 20 calls', async () =>
     expect(report).toMatchObject({ outcome: 'ran', exchanges: calls, counts: { claimed: 30, done: 30 } });
     expect(sandbox.deliveries()).toHaveLength(30);
     expect(await bench.states()).toEqual({ sent: 30 });
-    expect(calls).toBeLessThanOrEqual(20);
+    expect(calls).toBeLessThanOrEqual(31);
     // The five slots are used: one at a time, the rows would take 13 s.
     expect(report.usedMs).toBeLessThan(6_000);
   } finally {

@@ -136,6 +136,32 @@ it('the service role may read every table except the owner’s, and may not chan
   expect(await request('DELETE', all, stack.serviceRoleKey)).toEqual(refused);
 });
 
+it('a tick of the service role has the functions of its queue made anew if columns of the table changed', async () => {
+  await stack.sql(`create schema if not exists app; grant usage on schema app to service_role;
+    create table app.things (id bigint generated always as identity primary key, due timestamptz, body text);
+    select punctual.add_queue('things', 'app.things', 'due', 'at-least-once');
+    grant all on app.things to service_role;
+    insert into app.things (due) values (now() - interval '1 hour');
+    alter table app.things add column topic text default 'none';
+    alter table app.things drop column body`);
+  try {
+    const tick = {
+      id: crypto.randomUUID(),
+      queue: 'things',
+      partition: 'main',
+      scheduler: 'test',
+      limit_seconds: 60,
+    };
+    const { rows } = (await stack.rpc('exchange', { p_tick: tick, p_seq: 1, p_want: 1 })) as {
+      rows: { row: object }[];
+    };
+    expect(rows[0]?.row).toMatchObject({ id: 1, topic: 'none' });
+    expect(rows[0]?.row).not.toHaveProperty('body');
+  } finally {
+    await stack.sql(`truncate app.things; select punctual.remove_queue('things'); drop table app.things`);
+  }
+});
+
 describe('the catalogue', () => {
   it('lets only the service role execute functions, except the owner’s', async () => {
     const rows = await stack.sql(
@@ -176,10 +202,10 @@ describe('the catalogue', () => {
         where has_schema_privilege(r, 'punctual', p)`,
     ],
     [
-      // The exception reads spent keys and calls no other code.
-      'has every function but two run as its caller',
+      // These read spent keys and a setting, or make the functions of a queue by its definition, and call no other code.
+      'has every function but three run as its caller',
       `select proname from pg_proc
-        where pronamespace = 'punctual'::regnamespace and prosecdef and proname not in ('refuse_spent_key', 'notify_worker')`,
+        where pronamespace = 'punctual'::regnamespace and prosecdef and proname not in ('refuse_spent_key', 'notify_worker', 'refresh_functions')`,
     ],
     [
       'has row-level security on for every table',

@@ -110,8 +110,8 @@ it('twenty ticks killed with requests in flight lose no row, send none twice, an
     `select d.body from punctual.dm_queue d join punctual.history h on h.row_id = d.id::text and h.event = 'proved' where d.status = 'sent'`,
   );
   expect([...unknown, ...proved.map((row) => row.body)]).toEqual(expect.arrayContaining([...cutOff]));
-  // A kill leaves at most the rows uncertain that were running.
-  expect(unknown.length).toBeLessThanOrEqual(kills * concurrency);
+  // A kill leaves at most the rows uncertain that were running, and as many that were claimed ahead.
+  expect(unknown.length).toBeLessThanOrEqual(2 * kills * concurrency);
   expect(
     await stack.sql('select outcome, count(*)::integer from punctual.ticks group by 1 order by 1'),
   ).toContainEqual({ outcome: 'died', count: kills });

@@ -137,6 +137,8 @@ describe('the environment is refused', () => {
   const invalid: Record<string, string[]> = {
     SUPABASE_URL: ['hush', 'postgres://u:hush@db/p'],
     STORE: ['hush'],
+    API_KEYS: ['hush', 'ops:', ':hush', 'my ops:hush', 'ops:a,hush'],
+    DASHBOARD_IDENTITY_HEADER: ['X User', 'X-User:'],
     UNIPILE_API_VERSION: ['v3', '2', 'V2', 'hush'],
     UNIPILE_MAX_LATE_SECONDS: ['0', '86401', '1.5', '-1', '1e3', 'hush', '10m'],
     MONITOR_ALLOW_PRIVATE: [
@@ -222,7 +224,26 @@ describe('access', () => {
     ],
     ['a secret that was copied with a line break', { CRON_SECRET: 'a\n' }, { cronSecrets: ['a'] }],
     ['callers even if other variables are invalid', { STORE: 'mysql', ...secret }, { cronSecrets: ['a'] }],
-    ['nobody by an empty key', { API_KEY: ' ', DASHBOARD_PASSWORD: '' }, { apiKey: undefined }],
+    ['nobody by an empty key', { API_KEY: ' ', API_KEYS: ' , ', VIEWER_API_KEY: '' }, { apiKeys: [] }],
+    [
+      'every key by its name, viewers first',
+      { API_KEY: 'a', API_KEYS: 'ops:b, ci.2:c:d,', VIEWER_API_KEY: 'e' },
+      {
+        apiKeys: [
+          { name: 'a viewer of the API', key: 'e', role: 'viewer' },
+          { name: 'the API', key: 'a', role: 'operator' },
+          { name: 'ops', key: 'b', role: 'operator' },
+          { name: 'ci.2', key: 'c:d', role: 'operator' },
+        ],
+      },
+    ],
+    ['nobody by an entry that is no name and key', { API_KEYS: 'b,:c,d:,e f:g' }, { apiKeys: [] }],
+    [
+      'no name by a header that cannot exist',
+      { DASHBOARD_IDENTITY_HEADER: 'a b' },
+      { identityHeader: undefined },
+    ],
+    ['the viewer’s password in development', { DASHBOARD_VIEWER_PASSWORD: 'p' }, { dashboardOpen: false }],
     ['anyone at the dashboard in development', development, { dashboardOpen: true }],
     ['anyone at the dashboard of the demo', { ...production, ...demo }, { dashboardOpen: true }],
     ['the password’s owner in development', { DASHBOARD_PASSWORD: 'p' }, { dashboardOpen: false }],

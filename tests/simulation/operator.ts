@@ -59,6 +59,8 @@ export class Operator {
       () => change('gap_seconds', random.chance(0.3) ? null : Math.round(random.magnitude(20, 3_600))),
       () => this.cancelOne(),
       () => this.cancelOne(),
+      () => this.retryFailed(),
+      () => this.retryFailed(),
       async () => {
         const queue = random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs']);
         await this.setQueuePause(this.instant(0), queue);
@@ -92,11 +94,25 @@ export class Operator {
     );
   }
 
+  /** Has all rows of a queue tried again that failed, some at a time. The queue's ticks run the action. */
+  private async retryFailed(): Promise<void> {
+    const queue = this.random.pick(['dm_queue', 'dm_queue', 'posts', 'jobs', 'enrolments']);
+    const first = this.random.chance(0.3) ? { first: this.random.integer(1, 5) } : {};
+    const action = (await this.store.call('start_action', {
+      p_queue: queue,
+      p_action: 'retry',
+      p_filter: { status: ['dead'] },
+      p_arguments: first,
+      p_by: 'the operator',
+    })) as { total: number };
+    if (action.total > 0) this.faults.count('failed rows: tried again by the operator');
+  }
+
   private async decideUnknowns(queue: 'dm_queue' | 'posts'): Promise<void> {
     if (this.faults.databaseOutage()) return;
     const { items: rows } = (await this.store.call('list_rows', {
       p_queue: queue,
-      p_state: 'unknown',
+      p_filter: { status: ['unknown'], decide: true },
       p_limit: 50,
     })) as { items: UnknownRow[] };
     for (const row of rows) {

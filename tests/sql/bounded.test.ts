@@ -135,6 +135,26 @@ describe('a call whose time is over', () => {
     expect(sent).toEqual([1, 2, 3]);
   });
 
+  it('applies all receipts of the rows that it settles, because they prove that these are not unknown', async () => {
+    await repeat(3, async () => {
+      const account = await sql.addAccount({ provider: 'whatsapp_cloud' });
+      return sql.addDm(account, { channel: 'whatsapp', recipient: '49', chat_id: null });
+    });
+    const tick = hurriedTick();
+    const { rows, claimId } = await tick.claim(3);
+    expect(rows).toHaveLength(3);
+    await sql.receive(
+      rows.map(({ id }) => ({
+        kind: 'status',
+        status: 'delivered',
+        message_id: `m${id}`,
+        reference: `dm_queue/${id}/${claimId}`,
+      })),
+    );
+    await tick.settle(rows.map(({ id }) => ({ id, claim_id: claimId, outcome: 'unknown', error: 'cut' })));
+    expect(await count(`dm_queue where status = 'sent'`)).toBe(3);
+  });
+
   it('judges one finding, and the other rows are checked again', async () => {
     for (let n = 0; n < 3; n++) await sql.addUnknown(await sql.addAccount());
     sql.pass(3_600);

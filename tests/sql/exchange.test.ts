@@ -82,12 +82,29 @@ describe('a repeated exchange', () => {
     expect(await sql.dm(id)).toMatchObject({ status: 'pending', attempts: 0 });
   });
 
-  it('with an older number returns, claims and closes nothing, though its rows still run and others are due', async () => {
+  it('with an older number claims and closes nothing, and returns the rows that still run under its claim', async () => {
     await addDms(4);
     const tick = sql.tick();
-    await tick.claim(2);
-    await tick.exchange({ seq: 2 });
-    expect(await tick.exchange({ seq: 1, want: 2, close: true })).toMatchObject({ rows: [], closed: false });
+    const first = await tick.claim(2);
+    sql.pass(1);
+    const second = await tick.exchange({ seq: 2, want: 1 });
+    const again = await tick.exchange({ seq: 1, want: 2, close: true });
+    expect({ ids: ids(again.rows), closed: again.closed }).toEqual({ ids: ids(first.rows), closed: false });
+    expect(ids((await tick.exchange({ seq: 2, want: 2 })).rows)).toEqual(ids(second.rows));
+    expect(again.counts.claimed).toBe(3);
+  });
+
+  it('that arrives after one with a higher number settles, and claims and closes nothing', async () => {
+    await addDms(3);
+    const tick = sql.tick();
+    const { rows, claimId } = await tick.claim(1);
+    await tick.exchange({ seq: 3, want: 1 });
+    const late = { seq: 2, outcomes: settled(rows, claimId, 'done'), want: 1, close: true };
+    expect(await tick.exchange(late)).toMatchObject({
+      rows: [],
+      closed: false,
+      counts: { claimed: 2, done: 1 },
+    });
   });
 });
 

@@ -28,7 +28,11 @@ async function readPages(args: object, p_limit: number, between = async () => {}
   return pages;
 }
 
-const rows = (p_state: string, p_queue = 'dm_queue') => ({ p_queue, p_state, p_now: sql.now });
+const rows = (state: string, p_queue = 'dm_queue') => ({
+  p_queue,
+  p_filter: { status: [state] },
+  p_now: sql.now,
+});
 const states = ['pending', 'sending', 'sent', 'failed', 'unknown', 'cancelled'];
 /** Adds 7 rows of each state. Some share an instant, and some were settled without one. */
 const addRows = () =>
@@ -97,9 +101,11 @@ describe('the pages of rows', () => {
         "(select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'punctual.dm_queue'::regclass)";
       const [page] = await database.sql(
         `with before as materialized (select ${reads} as reads),
-         listed as materialized (select b.reads, punctual.list_rows('dm_queue', $1, 10, jsonb_build_array($2::text, '0')) as page from before b)
+         listed as materialized (
+           select b.reads, punctual.list_rows('dm_queue', jsonb_build_object('status', jsonb_build_array($1::text)), null, 10, jsonb_build_array($3::text, $2::text, '0')) as page
+             from before b)
          select jsonb_array_length(l.page->'items') as items, ${reads} - l.reads as read from listed l`,
-        [state, at],
+        [state, at, state === 'sent' ? 'settled' : state === 'sending' ? 'running' : state],
       );
       expect(page.items).toBe(10);
       expect(Number(page.read)).toBeLessThan(100);
@@ -107,7 +113,7 @@ describe('the pages of rows', () => {
   );
 
   it('refuse a cursor that is not one of their keys', async () => {
-    const call = { ...rows('sent'), p_cursor: ["x'); drop table punctual.dm_queue; --", '1'] };
+    const call = { ...rows('sent'), p_cursor: ['settled', "x'); drop table punctual.dm_queue; --", '1'] };
     await expect(database.rpc('list_rows', call)).rejects.toMatchObject({ code: '22007' });
   });
 });

@@ -209,6 +209,24 @@ describe('forget_person', () => {
     expect(await talk.call('list_replies', {})).toEqual({ items: [], next: null });
   });
 
+  it('deletes what providers said about the person, and the error groups of these texts alone', async () => {
+    for (const recipient of [ada.user, 'DE.other']) {
+      await sql.addDm(wa, { ...whatsapp, recipient });
+      const tick = sql.tick();
+      const { rows, claimId: claim_id } = await tick.claim(1);
+      const failure = { error: 'nobody is called Quokka', answer: `{"to":"${ada.user}"}` };
+      const other = { error: 'no answer', answer: '<html>' };
+      const told = recipient === ada.user ? failure : other;
+      const records = rows.map(({ id }) => ({ id, claim_id, outcome: 'dead', account_id: wa, ...told }));
+      await tick.settle(records, { close: true });
+    }
+    expect(await columnsWith('Quokka')).toContain('error_groups.text');
+    expect(await columnsWith(ada.user)).toContain('history.answer');
+    await forget({ p_recipient: ada.user });
+    for (const text of ['Quokka', ada.user]) expect(await columnsWith(text)).toEqual([]);
+    expect(await columnsWith('no answer')).toContain('error_groups.text');
+  });
+
   it.each(['sending', 'unknown'])(
     'stops enrolments and cancels pending messages, but deletes nothing while a message is %s',
     async (status) => {

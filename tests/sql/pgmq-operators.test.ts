@@ -10,7 +10,7 @@ beforeEach(() => add());
 const call = (fn: string, args: object = {}): Promise<any> =>
   database.rpc(fn, { p_queue: 'pgmq', ...args, p_now: sql.now });
 const page = (state: string, more: object = {}) =>
-  call('list_rows', { p_state: state, p_limit: 10, ...more });
+  call('list_rows', { p_filter: { status: [state] }, p_limit: 10, ...more });
 const list = async (state: string) => (await page(state)).items;
 const explain = (id: string) => call('explain_row', { p_id: id });
 const resolve = (id: string, decision: string) =>
@@ -212,4 +212,56 @@ it('the healthy partitions are listed when nothing is due, and a broken one only
   expect(await due()).toMatchObject([{ partition: 'orders' }]);
   await database.sql(`delete from punctual.partitions where queue = 'pgmq' and partition = 'orders'`);
   expect(await due()).toMatchObject([{ partition: 'mails' }]);
+});
+
+it('a message has a story, also after it was set aside, and its failures make error groups', async () => {
+  const { id, claim_id, settle, tick: first } = await sendAndClaim({ n: 'dead' });
+  const story = () => call('read_row', { p_id: id, p_configured: null });
+  expect(await story()).toMatchObject({ state: 'running', attempts: [{ claim_id, outcome: 'running' }] });
+  const failure = { error: 'shop answered 503 (down): order 17', ms: 70, kind: 'rejected', code: 'down' };
+  await settle('dead', failure);
+  expect(await story()).toMatchObject({
+    ...{ queue: 'pgmq', id, state: 'dead', sent_once: null, why: { state: 'dead' } },
+    row: { content: { n: 'dead' }, partition: 'orders' },
+    attempts: [{ claim_id, outcome: 'dead', duration_ms: 70, code: 'down', tick: { id: first.id } }],
+  });
+  await resolve(id, 'cancelled');
+  const { events } = await story();
+  expect(events.at(-1)).toMatchObject({ event: 'decided', by: 'Ann' });
+  const late = await sendAndClaim({ n: 'other' });
+  await late.settle('retry', { ...failure, error: 'shop answered 503 (down): order 18' });
+  const { items } = await call('list_error_groups');
+  const group = { text: 'shop answered 503 (down): order #', rows_dead: 0, events_24h: 2, accounts: null };
+  expect(items).toMatchObject([group]);
+  expect(await database.rpc('find_row', { p_text: id })).toMatchObject([{ queue: 'pgmq', id, by: 'id' }]);
+  expect(await call('read_row', { p_id: 'orders:99' })).toBeNull();
+});
+
+it('an action on messages takes those that it names, or all that were set aside, and refuses what it cannot do', async () => {
+  const setAside = async (n: string) => {
+    const { id, settle } = await sendAndClaim({ n });
+    await settle('dead', { error: 'so it was' });
+    return id;
+  };
+  const [one, two] = [await setAside('one'), await setAside('two')];
+  const start = (p_action: string, p_filter: object, more: object = {}) =>
+    call('start_action', { p_action, p_filter, ...more });
+  const left = async () => (await list('dead')).map(({ id }: { id: string }) => id);
+  expect(await start('retry', { ids: [one] }, { p_dry_run: true })).toMatchObject({ count: 1 });
+  const { id } = await start('retry', { ids: [one] });
+  expect(await database.rpc('run_action', { p_id: id, p_now: sql.now })).toMatchObject({
+    state: 'done',
+    written: 1,
+  });
+  expect(await left()).toEqual([two]);
+  for (const [action, filter] of [
+    ['retry', { status: ['dead'], text: 'so it' }],
+    ['delete', { status: ['dead'] }],
+    ['reschedule', { ids: [two] }],
+  ] as const)
+    await expect(start(action, filter)).rejects.toMatchObject({ code: '22023' });
+  expect(await left()).toEqual([two]);
+  const all = await start('cancel', { status: ['dead'] });
+  await database.rpc('run_action', { p_id: all.id, p_now: sql.now });
+  expect(await left()).toEqual([]);
 });

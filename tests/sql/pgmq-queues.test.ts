@@ -118,7 +118,7 @@ it.each(faults)('if %s, a tick and the stats say what to do', async (fault, reme
       unreachable: [{ reason: `${fault}: ${remedy}`, rows: 1 }],
     });
     const ofQueue = { p_queue: 'pgmq', p_now: sql.now };
-    expect(await database.rpc('list_rows', { ...ofQueue, p_state: 'pending' })).toMatchObject({
+    expect(await database.rpc('list_rows', { ...ofQueue, p_filter: { status: ['pending'] } })).toMatchObject({
       items: [],
     });
     expect(await database.rpc('explain_row', { ...ofQueue, p_id: 'orders:1' })).toBeNull();

@@ -35,6 +35,48 @@ const createFunction = (parameters: string, returns: string, body: string, langu
   );
 const afterSettle = `, p_after_settle => 'app.f'`;
 
+describe('a claimed row', () => {
+  const claimOne = async () => {
+    const one = tick();
+    const { rows, claimId } = await one.claim(1);
+    await one.settle([{ id: rows[0]?.id ?? '', claim_id: claimId, outcome: 'done' }], { close: true });
+    return rows[0]?.row;
+  };
+
+  it('has the columns of its table, without those that say what became of earlier attempts', async () => {
+    await addTrialsQueue(', "a {b} $$" text, x text, t text, finished_at timestamptz');
+    const id = await addTrial({ 'a {b} $$': 'x' });
+    expect(await claimOne()).toEqual({
+      id: Number(id),
+      next_at: sql.at(-1).replace('.000Z', '+00:00'),
+      'a {b} $$': 'x',
+      x: null,
+      t: null,
+      status: 'running',
+      priority: 1,
+      attempts: 1,
+      max_attempts: null,
+      timeout_seconds: null,
+      expires_at: null,
+      idempotency_key: null,
+    });
+  });
+
+  it('has a column that was added, and lacks one that was dropped or renamed, from the next tick on', async () => {
+    await addTrialsQueue(', body text, topic text');
+    for (const _ of ['first', 'second', 'third']) await addTrial();
+    expect(Object.keys(await claimOne())).toEqual(expect.arrayContaining(['body', 'topic']));
+    await database.sql(`alter table app.trials add column language text default 'de'`);
+    expect(await claimOne()).toMatchObject({ body: null, language: 'de' });
+    await database.sql('alter table app.trials drop column body');
+    await database.sql('alter table app.trials rename column topic to subject');
+    const last = await claimOne();
+    expect(last).toMatchObject({ subject: null, language: 'de' });
+    expect(last).not.toHaveProperty('body');
+    expect(last).not.toHaveProperty('topic');
+  });
+});
+
 describe('a queue over your own table', () => {
   it('has its due rows claimed by priority, then the oldest first', async () => {
     await addTrialsQueue();

@@ -15,7 +15,7 @@ const settings: Record<string, string> = {
   ...{ batch_limit: '7', concurrency: '7', adaptive: 'true', budget_seconds: '7', max_ticks: '7' },
   ...{ max_continuations: '7', timeout_seconds: '17', lease_seconds: '97', max_attempts: '7' },
   ...{ backoff_base_seconds: '7', backoff_cap_seconds: '777', retention_days: '7' },
-  ...{ paused_at: 'now()', paused_reason: `'holiday'` },
+  ...{ paused_at: 'now()', paused_until: 'now()', paused_reason: `'holiday'` },
 };
 
 describe('the registry of queues', () => {

@@ -54,23 +54,25 @@ describe('after a restore', () => {
     expect(await sql.history('1')).toEqual([['restored', text]]);
   });
 
-  it('every queue is paused with the reason, and a queue that was paused before keeps its own', async () => {
-    const pause = (name: string, at: string, reason: string) =>
-      database.sql('update punctual.queues set paused_at = $2, paused_reason = $3 where name = $1', [
-        name,
-        at,
-        reason,
-      ]);
+  it('every queue is paused with the reason until somebody resumes, and a queue that was so paused before keeps its own', async () => {
+    const pause = (name: string, at: string, reason: string, until: string | null = null) =>
+      database.sql(
+        'update punctual.queues set paused_at = $2, paused_reason = $3, paused_until = $4 where name = $1',
+        [name, at, reason, until],
+      );
     await pause('posts', sql.now, 'holiday');
     await pause('jobs', sql.at(10 * hour), 'soon');
+    await pause('monitors', sql.now, 'lunch', sql.at(10 * hour));
     const { since, call } = goBack();
     const { queues } = await call();
     const ours = expect.stringMatching(/^restored to 2026-03-02 12:00:00\+00: see docs\/restore\.md$/);
-    const rows = await database.sql('select name, paused_at, paused_reason from punctual.queues');
+    const rows = await database.sql(
+      'select name, paused_at, paused_until, paused_reason from punctual.queues',
+    );
     for (const { name, ...paused } of rows) {
       const wasPaused = name === 'posts';
       const [paused_at, paused_reason] = wasPaused ? [since, 'holiday'] : [sql.now, ours];
-      expect([name, paused]).toEqual([name, { paused_at, paused_reason }]);
+      expect([name, paused]).toEqual([name, { paused_at, paused_until: null, paused_reason }]);
       expect(queues[name].paused).toBe(!wasPaused);
     }
   });

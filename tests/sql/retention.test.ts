@@ -89,7 +89,7 @@ describe('retention', () => {
       `select relname as table, attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid
         where a.attrelid in ('punctual.queues'::regclass, 'punctual.settings'::regclass) and attname like '%\\_days'`,
     );
-    expect(columns).toHaveLength(11);
+    expect(columns).toHaveLength(12);
     for (const { table, name } of columns) {
       const keep = (days: number) => database.sql(`update punctual.${table} set ${name} = ${days}`);
       for (const days of [0, 36_501, 2_147_483_647])

@@ -99,7 +99,7 @@ export async function runQueue(database: TestDatabase, sql: ReturnType<typeof ex
     for (const state of ['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']) {
       const count = expected[state] ?? 0;
       expect(x?.states).toMatchObject({ [state]: { count } });
-      const { items } = (await call('list_rows', { p_state: state, p_limit: 200 })) as {
+      const { items } = (await call('list_rows', { p_filter: { status: [state] }, p_limit: 200 })) as {
         items: { id: string }[];
       };
       const row = { ...own, [status]: wordOf(state) };

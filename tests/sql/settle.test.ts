@@ -211,6 +211,7 @@ describe('late proof from an earlier attempt', () => {
     expect(await row()).toMatchObject({ status: 'sent', provider_message_id: 'm2' });
     expect(await events()).toEqual([
       ['late', 'an earlier attempt was delivered after all, as m1'],
+      ['done', null],
       ['twice', 'an earlier attempt was delivered as well, as m1'],
     ]);
   });
@@ -224,7 +225,7 @@ describe('late proof from an earlier attempt', () => {
     const { settleFirst, settleSecond, row, events } = await claimTwice();
     await settleSecond('done', resultOf(message));
     for (const _ of [1, 2]) await settleFirst('done', resultOf(late));
-    expect(await events()).toEqual(texts.map((text) => ['twice', text]));
+    expect(await events()).toEqual([['done', null], ...texts.map((text) => ['twice', text])]);
     expect(await row()).toMatchObject({ status: 'sent', provider_message_id: message });
   });
 

@@ -26,7 +26,10 @@ describe('the stats', () => {
       next_due_seconds: null,
       waiting: [],
       unreachable: [],
-      ticks: [],
+      last_tick: null,
+      failed: { rows: 0 },
+      undecided: { rows: 0 },
+      day: [],
     });
   });
 
@@ -81,32 +84,63 @@ describe('the stats', () => {
     ]);
   });
 
-  it('list ticks that ran or died, and an idle tick only if it is the newest', async () => {
-    const outcomes = async () => (await read()).ticks.map((tick) => tick.outcome);
+  it('give the newest tick of any outcome, with the fault of its call', async () => {
+    await runTick(5);
+    expect((await read()).last_tick).toMatchObject({ outcome: 'idle', fault: null, partition: 'main' });
+    sql.pass(60);
     await sql.addDm(await sql.addAccount());
-    await runTick();
-    sql.pass(60);
     await sql.tick().claim();
+    expect((await read()).last_tick).toMatchObject({ outcome: 'running', closed_at: null });
     sql.pass(100);
-    await runTick(5);
-    expect(await outcomes()).toEqual(['ran', 'died']);
-    sql.pass(60);
-    await runTick(5);
-    expect(await outcomes()).toEqual(['idle', 'ran', 'died']);
+    expect((await read()).last_tick).toMatchObject({ outcome: 'died' });
+    await database.sql(`update punctual.ticks set report = '{"fault": "no key"}'`);
+    expect((await read()).last_tick).toMatchObject({ fault: 'no key' });
   });
 
-  it('give each tick’s scheduler, path, schedule, slot, run id and continuation number', async () => {
-    const called = { path: '/api/cron/dm-queue', schedule: '* * * * *', run_id: crypto.randomUUID() };
-    const call = { scheduler: 'pg-cron', ...called, continuation: 2 };
-    const slot = sql.now;
+  it('count the rows that failed for good in the last 24 hours, with their times and the latest error', async () => {
+    expect((await read()).failed).toMatchObject({ rows: 0, first_at: null });
+    const account = await sql.addAccount();
+    const failed = { status: 'failed', last_error: 'no such person' };
+    await sql.addDm(account, { ...failed, finished_at: sql.at(-25 * 3_600) });
+    await sql.addDm(account, { ...failed, last_error: 'gone', finished_at: sql.at(-60) });
+    await sql.addDm(account, { ...failed, finished_at: sql.at(-3_600) });
+    const { rows, first_at, last_at, text } = (await read()).failed;
+    expect([rows, text]).toEqual([2, 'gone']);
+    const times = [first_at, last_at].map((at) => (Date.parse(at ?? '') - Date.parse(sql.now)) / 1_000);
+    expect(times).toEqual([-3_600, -60]);
+  });
+
+  it('count the unknown rows that wait for a person, and not those that are still checked', async () => {
+    const account = await sql.addAccount();
+    const unknown = { status: 'unknown', finished_at: sql.at(-300) };
+    await sql.addDm(account, { ...unknown, reconcile_at: null });
+    await sql.addDm(account, { ...unknown, reconcile_at: sql.at(60) });
+    const { rows, since } = (await read()).undecided;
+    expect([rows, Date.parse(since ?? '')]).toEqual([1, Date.parse(sql.at(-300))]);
+  });
+
+  it('sum outcomes by minute and by hour, without those of idle ticks', async () => {
     await sql.addDm(await sql.addAccount());
-    await sql.tick({ ...call, slot }).claim();
-    sql.pass(1);
-    await runTick();
-    const [own, continuation] = (await read()).ticks;
-    expect(continuation).toMatchObject(call);
-    expect(Date.parse(continuation?.slot ?? '')).toBe(Date.parse(slot));
-    expect(own).toMatchObject({ path: null, schedule: null, continuation: 0, run_id: own?.id });
+    await sql.drain();
+    sql.pass(2 * 3_600);
+    await runTick(5);
+    const { throughput, day } = await read();
+    expect(throughput).toEqual([]);
+    expect(day).toMatchObject([{ done: 1, retried: 0, dead: 0, unknown: 0 }]);
+    sql.pass(25 * 3_600);
+    expect((await read()).day).toEqual([]);
+  });
+
+  it('list the accounts that are paused, until when and why', async () => {
+    await sql.addAccount({ name: 'Over', paused_until: sql.at(-1) });
+    await sql.addAccount({ name: 'Ola', paused_until: sql.at(600), paused_reason: 'holiday' });
+    await sql.addAccount({ name: 'Ann', paused_until: 'infinity' });
+    const { paused_accounts } = statsSchema.parse(await database.rpc('read_stats', { p_now: sql.now }));
+    expect(paused_accounts).toMatchObject([
+      { name: 'Ann', until: null, reason: null },
+      { name: 'Ola', reason: 'holiday' },
+    ]);
+    expect(Date.parse(paused_accounts[1]?.until ?? '')).toBe(Date.parse(sql.at(600)));
   });
 
   it('estimate a count above 10,000, and mark it as approximate', async () => {

@@ -7,7 +7,9 @@ import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
 export const API_KEY = 'api-key-of-this-server';
 export const CRON_SECRET = 'cron-secret-of-this-server';
+export const VIEWER_KEY = 'key-that-may-only-read';
 export const PASSWORD = 'password-of-the-dashboard';
+export const VIEWER_PASSWORD = 'password-of-viewers';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
 
@@ -44,9 +46,13 @@ export async function openServedDatabase(
 /** Call it in `beforeEach`, and `vi.unstubAllEnvs` in `afterEach`. */
 export function stubSecrets({ password = PASSWORD } = {}): void {
   vi.stubEnv('API_KEY', API_KEY);
+  vi.stubEnv('API_KEYS', '');
+  vi.stubEnv('VIEWER_API_KEY', VIEWER_KEY);
   vi.stubEnv('CRON_SECRET', CRON_SECRET);
   vi.stubEnv('CRON_SECRET_PREVIOUS', '');
   vi.stubEnv('DASHBOARD_PASSWORD', password);
+  vi.stubEnv('DASHBOARD_VIEWER_PASSWORD', password && VIEWER_PASSWORD);
+  vi.stubEnv('DASHBOARD_IDENTITY_HEADER', '');
 }
 
 export const currentServices = (): Promise<Services> | null => globals.punctual ?? null;
@@ -56,7 +62,13 @@ export type RequestHeaders = Record<string, string>;
 export const bearer = (token: string): RequestHeaders => ({ authorization: `Bearer ${token}` });
 export const withKey = bearer(API_KEY);
 /** Returns the session cookie of a person who has just signed in to the dashboard. */
-export const cookie = () => ({ cookie: `punctual_session=${signSession(PASSWORD, Date.now())}` });
+export const cookie = (name = 'Mira') => sessionOf(name, 'operator', PASSWORD);
+/** Returns the session cookie of a person who may only read. */
+export const viewerCookie = () => sessionOf('Ola', 'viewer', VIEWER_PASSWORD);
+
+function sessionOf(name: string, role: 'operator' | 'viewer', password: string): RequestHeaders {
+  return { cookie: `punctual_session=${signSession({ name, role }, password, Date.now())}` };
+}
 
 export function apiRequest(
   method: string,

@@ -16,6 +16,7 @@ const settings = [
   'backoff_cap_seconds',
   'retention_days',
   'paused_at',
+  'paused_until',
   'paused_reason',
   'setup',
 ];

@@ -82,7 +82,8 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
 
   it('takes the later migrations and loses no row', async () => {
     expect(await database.rpc('schema_version', {})).toBe(schemaVersion);
-    expect(await counts()).toEqual(before);
+    // A migration may add a table.
+    expect(await counts()).toEqual(expect.arrayContaining(before));
   });
 
   it('then has the schema of the sources, beside its own tables', async () => {
@@ -140,7 +141,7 @@ describe.each(releases)('a database of %s with rows in every state', (release) =
     let explained = 0;
     for (const queue of ['dm_queue', 'posts', 'jobs', 'free_trials', 'enrolments']) {
       for (const state of ['pending', 'done', 'dead', 'unknown', 'cancelled']) {
-        const page = { p_queue: queue, p_state: state, p_now: sql.now };
+        const page = { p_queue: queue, p_filter: { status: [state] }, p_now: sql.now };
         const { items } = (await database.rpc('list_rows', page)) as { items: { id: string }[] };
         for (const { id } of items) {
           const call = { p_queue: queue, p_id: String(id), p_configured: null, p_now: sql.now };

@@ -102,6 +102,17 @@ describe('the loop of a path', () => {
     expect(summary(calls)).toEqual(['12:00:10', '12:00:15', '12:00:17']);
   });
 
+  it('calls for nudges twenty times a second at most, and for rows that fall due once', async () => {
+    const { calls, clock, loop, ended } = bench({ until: '12:00:16', takesMs: 10, dueIn: [1, 1, 1] });
+    for (let ms = 5_000; ms < 6_000; ms += 20) clock.timer(ms, () => loop.nudge());
+    await ended();
+    const second = (at: string) => calls.filter((call) => call.at === at).length;
+    // Rows were due at the start, and twice more.
+    expect(['12:00:10', '12:00:11', '12:00:12', '12:00:13'].map(second)).toEqual([1, 1, 1, 1]);
+    expect(second('12:00:15')).toBeLessThanOrEqual(20);
+    expect(second('12:00:15')).toBeGreaterThan(10);
+  });
+
   it('waits for its slot if it is due less than hourly', async () => {
     const { calls, ended } = bench({ until: '12:40:00', schedule: '30 12 * * *' });
     await ended();

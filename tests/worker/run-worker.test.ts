@@ -12,9 +12,9 @@ const run = (args: string[], signal: AbortSignal, env: object = { PORT: '0', HOS
 
 it.each<[args: string[], env: object, code: number, expected: RegExp]>([
   [['--help'], {}, 0, /npm run worker -- .*WORKER_SECRET/s],
-  [['--every', '4'], {}, 2, /from 5 to 60/],
-  [['--every', '61'], {}, 2, /from 5 to 60/],
-  [['--every', 'often'], {}, 2, /from 5 to 60/],
+  [['--every', '0'], {}, 2, /from 1 to 60/],
+  [['--every', '61'], {}, 2, /from 1 to 60/],
+  [['--every', 'often'], {}, 2, /from 1 to 60/],
   [['--only', ' , '], {}, 2, /names no path/],
   [['--queue', 'jobs'], {}, 2, /--queue/],
   [

@@ -15,6 +15,8 @@ const counts = z.object({
   checks: z.number(),
   hours: z.number(),
   incidents: z.number(),
+  /** Acts of people, in the audit. */
+  acts: z.number(),
   days: z.number(),
 });
 const stepSchema = counts.extend({

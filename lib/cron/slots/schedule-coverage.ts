@@ -5,7 +5,7 @@ import { scheduledQueues } from '../../queues/scheduled-queues.ts';
 import { type SharedReading, sharedReading } from '../../services/shared-reading.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { type SlotEntry, slotEntriesSchema } from '../../store/slots.ts';
-import { scheduleInstants } from './schedule-instants.ts';
+import { scheduleInstants, secondInstantAfter } from './schedule-instants.ts';
 import { type AccountedSlot, accountOfSlots } from './slot-account.ts';
 
 /** How many slots of one path and schedule a scheduler delivered, and how. */
@@ -20,6 +20,8 @@ export interface ScheduleCoverage {
   until: string | null;
   /** The latest slot that was delivered. It may be older than the window. */
   lastSlot: string;
+  /** Two of its slots have passed since without a delivery, and no other schedule calls the path either. */
+  silent: boolean;
   /** True for Vercel, which names no slot. Its slot is the latest one before the call, so a late call counts for the next slot. */
   guessed: boolean;
   /** The sum of `ran`, `late`, `overlapped` and `missed`. */
@@ -55,6 +57,8 @@ export interface Coverage {
 }
 
 const maxExceptions = 20;
+/** A call may be that late before its slot counts as passed. */
+const silentAfterMs = 30_000;
 /** How long a reading is shared, because each scans two days of the ledger. */
 const cacheMs = 10_000;
 const readings = new Map<number, SharedReading<Coverage>>();
@@ -83,6 +87,11 @@ export function coverageOf(entries: SlotEntry[], nowMs: number, hours: number): 
     cache.set(schedule, instants);
     return instants;
   };
+  const isSilent = (entry: SlotEntry): boolean => {
+    const second = secondInstantAfter(entry.schedule, Date.parse(entry.last_slot));
+    return second !== null && second + silentAfterMs <= nowMs;
+  };
+  const called = new Set(entries.filter((entry) => !isSilent(entry)).map(({ path }) => path));
   return entries.flatMap((entry) => {
     const untilMs = supersededAt(entry, entries);
     if (untilMs !== undefined && untilMs <= windowStartMs) return [];
@@ -97,6 +106,7 @@ export function coverageOf(entries: SlotEntry[], nowMs: number, hours: number): 
       since: new Date(sinceMs).toISOString(),
       until: untilMs === undefined ? null : new Date(untilMs).toISOString(),
       lastSlot: new Date(entry.last_slot).toISOString(),
+      silent: untilMs === undefined && !called.has(path),
       guessed: scheduler === 'vercel',
       expected: slots.length,
       ran: count('ran'),

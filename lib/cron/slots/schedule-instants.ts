@@ -19,6 +19,16 @@ export function scheduleInstants(schedule: string, fromMs: number, toMs: number)
   return scheduleInstants(schedule, Math.floor(toMs / 1_000) * 1_000 - (maxInstants - 1) * 1_000, toMs);
 }
 
+/** Returns the second instant of a cron expression in UTC after `afterMs`, in milliseconds since 1970; null if there is none. */
+export function secondInstantAfter(schedule: string, afterMs: number): number | null {
+  try {
+    const [, second] = new Cron(schedule, { utcOffset: 0, paused: true }).nextRuns(2, new Date(afterMs));
+    return second?.getTime() ?? null;
+  } catch {
+    return null;
+  }
+}
+
 function runsOf(schedule: string, before: Date, stopAt: Date): Date[] {
   try {
     return new Cron(schedule, { utcOffset: 0, paused: true, stopAt }).nextRuns(maxInstants + 1, before);

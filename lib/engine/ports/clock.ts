@@ -32,9 +32,11 @@ export function unsuspendedTime(monotonic: () => number, wall: () => number): ()
   };
 }
 
+const { timeOrigin } = performance;
+
 /** The machine's clock. */
 export const systemClock: Clock = {
-  now: unsuspendedTime(() => performance.timeOrigin + performance.now(), Date.now),
+  now: unsuspendedTime(() => timeOrigin + performance.now(), Date.now),
   timer(ms, fn) {
     const handle = setTimeout(fn, ms);
     return () => clearTimeout(handle);

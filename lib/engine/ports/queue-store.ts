@@ -93,6 +93,12 @@ export interface Settlement {
   refusal?: string;
   /** The row does not fit its schema. It waits for its retry without holding its account. */
   unreadable?: boolean;
+  /** How long the handler ran, in milliseconds. Left out where the history does not record the attempt. */
+  ms?: number;
+  /** Why the attempt failed: see `Failure`. */
+  kind?: string;
+  code?: string;
+  answer?: string;
 }
 
 export interface ProviderNote {
@@ -151,7 +157,7 @@ export interface ClaimedRow {
   attempt: number;
   /** The row's own, shorter than the queue's; null if it sets none. */
   timeoutSeconds: number | null;
-  /** The row's columns. */
+  /** The row's columns, without those that say what became of earlier attempts. */
   row: Record<string, unknown>;
   account: Account | null;
   /** The value of the queue's SQL function `facts` for this row at the claim; null without one. */

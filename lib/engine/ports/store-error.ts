@@ -11,6 +11,8 @@ export type StoreErrorKind = 'unavailable' | 'refused' | 'misconfigured' | 'regi
 /** A call to the database failed. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
+  /** What the error concerns, for example the parameter. */
+  readonly detail: string | null;
   /** The counts of the tick that threw this error; null if no tick did. */
   counts: TickCounts | null = null;
 
@@ -19,9 +21,10 @@ export class StoreError extends Error {
     message: string,
     /** The SQLSTATE or PostgREST code, if any; `401` for a refused key. */
     readonly code: string | null = null,
-    options?: ErrorOptions,
+    { detail, ...options }: ErrorOptions & { detail?: string | null } = {},
   ) {
     super(message, options);
+    this.detail = detail ?? null;
   }
 }
 

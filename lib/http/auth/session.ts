@@ -3,21 +3,40 @@ import { secretsEqual } from './secrets.ts';
 
 const SESSION_SECONDS = 12 * 60 * 60;
 
+/** The dashboard's passwords, by the role that they give. */
+export interface SessionPasswords {
+  operator?: string;
+  viewer?: string;
+}
+
+export interface Session {
+  name: string;
+  role: keyof SessionPasswords;
+}
+
 /**
- * Returns a cookie value that proves a sign-in: `v1.<expires at, seconds>.<signature>`. The server stores nothing: a session ends after 12 hours,
- * and a new password ends all sessions.
+ * Returns a cookie value that proves a sign-in: `v2.<expires at, seconds>.<role>.<name, base64url>.<signature>`. The server stores nothing: a session
+ * ends after 12 hours, and a new password ends all sessions of its role.
  */
-export function signSession(password: string, nowMs: number): string {
-  const payload = `v1.${Math.floor(nowMs / 1000) + SESSION_SECONDS}`;
+export function signSession({ name, role }: Session, password: string, nowMs: number): string {
+  const expiresAtSeconds = Math.floor(nowMs / 1000) + SESSION_SECONDS;
+  const payload = `v2.${expiresAtSeconds}.${role}.${Buffer.from(name).toString('base64url')}`;
   return `${payload}.${signature(password, payload)}`;
 }
 
-/** Whether `cookieValue` was signed with this password and has not expired. */
-export function verifySession(password: string, cookieValue: string, nowMs: number): boolean {
-  const match = /^(v1\.(\d{1,12}))\.([\w-]{43})$/.exec(cookieValue);
-  const [, payload, expiresAtSeconds, sent] = match ?? [];
-  if (!payload || !expiresAtSeconds || !sent) return false;
-  return secretsEqual(sent, signature(password, payload)) && nowMs < Number(expiresAtSeconds) * 1000;
+/** Returns the session if `cookieValue` was signed with the password of its role and has not expired, else null. */
+export function verifySession(
+  passwords: SessionPasswords,
+  cookieValue: string,
+  nowMs: number,
+): Session | null {
+  const match = /^(v2\.(\d{1,12})\.(operator|viewer)\.([\w-]{1,400}))\.([\w-]{43})$/.exec(cookieValue);
+  const [, payload = '', expiresAtSeconds, role, name = '', sent = ''] = match ?? [];
+  const password = passwords[role as Session['role']];
+  if (!match || password === undefined) return null;
+  if (!secretsEqual(sent, signature(password, payload)) || nowMs >= Number(expiresAtSeconds) * 1000)
+    return null;
+  return { name: Buffer.from(name, 'base64url').toString(), role: role as Session['role'] };
 }
 
 /** A request, or only its headers: a page has no request URL. */
@@ -64,6 +83,6 @@ function isHttps({ headers, url }: RequestHead): boolean {
 
 /** The label separates this key from other keys that may be derived from the password. */
 function signature(password: string, payload: string): string {
-  const key = hkdfSync('sha256', password, '', 'punctual dashboard session v1', 32);
+  const key = hkdfSync('sha256', password, '', 'punctual dashboard session v2', 32);
   return createHmac('sha256', Buffer.from(key)).update(payload).digest('base64url');
 }

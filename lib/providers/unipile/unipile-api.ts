@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type ErrorReading,
+  type HttpRequest,
   type HttpResponse,
   ProviderError,
   request,
@@ -84,17 +85,19 @@ export function unipileApi({ dsn, apiKey, version: name = 'v1' }: UnipileOptions
     },
     async post({ path, fields }, schema, signal, files = []) {
       const { contentType, body } = version.body(fields, files);
-      const response = await request({
+      const call: HttpRequest = {
         provider: PROVIDER,
         method: 'POST',
         url: `${base}${path}`,
         headers: { ...headers, 'content-type': contentType },
         body,
+        privateTexts: typeof fields.text === 'string' ? [fields.text] : [],
         signal,
         readError: readErrorOf(path),
-      });
+      };
+      const response = await request(call);
       const parsed = schema.safeParse(response.body);
-      if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
+      if (!parsed.success) throw unexpectedResponse(PROVIDER, response, call);
       return parsed.data;
     },
   };

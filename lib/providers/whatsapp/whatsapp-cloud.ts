@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type ErrorReading, type HttpResponse, request, unexpectedResponse } from '../../net/http.ts';
+import {
+  type ErrorReading,
+  type HttpRequest,
+  type HttpResponse,
+  request,
+  unexpectedResponse,
+} from '../../net/http.ts';
 import { whatsappCodes } from './whatsapp-codes.ts';
 import type { WhatsappTemplate } from './whatsapp-template.ts';
 
@@ -49,8 +55,12 @@ export function whatsappCloud(options: {
 }): WhatsappCloud {
   const base = (options.baseUrl ?? 'https://graph.facebook.com').replace(/\/+$/, '');
 
-  async function send({ phoneNumberId, to, reference, signal }: Message, content: object) {
-    const response = await request({
+  async function send(
+    { phoneNumberId, to, reference, signal }: Message,
+    content: object,
+    privateTexts: string[],
+  ) {
+    const call: HttpRequest = {
       provider: PROVIDER,
       method: 'POST',
       url: `${base}/${options.apiVersion}/${encodeURIComponent(phoneNumberId)}/messages`,
@@ -62,18 +72,20 @@ export function whatsappCloud(options: {
         ...content,
         biz_opaque_callback_data: reference,
       }),
+      privateTexts,
       signal,
       readError,
-    });
+    };
+    const response = await request(call);
     const parsed = sentResponse.safeParse(response.body);
-    if (!parsed.success) throw unexpectedResponse(PROVIDER, response);
+    if (!parsed.success) throw unexpectedResponse(PROVIDER, response, call);
     return { messageId: parsed.data.messages[0].id };
   }
 
   return {
-    sendText: ({ text, ...message }) => send(message, { type: 'text', text: { body: text } }),
+    sendText: ({ text, ...message }) => send(message, { type: 'text', text: { body: text } }, [text]),
     sendTemplate: ({ template, ...message }) =>
-      send(message, { type: 'template', template: templateObject(template) }),
+      send(message, { type: 'template', template: templateObject(template) }, template.parameters),
   };
 }
 

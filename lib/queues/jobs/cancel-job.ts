@@ -1,11 +1,14 @@
-import type { Actor } from '../../http/api-route.ts';
 import { ConflictError, NotFoundError } from '../../http/http-error.ts';
 import { rowId } from '../../http/input/row-id.ts';
-import { type ResolvedRow, resolveRow } from '../../operate/resolve-row.ts';
+import { type ResolvedRow, resolveRow } from '../../operate/rows/resolve-row.ts';
 import type { Services } from '../../services/services.ts';
 
 /** Cancels a pending job. The history records `by`. Throws an `HttpError` or a `StoreError`. */
-export async function cancelJob({ rpc }: Pick<Services, 'rpc'>, id: string, by: Actor): Promise<ResolvedRow> {
+export async function cancelJob(
+  { rpc }: Pick<Services, 'rpc'>,
+  id: string,
+  by: string,
+): Promise<ResolvedRow> {
   const parsed = rowId.safeParse(id);
   if (!parsed.success) throw new NotFoundError(`there is no job ${id}`);
   try {

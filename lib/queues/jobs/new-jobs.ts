@@ -82,7 +82,7 @@ async function checkJob(jobs: Jobs, input: unknown): Promise<CheckedRow> {
   const { job } = found;
   const json = keepJson(payload, maxPayloadBytes);
   if ('fault' in json) faults.push({ field: 'payload', message: json.fault });
-  else faults.push(...(await checkPayload(job.payload, json.kept)));
+  else faults.push(...(await checkPayload(job.payload, json)));
   if (!parsed.success || !('kept' in json)) return { faults };
 
   const maxSeconds = Math.min(job.timeoutSeconds ?? maxTimeoutSeconds, maxTimeoutSeconds);
@@ -100,23 +100,24 @@ async function checkJob(jobs: Jobs, input: unknown): Promise<CheckedRow> {
     });
   }
   if (faults.length > 0) return { faults };
-  const limits = { max_attempts: job.maxAttempts, most_seconds: job.timeoutSeconds };
-  return { row: { ...limits, ...parsed.data, payload: json.kept } };
+  parsed.data.payload = json.kept;
+  parsed.data.max_attempts ??= job.maxAttempts;
+  return { row: Object.assign(parsed.data, { most_seconds: job.timeoutSeconds }) };
 }
 
-async function checkPayload(schema: z.ZodType, payload: unknown): Promise<Omit<FieldError, 'index'>[]> {
-  if (!isStorable(payload)) {
+async function checkPayload(
+  schema: z.ZodType,
+  { kept, json }: { kept: unknown; json: string },
+): Promise<Omit<FieldError, 'index'>[]> {
+  // JSON escapes what Postgres cannot store.
+  if (json.includes('\\u') && JSON.stringify(storable(kept)) !== json) {
     return [{ field: 'payload', message: unstorable }];
   }
-  const parsed = await schema.safeParseAsync(payload);
+  const parsed = await schema.safeParseAsync(kept);
   return parsed.success
     ? []
     : fieldErrors(parsed.error).map(({ field, message }) => ({
         field: field ? `payload.${field}` : 'payload',
         message,
       }));
-}
-
-function isStorable(payload: unknown): boolean {
-  return JSON.stringify(storable(payload)) === JSON.stringify(payload);
 }

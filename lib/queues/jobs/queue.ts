@@ -22,10 +22,12 @@ export function jobsQueue(known: Jobs, clock = systemClock) {
     timeoutMs,
     connect: () => null,
     fault: faultOf(known),
-    perform(job, context) {
+    perform(job, { attempt, signal: attemptSignal, log, progress }) {
       const found = findJob(known, job.name);
       const limits = 'job' in found ? found.job : {};
-      return runWithin(limits, { ...context, clock }, (signal) => runJob(known, job, { ...context, signal }));
+      return runWithin(limits, { clock, attempt, signal: attemptSignal }, (signal) =>
+        runJob(known, job, { attempt, signal, log, progress }),
+      );
     },
   });
 }

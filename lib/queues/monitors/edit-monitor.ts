@@ -13,12 +13,13 @@ export function readMonitor(rpc: Rpc, id: string): Promise<Monitor> {
   return findMonitor(id, (p_id) => read(rpc, p_id));
 }
 
-/** Changes the given fields, even during a check. The next check uses them. Throws an `HttpError` or a `StoreError`. */
+/** Changes the given fields, even during a check. The next check uses them. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function editMonitor(
   rpc: Rpc,
   checkAddress: AddressCheck,
   id: string,
   body: unknown,
+  by: string,
 ): Promise<Monitor> {
   const changes = parseChanges(monitorChanges, body);
   return findMonitor(id, async (p_id) => {
@@ -26,15 +27,15 @@ export async function editMonitor(
     const fault = changes.url !== undefined && (await checkAddress(changes.url));
     if (fault) errors.push({ field: 'url', message: `cannot be checked: ${fault}` });
     if (errors.length > 0) throw new ValidationError(errors);
-    return parseStored(monitorSchema, await rpc('update_monitor', { p_id, p_changes: changes }));
+    return parseStored(monitorSchema, await rpc('update_monitor', { p_id, p_changes: changes, p_by: by }));
   });
 }
 
 const deleted = z.object({ id: z.string() });
 
-/** Deletes a monitor with all its results. Throws an `HttpError` or a `StoreError`. */
-export function deleteMonitor(rpc: Rpc, id: string): Promise<z.infer<typeof deleted>> {
-  return findMonitor(id, async (p_id) => deleted.parse(await rpc('delete_monitor', { p_id })));
+/** Deletes a monitor with all its results. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
+export function deleteMonitor(rpc: Rpc, id: string, by: string): Promise<z.infer<typeof deleted>> {
+  return findMonitor(id, async (p_id) => deleted.parse(await rpc('delete_monitor', { p_id, p_by: by })));
 }
 
 function faultsOf(changes: z.infer<typeof monitorChanges>, monitor: Monitor) {

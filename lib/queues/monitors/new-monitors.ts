@@ -4,17 +4,18 @@ import type { Rpc } from '../../store/rpc.ts';
 import type { AddressCheck } from './address-check.ts';
 import { conflictingFields, monitorDefaults, monitorInput } from './monitor-fields.ts';
 
-/** Checks one monitor or a list of up to 1,000, and creates all of them or none. Throws a `ValidationError` or a `StoreError`. */
+/** Checks one monitor or a list of up to 1,000, and creates all of them or none. The audit records `by`. Throws a `ValidationError` or a `StoreError`. */
 export function createMonitors(
   rpc: Rpc,
   checkAddress: AddressCheck,
   body: unknown,
+  by: string,
 ): Promise<{ rows: InsertedRow[] }> {
   return insertMany(
     'monitor',
     body,
     (monitor) => checkMonitor(checkAddress, monitor),
-    (rows) => rpc('create_monitors', { p_rows: rows }),
+    (rows) => rpc('create_monitors', { p_rows: rows, p_by: by }),
   );
 }
 

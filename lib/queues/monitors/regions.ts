@@ -20,11 +20,11 @@ export async function listRegions(rpc: Rpc): Promise<Region[]> {
   return z.array(regionSchema).parse(await rpc('list_regions', {}));
 }
 
-/** Creates a region, or changes the one with this name. Throws an `HttpError` or a `StoreError`. */
-export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Region }> {
+/** Creates a region, or changes the one with this name. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
+export async function saveRegion(rpc: Rpc, body: unknown, by: string): Promise<{ region: Region }> {
   const p_region = parseInput(regionInput, body);
   try {
-    return { region: regionSchema.parse(await rpc('save_region', { p_region })) };
+    return { region: regionSchema.parse(await rpc('save_region', { p_region, p_by: by })) };
   } catch (error) {
     throw toHttpError(error, 'name');
   }
@@ -32,12 +32,12 @@ export async function saveRegion(rpc: Rpc, body: unknown): Promise<{ region: Reg
 
 const removed = z.object({ name: z.string(), moved: z.number() });
 
-/** Removes a region. Its monitors move to other regions, and its checks are kept. Throws an `HttpError` or a `StoreError`. */
-export async function removeRegion(rpc: Rpc, name: string): Promise<z.infer<typeof removed>> {
+/** Removes a region. Its monitors move to other regions, and its checks are kept. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
+export async function removeRegion(rpc: Rpc, name: string, by: string): Promise<z.infer<typeof removed>> {
   const parsed = regionName.safeParse(name);
   if (!parsed.success) throw new NotFoundError('there is no such region');
   try {
-    return removed.parse(await rpc('remove_region', { p_name: parsed.data }));
+    return removed.parse(await rpc('remove_region', { p_name: parsed.data, p_by: by }));
   } catch (error) {
     throw toHttpError(error, 'name');
   }

@@ -22,7 +22,7 @@ export function messageQueue(known: Jobs) {
     delivery: 'at-least-once',
     timeoutMs,
     connect: () => null,
-    async perform({ id, job, message }, context) {
+    async perform({ id, job, message }, { attempt, signal, log }) {
       const { data: call, error } =
         job === null ? namedJob.safeParse(message) : { data: { name: job, payload: message } };
       if (!call) {
@@ -30,7 +30,7 @@ export function messageQueue(known: Jobs) {
         const path = ['message', ...(fault?.path ?? [])].join('.');
         return dead(`the message names no job: ${path}: ${fault?.message}`);
       }
-      const outcome = await runJob(known, { id, ...call }, { ...context, progress() {} });
+      const outcome = await runJob(known, { id, ...call }, { attempt, signal, log, progress() {} });
       return outcome.kind === 'done' ? { kind: 'done' } : outcome;
     },
   });

@@ -5,7 +5,7 @@ import { parseChanges } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById } from '../../http/input/row-id.ts';
 import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
-import type { ResolvedRow } from '../../operate/resolve-row.ts';
+import type { ResolvedRow } from '../../operate/rows/resolve-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { postBody, postMedia } from './post-fields.ts';
 
@@ -45,7 +45,7 @@ export function readPost(rpc: Rpc, id: string): Promise<StoredPost> {
 }
 
 /**
- * Changes a scheduled post. An accepted change is always part of the published post. `allowPrivate`: see `addressGuard`. Throws an `HttpError` or a
+ * Changes a scheduled post. An accepted change is always part of the published post. The audit records `by`. `allowPrivate`: see `addressGuard`. Throws an `HttpError` or a
  * `StoreError`.
  */
 export async function editPost(
@@ -53,17 +53,20 @@ export async function editPost(
   allowPrivate: string[],
   id: string,
   body: unknown,
+  by: string,
 ): Promise<StoredPost> {
   const p_changes = parseChanges(
     changes(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })),
     body,
   );
-  return findPost(id, async (p_id) => postSchema.parse(await rpc('update_post', { p_id, p_changes })));
+  return findPost(id, async (p_id) =>
+    postSchema.parse(await rpc('update_post', { p_id, p_changes, p_by: by })),
+  );
 }
 
 const cancelled = z.object({ id: z.string(), status: z.string() });
 
-/** Cancels a scheduled post. The history records `by`. Throws an `HttpError` or a `StoreError`. */
+/** Cancels a scheduled post. The history and the audit record `by`. Throws an `HttpError` or a `StoreError`. */
 export function cancelPost(rpc: Rpc, id: string, by: string): Promise<ResolvedRow> {
   return findPost(id, async (p_id) => cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })));
 }

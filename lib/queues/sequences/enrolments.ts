@@ -46,7 +46,7 @@ const bodies = {
 };
 export type EnrolmentAction = keyof typeof bodies;
 
-/** Pauses, resumes or stops an enrolment. The timeline records `by`. Throws an `HttpError` or a `StoreError`. */
+/** Pauses, resumes or stops an enrolment. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function changeEnrolment(
   rpc: Rpc,
   action: EnrolmentAction,
@@ -55,9 +55,9 @@ export async function changeEnrolment(
   by: string,
 ): Promise<EnrolmentWithTimeline> {
   const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(bodies[action], body);
-  const reasonAndBy = action === 'stop' ? { p_reason: reason, p_by: by } : {};
+  const why = action === 'stop' ? { p_reason: reason } : {};
   return findById('enrolment', id, async (p_id) =>
-    enrolmentWithTimeline.parse(await rpc(`${action}_enrolment`, { p_id, ...reasonAndBy })),
+    enrolmentWithTimeline.parse(await rpc(`${action}_enrolment`, { p_id, p_by: by, ...why })),
   );
 }
 

@@ -33,10 +33,10 @@ export function listSequences(rpc: Rpc, page: PageQuery): Promise<Page<Sequence>
   return readPage(rpc, 'list_sequences', sequenceSchema, page);
 }
 
-/** Creates a sequence. Throws a `ValidationError` or a `StoreError`. */
-export async function createSequence(rpc: Rpc, body: unknown): Promise<Sequence> {
+/** Creates a sequence. The audit records `by`. Throws a `ValidationError` or a `StoreError`. */
+export async function createSequence(rpc: Rpc, body: unknown, by: string): Promise<Sequence> {
   const p_sequence = parseInput(sequenceInput(channelOf(body)), body);
-  return parseStored(sequenceSchema, await rpc('create_sequence', { p_sequence }));
+  return parseStored(sequenceSchema, await rpc('create_sequence', { p_sequence, p_by: by }));
 }
 
 /** Reads a sequence. Throws an `HttpError` or a `StoreError`. */
@@ -44,12 +44,12 @@ export function readSequence(rpc: Rpc, id: string): Promise<Sequence> {
   return findById('sequence', id, async (p_id) => sequenceSchema.parse(await rpc('read_sequence', { p_id })));
 }
 
-/** Changes the given fields. New steps apply to later enrolments only. Throws an `HttpError` or a `StoreError`. */
-export async function editSequence(rpc: Rpc, id: string, body: unknown): Promise<Sequence> {
+/** Changes the given fields. New steps apply to later enrolments only. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
+export async function editSequence(rpc: Rpc, id: string, body: unknown, by: string): Promise<Sequence> {
   return findById('sequence', id, async (p_id) => {
     const { channel } = sequenceSchema.parse(await rpc('read_sequence', { p_id }));
     const p_changes = parseChanges(changes(channel), body);
-    return parseStored(sequenceSchema, await rpc('update_sequence', { p_id, p_changes }));
+    return parseStored(sequenceSchema, await rpc('update_sequence', { p_id, p_changes, p_by: by }));
   });
 }
 

@@ -12,12 +12,17 @@ export function pgliteRpc(db: PGlite): Rpc {
       const { rows } = await db.query<{ result: unknown }>(call, Object.values(args));
       return rows[0]?.result;
     } catch (error) {
-      const { code, message, hint } = error as { code?: string; message: string; hint?: string };
+      const { code, message, hint, detail } = error as {
+        code?: string;
+        message: string;
+        hint?: string;
+        detail?: string;
+      };
       throw new StoreError(
         storeErrorKind(code ?? null),
         hint ? `${message} (${hint})` : message,
         code ?? null,
-        { cause: error },
+        { cause: error, detail },
       );
     }
   };

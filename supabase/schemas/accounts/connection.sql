@@ -59,7 +59,8 @@ $$;
 -- Ends a refusal whose cause a person has removed. The account is tried again at once. Without p_account_id, ends the provider's refusal of all
 -- accounts: one row tries the provider first.
 -- Raises PT404 if nothing is refused. Locks the account, then pace by queue and account, then the provider.
-create function punctual.end_refusal(p_provider text, p_account_id uuid default null, p_now timestamptz default null) returns void
+create function punctual.end_refusal(
+  p_provider text, p_account_id uuid default null, p_by text default null, p_now timestamptz default null) returns void
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_said text[];
@@ -78,6 +79,7 @@ begin
     update punctual.accounts a set paused_until = null, paused_reason = null where a.id = p_account_id and a.paused_reason = any (v_said);
     update punctual.accounts a set refused = null where a.id = p_account_id and a.refused is not null;
     perform punctual.try_account_again(p_account_id, coalesce(p_now, clock_timestamp()));
+    perform punctual.note_act(p_by, 'end_refusal', null, p_account_id::text, jsonb_build_object('provider', p_provider), null, p_now);
     return;
   else
     update punctual.pace p set refused = null, retry_at = null, next_ok_at = '-infinity', ready_at = coalesce(p_now, clock_timestamp())
@@ -89,5 +91,6 @@ begin
   if not found then
     raise exception '% has no refusal to end', p_provider using errcode = 'PT404';
   end if;
+  perform punctual.note_act(p_by, 'end_refusal', null, null, jsonb_build_object('provider', p_provider), null, p_now);
 end
 $$;

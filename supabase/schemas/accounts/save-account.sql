@@ -15,12 +15,16 @@ $$;
 -- Adds an account, or changes the one with the same provider_account_id. A setting that is left out stays. Null switches a setting off or back to its
 -- default. A new pause without a reason clears the old reason. queues: {queue: {setting: value}}, for settings that a queue may have of its own.
 -- Returns as describe_account does. Raises PT404 for a queue without accounts. Locks the account, then its pace by queue.
-create function punctual.save_account(p_account jsonb) returns jsonb
+create function punctual.save_account(p_account jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_account punctual.accounts;
+  v_before jsonb;
   v_queue record;
 begin
+  select * into v_account from punctual.accounts a
+   where a.provider = p_account->>'provider' and a.provider_account_id = p_account->>'provider_account_id' for no key update;
+  if found then v_before := punctual.describe_account(v_account); end if;
   insert into punctual.accounts as a (provider, provider_account_id, name)
   values (p_account->>'provider', p_account->>'provider_account_id', p_account->>'name')
   on conflict (provider, provider_account_id) do update set name = excluded.name
@@ -43,6 +47,7 @@ begin
       raise exception 'there is no queue "%" with accounts', v_queue.k using errcode = 'PT404';
     end if;
   end loop;
+  perform punctual.note_change(p_by, 'save_account', null, v_account.id::text, v_before, punctual.describe_account(v_account), null, p_now);
   return punctual.describe_account(v_account);
 end
 $$;

@@ -12,6 +12,18 @@ begin
 end
 $$;
 
+-- Trigger before a running row of an at-most-once queue becomes dead or cancelled: nobody knows what its attempt did, so nothing sends the row again
+-- unless a person confirms that it may be sent twice.
+create function punctual.doubt_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.reconcile := coalesce(new.reconcile, '{}') || jsonb_build_object(
+    'first_at', coalesce(new.reconcile->'first_at', to_jsonb(old.claimed_at)),
+    'claims', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
+  return new;
+end
+$$;
+
 -- Trigger before a row becomes pending. tg_argv[0]: the queue's delivery.
 create function punctual.requeue_by_hand() returns trigger
 language plpgsql set search_path = '' as $$
@@ -80,6 +92,9 @@ begin
   for v_trigger in
     select * from (values
       ('finish_by_hand', 'before update', v_settled, 'finish_by_hand()', true),
+      ('doubt_by_hand', 'before update',
+       punctual.render_sql(q, 'old.{status} = {running} and old.claim_id is not null and new.{status} in ({dead}, {cancelled}) and %s', v_by_hand),
+       'doubt_by_hand()', q.delivery = 'at-most-once'),
       ('requeue_by_hand', 'before update', punctual.render_sql(q, 'old.{status} is distinct from new.{status} and new.{status} = {pending} and %s', v_by_hand),
        format('requeue_by_hand(%L)', q.delivery), true),
       ('note_settled_by_hand', 'after update', v_settled, format('note_settled_by_hand(%L, %L)', q.name, coalesce(q.after_settle, '')),

@@ -20,6 +20,7 @@ create table punctual.settings (
   -- The uptime over a month is computed from these hours.
   monitor_hours_days integer default 31 check (monitor_hours_days between 1 and 36500),
   incidents_days integer default 365 check (incidents_days between 1 and 36500),
+  audit_days integer default 365 check (audit_days between 1 and 36500),
   -- The daily figures.
   daily_days integer default 730 check (daily_days between 1 and 36500),
   -- The UTC day for which roll-up and retention are done, for a scheduler that calls one endpoint for all work.

@@ -30,8 +30,8 @@ begin
        where f.id is null or f.place <= p_want),
     taken as (
       update {table} u set {take} from head h where u.id = h.id
-      returning u.id, h.ready_at, json_build_object('id', u.id::text, 'attempt', u.attempts, 'timeout_seconds', u.timeout_seconds,
-                                                    'account', h.account, 'row', row_to_json(u.*)) as answer),
+      returning u.id, h.ready_at, (select row_to_json(c.*) from (select u.id::text as id, u.attempts as attempt, u.timeout_seconds, h.account,
+                                                                        row_to_json(x.*) as "row" from {taken_row} x) c) as answer),
     paced as (
       update punctual.pace p set
         used = case when h.id is null then p.used else h.used + 1 end,
@@ -45,6 +45,9 @@ begin
         waiting_for = h.reason,
         ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.limited_until) end
         from head h
+        -- Finds the account by its key and p by its address, which the caller's lock keeps. With a plan made while pace was empty, a join would read
+        -- all of pace for each account.
+       cross join lateral (select x.ctid as address from punctual.pace x where x.queue = {queue} and x.account_id = h.account_id limit 1) k
         -- Without a row to send, the account is ready again when its next row falls due or its first limited addressee is free.
         left join lateral (
           select min(f.due) as due,
@@ -54,7 +57,7 @@ begin
                where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
                order by {due_at}, t.id limit 1) f
            where h.open_at <= p_now and h.id is null) n on true
-       where p.queue = {queue} and p.account_id = h.account_id)
+       where p.ctid = k.address)
   select coalesce(array_agg(t.answer order by t.ready_at, t.id), '{}') into v_rows from taken t;
   return v_rows;
 end

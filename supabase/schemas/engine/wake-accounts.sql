@@ -31,6 +31,8 @@ language plpgsql set search_path = '' as $$
 declare
   v_accounts uuid[];
   v_rows integer;
+  v_known integer;
+  v_asleep uuid[];
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Fewer than 1,000 due rows name all their accounts. With more, each account is checked.
@@ -43,7 +45,18 @@ begin
   loop
     v_accounts := array(select a.id from punctual.accounts a where a.id >= v_from order by a.id limit 1001);
     v_from := v_accounts[1001];
-    perform punctual.wake_some(q, v_accounts[:1000], p_now);
+    v_accounts := v_accounts[:1000];
+    -- One scan of the range. Most accounts of a queue with so many due rows are ready, or have a row that runs.
+    select count(*), array_agg(p.account_id) filter (where p.next_ok_at <= p_now and (p.ready_at is null or p.ready_at > p_now)
+                                                       and (p.busy_until is null or p.busy_until <= p_now))
+      into v_known, v_asleep
+      from punctual.pace p
+     where p.queue = q.name and p.account_id between v_accounts[1] and v_accounts[cardinality(v_accounts)];
+    if v_known < cardinality(v_accounts) then
+      perform punctual.wake_some(q, v_accounts, p_now);
+    elsif v_asleep is not null then
+      perform punctual.wake_some(q, v_asleep, p_now);
+    end if;
     if v_from is null or punctual.is_call_over() then return v_from; end if;
   end loop;
 end

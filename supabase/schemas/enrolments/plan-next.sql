@@ -31,7 +31,7 @@ begin
   -- apply_reply has already noted a reply.
   if p_phase <> 'replied' then perform punctual.note_enrolment(e.id, p_now, p_phase, e.step, null, p_text); end if;
   if p_phase = 'failed' then
-    insert into punctual.history (queue, row_id, at, event, text) values ('enrolments', e.id::text, p_now, 'dead', left(p_text, 2000));
+    perform punctual.note_failures('enrolments', jsonb_build_array(jsonb_build_object('id', e.id, 'event', 'dead', 'error', p_text)), p_now);
   end if;
 end
 $$;

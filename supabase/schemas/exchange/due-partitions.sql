@@ -46,7 +46,7 @@ begin
     else
       v_broken := coalesce(v_broken, v_one);
     end if;
-    continue when v_partition.paused_at <= v_now or q.paused_at <= v_now;
+    continue when punctual.pauses_end(q, v_partition, v_now) is not null;
     exit when v_due <> '[]' and punctual.is_call_over();
     v_due_at := punctual.first_due_at(q, v_partition.partition, true, v_now);
     continue when v_due_at is null;

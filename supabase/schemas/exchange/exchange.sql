@@ -7,8 +7,9 @@
 --             asked_for: 'pending' or 'dead' if a person asks for due rows or redrives dead ones, up to asked_limit. Null for a scheduler.
 --             call_ms: the time of this call in milliseconds: see is_call_over.
 --             schema: the version that the code needs: see require_schema. A process sends it until an exchange is answered.
--- p_seq       1 for a tick's first exchange, and 1 more for each answered exchange. An unanswered exchange is repeated under its number, with the
---             same providers and any outcomes. A repeated exchange claims nothing and returns the rows that still run under its claim.
+-- p_seq       1 for a tick's first exchange; each later exchange has a higher number. Several may be in flight. An unanswered exchange is repeated
+--             under its number, with the same providers and any outcomes. An exchange that is repeated, or that arrives after one with a higher
+--             number, claims nothing and returns the rows that still run under its claim.
 -- p_outcomes  {done, records} as settle_outcomes takes them, providers as note_providers takes them, progress as note_progress takes it.
 -- p_want      the maximum number of rows to claim; null for the concurrency. The batch limit always applies.
 -- p_close     closes the tick if this call returns no row.
@@ -52,7 +53,7 @@ declare
   v_claimed punctual.claimed;
 begin
   -- Locks providers after every step that may wait for a row, so that no session waits for a row while it holds a provider.
-  if punctual.is_next(c) then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
+  if not c.is_repeated then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
   v_claimed := punctual.claim_call(c, v_want);
   c.tick := punctual.note_call(c, v_settled, v_swept, v_claimed, p_close, p_report);
   perform set_config('punctual.settles', '', true);

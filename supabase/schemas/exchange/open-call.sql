@@ -65,9 +65,9 @@ create type punctual.call as (
   tick punctual.ticks,
   -- The call has inserted its tick into the ledger.
   is_new boolean,
-  -- The number of the exchange. If it is not above the tick's last_seq, the call is late or repeated and claims nothing new.
+  -- The number of the exchange.
   seq integer,
-  -- seq equals last_seq: the call returns the rows that still run under that claim.
+  -- seq is not above the tick's last_seq: the call is late or repeated. It claims nothing, and returns the rows that still run under its claim.
   is_repeated boolean,
   -- The id under which this call claims. It names the tick and the exchange: see claim_id_of.
   claim_id uuid,
@@ -118,16 +118,18 @@ begin
   if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_claims then
     select * into v_partition from punctual.partitions p where p.queue = q.name and p.partition = v_partition.partition for no key update;
   end if;
+  if c.is_new and q.source = 'table' and q.row_columns is distinct from punctual.row_columns(q) then perform punctual.refresh_functions(q.name); end if;
   -- after_restore may have held the ledger while this call waited, and paused the queue.
   q := punctual.read_queue(q.name);
   c.queue := q;
   c.partition := v_partition;
   c.now := coalesce(p_now, clock_timestamp());
   c.seq := coalesce(p_seq, (c.tick).last_seq + 1);
-  c.is_repeated := c.seq = (c.tick).last_seq;
+  c.is_repeated := c.seq <= (c.tick).last_seq;
   c.claim_id := punctual.claim_id_of(c.tick, c.seq);
-  c.paused := case when v_partition.paused_at <= c.now then coalesce(v_partition.paused_reason, 'the partition is paused')
-                   when q.paused_at <= c.now then coalesce(q.paused_reason, 'the queue is paused') end;
+  c.paused := case when punctual.pause_end(v_partition.paused_at, v_partition.paused_until, c.now) is not null
+                   then coalesce(v_partition.paused_reason, 'the partition is paused')
+                   when punctual.pause_end(q.paused_at, q.paused_until, c.now) is not null then coalesce(q.paused_reason, 'the queue is paused') end;
   c.providers := array(select jsonb_array_elements_text(coalesce(p_tick->'providers', '[]')));
   -- Longer than any run of the function, so that no handler is still at work when the lease ends.
   c.lease_until := c.now + make_interval(secs => greatest(q.lease_seconds, (p_tick->>'limit_seconds')::double precision + 30));
@@ -161,18 +163,10 @@ language sql stable set search_path = '' as $$
    where right(t.id::text, 27) = right(p_claim_id::text, 27) limit 1
 $$;
 
--- Returns whether the call is the tick's next exchange: neither late nor repeated.
-create function punctual.is_next(c punctual.call) returns boolean
-language plpgsql immutable set search_path = '' as $$
-begin
-  return c.seq > (c.tick).last_seq;
-end
-$$;
-
 -- Returns whether the call may claim rows.
 create function punctual.may_claim(c punctual.call) returns boolean
 language plpgsql immutable set search_path = '' as $$
 begin
-  return punctual.is_next(c) and (c.tick).admitted and (c.tick).closed_at is null and (c.tick).deadline_at > c.now;
+  return not c.is_repeated and (c.tick).admitted and (c.tick).closed_at is null and (c.tick).deadline_at > c.now;
 end
 $$;

@@ -23,13 +23,14 @@ begin
 end
 $$;
 
--- Applies receipts, and runs the queue's before_claim. An error of before_claim goes to the queue's history, and the tick continues.
+-- Applies receipts, runs a step of an open action, and runs the queue's before_claim. An error of before_claim goes to the queue's history, and the tick continues.
 create function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
 begin
   if q.delivery = 'at-most-once' then perform punctual.apply_receipts(q, null, c.now); end if;
+  perform punctual.advance_actions(q, c.now);
   if q.before_claim is null then return; end if;
   perform set_config('punctual.settles', '', true);
   begin
@@ -44,7 +45,7 @@ $$;
 -- The rows that a call returns. more: ready accounts remain that the call did not reach.
 create type punctual.claimed as (rows json[], more boolean);
 
--- Step 4: claims up to p_want rows. A repeated call returns the rows of its claim that still run instead.
+-- Step 4: claims up to p_want rows. A repeated or late call returns the rows of its claim that still run instead.
 create function punctual.claim_call(c punctual.call, p_want integer) returns punctual.claimed
 language plpgsql set search_path = '' as $$
 declare
@@ -121,23 +122,25 @@ begin
 end
 $$;
 
--- Returns the rows that still run under the call's claim. Uses the index on leases: all rows of a claim have the same lease.
+-- Returns the rows that still run under the call's claim. Reads the index on leases from the tick's start to its lease_until: the leases of all its
+-- claims end in between.
 create function punctual.list_claimed(c punctual.call) returns json[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_rows json[];
 begin
-  execute format('select punctual.%I($1, $2)', (c.queue).name || '.list_claimed') into v_rows using c.claim_id, (c.tick).lease_until;
+  execute format('select punctual.%I($1, $2, $3)', (c.queue).name || '.list_claimed') into v_rows
+  using c.claim_id, (c.tick).started_at, (c.tick).lease_until;
   return v_rows;
 end
 $$;
 insert into punctual.templates (verb, text) values ('list_claimed', $template$
-create function {function}(p_claim_id uuid, p_lease_until timestamptz) returns json[]
+create function {function}(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
 language plpgsql stable {keeps_plan} as $$
 begin
   return array(
     select {claimed} from {table} t
-     where t.{status} = {running} and t.lease_expires_at = p_lease_until and t.claim_id = p_claim_id
+     where t.{status} = {running} and t.lease_expires_at > p_after and t.lease_expires_at <= p_until and t.claim_id = p_claim_id
      order by t.priority, {due_at}, t.id);
 end
 $$
@@ -157,19 +160,24 @@ begin
 end
 $$;
 
--- Returns in how many milliseconds a row can start: 0 for now, null if nothing waits. p_due: the number of due rows.
+-- Returns in how many milliseconds a row can start: 0 for now, null if nothing waits. p_due: the number of due rows. A pause with an end counts until
+-- then. One without does not count: nobody knows when somebody resumes.
 create function punctual.next_due_in_ms(c punctual.call, p_due integer) returns bigint
 language plpgsql stable set search_path = '' as $$
 declare
   q punctual.queues := c.queue;
   v_opening record;
+  v_pause_end timestamptz := punctual.pauses_end(q, c.partition, c.now);
+  v_at timestamptz;
 begin
   select * into v_opening from punctual.partition_opening(q, c.partition, c.now);
-  return case
-    when v_opening.most <= 0 then case when v_opening.opens_at < 'infinity' then round(extract(epoch from v_opening.opens_at - c.now) * 1000) end
-    when c.paused is null
-      and case when q.account_column is null then p_due > 0 else punctual.is_account_ready(q, c.providers, c.now) end then 0
-    else round(extract(epoch from punctual.next_due_at(q, (c.partition).partition, c.providers, c.now) - c.now) * 1000) end;
+  v_at := case
+    when v_opening.most <= 0 then nullif(v_opening.opens_at, 'infinity')
+    when v_pause_end is distinct from 'infinity'
+      and case when q.account_column is null then p_due > 0 else punctual.is_account_ready(q, c.providers, c.now) end then c.now
+    else punctual.next_due_at(q, (c.partition).partition, c.providers, c.now) end;
+  if v_at < v_pause_end and v_pause_end < 'infinity' then v_at := v_pause_end; end if;
+  return round(extract(epoch from v_at - c.now) * 1000);
 end
 $$;
 
@@ -185,7 +193,7 @@ declare
   v_new integer := case when c.is_repeated then 0 else v_rows end;
 begin
   t.last_seq := greatest(t.last_seq, c.seq);
-  if v_new > 0 then t.lease_until := c.lease_until; end if;
+  if v_new > 0 then t.lease_until := greatest(t.lease_until, c.lease_until); end if;
   t.claimed := t.claimed + v_new;
   t.done := t.done + (p_settled->>'done')::integer;
   t.retried := t.retried + (p_settled->>'retried')::integer;

@@ -34,15 +34,17 @@ create table punctual.ticks (
   limited integer not null default 0,
   -- The adaptive step; null if the settings are not adaptive.
   step smallint,
-  -- The number of the latest exchange. An exchange whose number is not above it claims nothing.
+  -- The highest number of an exchange. An exchange whose number is not above it claims nothing.
   last_seq integer not null default 0,
-  -- The lease of the rows that were claimed last, by which a repeated exchange finds them.
+  -- When the last of its claims' leases ends. A repeated exchange looks for its rows up to this instant.
   lease_until timestamptz,
   -- The tick's own report, without these columns.
   report jsonb
 );
 create unique index ticks_slot on punctual.ticks (queue, partition, coalesce(asked_for, ''), slot, continuation, scheduler, coalesce(path, ''))
   where slot is not null and not duplicate;
-create index ticks_recent on punctual.ticks (queue, started_at desc);
+create index ticks_recent on punctual.ticks (queue, started_at desc, id desc);
+-- Serves the list of ticks, the figures of a day, and the pulse of the dashboard.
+create index ticks_notable on punctual.ticks (queue, started_at desc, id desc) where outcome is null or outcome not in ('idle', 'skipped');
 create index ticks_idle on punctual.ticks (queue, started_at) where outcome in ('idle', 'skipped') and done = 0;
 create index ticks_open on punctual.ticks (queue, partition) where closed_at is null;

@@ -52,27 +52,55 @@ language sql stable set search_path = '' as $$
    where q.name = 'jobs' and r.timeout_seconds > m.seconds
 $$;
 
--- Gives each job of p_rows a new id, and finds the jobs with a key that is taken. Returns [{n, id, row, kept_id}] in the order of p_rows. kept_id
--- is the job that has the key, in the table or earlier in p_rows; otherwise it is the new id. The caller holds the keys' locks.
-create function punctual.judge_job_keys(p_rows jsonb, p_now timestamptz) returns jsonb
+-- A job that is to be created, at the place n of the call. kept_id is the job that has its key, in the table or earlier in the call; otherwise its id.
+create type punctual.new_job as (
+  n integer,
+  id bigint,
+  kept_id bigint,
+  name text,
+  queue text,
+  payload jsonb,
+  run_at timestamptz,
+  priority smallint,
+  unique_key text,
+  unique_seconds integer,
+  max_attempts integer,
+  timeout_seconds integer,
+  most_seconds integer,
+  expires_at timestamptz
+);
+
+-- Reads p_rows, and gives each job a new id. Reads the payload by its key: as a column of the record, a JSON null would become an SQL null.
+create function punctual.read_new_jobs(p_rows jsonb) returns punctual.new_job[]
 language plpgsql set search_path = '' as $$
 declare
-  v_jobs jsonb;
+  v_sequence regclass := pg_get_serial_sequence('punctual.jobs', 'id');
 begin
-  with numbered as materialized (
-    select e, n, nextval(pg_get_serial_sequence('punctual.jobs', 'id')) as id from jsonb_array_elements(p_rows) with ordinality a (e, n)),
-  judged as (
-    select a.*, t.id as taken_by,
-           first_value(a.id) over (partition by a.e->>'name', a.e->>'unique_key' order by a.n) as first_id
-      from numbered a
+  return array(
+    select (a.n, a.id, a.id, r.name, r.queue, a.e->'payload', r.run_at, r.priority, r.unique_key, r.unique_seconds, r.max_attempts, r.timeout_seconds,
+            r.most_seconds, r.expires_at)::punctual.new_job
+      from (select e, n, nextval(v_sequence) as id from jsonb_array_elements(p_rows) with ordinality e (e, n)) a
+     cross join lateral jsonb_to_record(a.e) r (name text, queue text, run_at timestamptz, priority smallint, unique_key text, unique_seconds integer,
+             max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
+     order by a.n);
+end
+$$;
+
+-- Sets kept_id for the jobs whose key is taken. The caller holds the keys' locks.
+create function punctual.judge_job_keys(p_jobs punctual.new_job[], p_now timestamptz) returns punctual.new_job[]
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (select from unnest(p_jobs) a where a.unique_key is not null) then return p_jobs; end if;
+  return array(
+    select (a.n, a.id, case when a.unique_key is null then a.id else coalesce(t.id, first_value(a.id) over (partition by a.name, a.unique_key order by a.n)) end,
+            a.name, a.queue, a.payload, a.run_at, a.priority, a.unique_key, a.unique_seconds, a.max_attempts, a.timeout_seconds, a.most_seconds,
+            a.expires_at)::punctual.new_job
+      from unnest(p_jobs) a
       left join lateral (
         select j.id from punctual.jobs j
-         where j.name = a.e->>'name' and j.unique_key = a.e->>'unique_key' and j.unique_until > p_now and j.status <> 'cancelled'
-         order by j.unique_until limit 1) t on true)
-  select jsonb_agg(jsonb_build_object('n', j.n, 'id', j.id, 'row', j.e, 'kept_id',
-           case when j.e->>'unique_key' is null then j.id else coalesce(j.taken_by, j.first_id) end) order by j.n)
-    into v_jobs from judged j;
-  return v_jobs;
+         where j.name = a.name and j.unique_key = a.unique_key and j.unique_until > p_now and j.status <> 'cancelled'
+         order by j.unique_until limit 1) t on true
+     order by a.n);
 end
 $$;
 
@@ -86,7 +114,7 @@ create function punctual.create_jobs(p_rows jsonb, p_now timestamptz default nul
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz;
-  v_jobs jsonb;
+  v_jobs punctual.new_job[];
   v_errors jsonb := punctual.check_job_timeouts(p_rows);
   v_refused text[];
   v_response jsonb;
@@ -101,21 +129,16 @@ begin
   end if;
   perform punctual.lock_job_keys(p_rows);
   v_now := coalesce(p_now, clock_timestamp());
-  v_jobs := punctual.judge_job_keys(p_rows, v_now);
-  -- Reads the payload by its key: as a column of the record, a JSON null would become an SQL null.
+  v_jobs := punctual.judge_job_keys(punctual.read_new_jobs(p_rows), v_now);
   insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
-  select a.id, r.name, r.queue, a."row"->'payload', coalesce(r.run_at, v_now), coalesce(r.priority, 1), r.unique_key,
-         case when r.unique_key is not null then coalesce(v_now + make_interval(secs => r.unique_seconds), 'infinity') end,
-         r.max_attempts, coalesce(r.timeout_seconds, r.most_seconds), r.expires_at, v_now
-    from jsonb_to_recordset(v_jobs) a (n integer, id bigint, kept_id bigint, "row" jsonb)
-   cross join lateral jsonb_to_record(a."row") r (name text, queue text, run_at timestamptz, priority smallint, unique_key text,
-           unique_seconds integer, max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
-   where a.id = a.kept_id
-   order by a.n;
+  select a.id, a.name, a.queue, a.payload, coalesce(a.run_at, v_now), coalesce(a.priority, 1), a.unique_key,
+         case when a.unique_key is not null then coalesce(v_now + make_interval(secs => a.unique_seconds), 'infinity') end,
+         a.max_attempts, coalesce(a.timeout_seconds, a.most_seconds), a.expires_at, v_now
+    from unnest(v_jobs) a where a.id = a.kept_id order by a.n;
 
-  select jsonb_agg(jsonb_build_object('id', j.id::text, 'status', j.status, 'created', a.id = a.kept_id) order by a.n) into v_response
-    from jsonb_to_recordset(v_jobs) a (n integer, id bigint, kept_id bigint)
-    join punctual.jobs j on j.id = a.kept_id;
+  select jsonb_agg(x) into v_response
+    from (select j.id::text as id, j.status, a.id = a.kept_id as created
+            from unnest(v_jobs) a join punctual.jobs j on j.id = a.kept_id order by a.n) x;
   return jsonb_build_object('rows', coalesce(v_response, '[]'));
 end
 $$;

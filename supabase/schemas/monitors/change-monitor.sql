@@ -1,25 +1,30 @@
--- Returns the id as a number. Raises PT404 if no monitor has it.
-create function punctual.find_monitor(p_id text) returns bigint
-language plpgsql stable set search_path = '' as $$
+-- Locks the monitor and returns it. Raises PT404 if no monitor has the id. Waits for the monitor's lock.
+create function punctual.lock_monitor(p_id text) returns punctual.monitors
+language plpgsql set search_path = '' as $$
+declare
+  m punctual.monitors;
 begin
-  if punctual.is_id(punctual.read_queue('monitors'), p_id) and exists (select from punctual.monitors m where m.id = p_id::bigint) then
-    return p_id::bigint;
+  if punctual.is_id(punctual.read_queue('monitors'), p_id) then
+    select * into m from punctual.monitors x where x.id = p_id::bigint for no key update;
   end if;
-  raise exception 'there is no monitor %', p_id using errcode = 'PT404';
+  if m.id is null then
+    raise exception 'there is no monitor %', p_id using errcode = 'PT404';
+  end if;
+  return m;
 end
 $$;
 
 -- Changes the fields that p_changes names, in the form of create_monitors. Returns the monitor, or {errors: [{field, message}]} if nothing was
 -- changed. Raises PT404 if no monitor has the id. Waits for the monitor's lock.
-create function punctual.update_monitor(p_id text, p_changes jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.update_monitor(
+  p_id text, p_changes jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_before punctual.monitors;
+  v_before punctual.monitors := punctual.lock_monitor(p_id);
   m punctual.monitors;
   v_errors jsonb;
 begin
-  select * into v_before from punctual.monitors x where x.id = punctual.find_monitor(p_id) for no key update;
   m := jsonb_populate_record(v_before, p_changes);
   v_errors := punctual.find_monitor_faults(jsonb_build_array(to_jsonb(m)));
   if v_errors is not null then
@@ -34,15 +39,21 @@ begin
     next_check_at = case when (m.url, m.interval_seconds, m.is_active) is distinct from (v_before.url, v_before.interval_seconds, v_before.is_active)
                          then punctual.first_check_at(m.id, m.interval_seconds, v_now) else t.next_check_at end
    where t.id = m.id;
+  -- Headers may hold secrets: the audit says only that they changed.
+  perform punctual.note_change(p_by, 'change_monitor', 'monitors', p_id, to_jsonb(v_before) - 'headers',
+    to_jsonb(m) - 'headers' || case when m.headers = v_before.headers then '{}' else '{"headers": "changed"}'::jsonb end, null, v_now);
   return punctual.read_monitor(p_id, v_now);
 end
 $$;
 
--- Deletes a monitor with its checks and incidents. Returns {id}. Raises PT404 if no monitor has the id.
-create function punctual.delete_monitor(p_id text) returns jsonb
+-- Deletes a monitor with its checks and incidents. Returns {id}. Raises PT404 if no monitor has the id. Waits for the monitor's lock.
+create function punctual.delete_monitor(p_id text, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_monitor punctual.monitors := punctual.lock_monitor(p_id);
 begin
-  delete from punctual.monitors m where m.id = punctual.find_monitor(p_id);
+  delete from punctual.monitors m where m.id = v_monitor.id;
+  perform punctual.note_act(p_by, 'delete_monitor', 'monitors', p_id, jsonb_build_object('name', v_monitor.name), null, p_now);
   return jsonb_build_object('id', p_id);
 end
 $$;

@@ -48,7 +48,7 @@ $$;
 --
 -- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was created. Raises PT409
 -- with these errors as its detail if a concurrent call used a key for a different monitor. Waits for calls with the same keys.
-create function punctual.create_monitors(p_rows jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.create_monitors(p_rows jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -86,6 +86,10 @@ begin
   select jsonb_agg(jsonb_build_object('id', m.id::text, 'status', m.status, 'created', m.id = r.id) order by r.index) into v_response
     from jsonb_to_recordset(v_rows) r (index integer, id bigint, idempotency_key text)
     join punctual.monitors m on m.id = r.id or m.idempotency_key = r.idempotency_key;
+  if v_response @> '[{"created": true}]' then
+    perform punctual.note_act(p_by, 'create_monitors', 'monitors', null, jsonb_build_object(
+      'ids', (select jsonb_agg(e->>'id') from jsonb_array_elements(v_response) e where (e->>'created')::boolean)), null, v_now);
+  end if;
   return jsonb_build_object('rows', coalesce(v_response, '[]'));
 end
 $$;

@@ -8,7 +8,7 @@ language sql stable set search_path = '' as $$
     from punctual.regions r
     left join punctual.partitions p on p.queue = 'monitors' and p.partition = r.name
    cross join lateral (select case
-      when p.paused_at <= p_now then 'it is paused' || coalesce(': ' || p.paused_reason, '')
+      when punctual.pause_end(p.paused_at, p.paused_until, p_now) is not null then 'it is paused' || coalesce(': ' || p.paused_reason, '')
       when p.last_tick_at is null then 'no tick of it was ever seen'
       when p.last_tick_at < p_now - make_interval(secs => r.unseen_seconds) then 'no tick of it was seen for '
         || case when p_now - p.last_tick_at < interval '2 hours' then round(extract(epoch from p_now - p.last_tick_at) / 60) || ' minutes'

@@ -11,10 +11,11 @@ language sql stable set search_path = '' set statement_timeout = '4s' as $$
 $$;
 
 -- Adds or changes a region. p_region: {name, is_default, unseen_seconds}; absent fields stay as they are. Returns the region as list_regions does.
-create function punctual.save_region(p_region jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.save_region(p_region jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_default boolean := coalesce((p_region->>'is_default')::boolean, false);
+  v_before jsonb := (select to_jsonb(r) from punctual.regions r where r.name = p_region->>'name');
 begin
   if v_default then
     update punctual.regions r set is_default = false where r.is_default and r.name <> p_region->>'name';
@@ -23,13 +24,15 @@ begin
   values (p_region->>'name', v_default, coalesce((p_region->>'unseen_seconds')::integer, 180))
   on conflict (name) do update set is_default = r.is_default or excluded.is_default,
     unseen_seconds = case when p_region ? 'unseen_seconds' then excluded.unseen_seconds else r.unseen_seconds end;
+  perform punctual.note_change(p_by, 'save_region', 'monitors', p_region->>'name', v_before,
+    (select to_jsonb(r) from punctual.regions r where r.name = p_region->>'name'), null, p_now);
   return (select e from jsonb_array_elements(punctual.list_regions(p_now)) e where e->>'name' = p_region->>'name');
 end
 $$;
 
 -- Removes a region, and moves its monitors to the default region or to another one of their only_regions. Returns {name, moved}. Raises PT404 for
 -- an unknown region, and PT409 for the default region or for the only region that may check a monitor.
-create function punctual.remove_region(p_name text) returns jsonb
+create function punctual.remove_region(p_name text, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_region punctual.regions;
@@ -61,6 +64,7 @@ begin
   update punctual.monitors m set home_region = m.preferred_region where m.home_region = p_name;
   delete from punctual.partitions p where p.queue = 'monitors' and p.partition = p_name;
   delete from punctual.regions r where r.name = p_name;
+  perform punctual.note_act(p_by, 'remove_region', 'monitors', p_name, jsonb_build_object('moved', v_moved), null, p_now);
   return jsonb_build_object('name', p_name, 'moved', v_moved);
 end
 $$;

@@ -1,20 +1,8 @@
--- Returns a hint on how to retry a dead row. An enrolment resumes at the step that failed, so that its message is not also sent by itself. Any other
--- row is made pending by hand: see requeue_by_hand. p_row: all of its columns.
-create function punctual.redo_hint(q punctual.queues, p_row jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
-declare
-  v_enrolment text := case q.name when 'enrolments' then p_row->>'id' when 'dm_queue' then p_row->>'enrolment_id' end;
-begin
-  if v_enrolment is not null then return format('To retry its step: POST /api/enrolments/%s/resume.', v_enrolment); end if;
-  return punctual.render_sql(q, 'To retry it, run: update {table} set {status} = {pending}, attempts = 0 where id = %L', p_row->>'id');
-end
-$$;
-
 -- Settles an unknown row by an operator's decision: done, pending (it is sent again), dead or cancelled, or the queue's word for one of these. Also
 -- cancels a pending row. Proof that comes later still prevails. Returns {status}.
 --
 -- p_attempt  the number of the attempt that the decision is about; null for any.
--- p_by, p_note  who decided, and a remark, for the history.
+-- p_by, p_note  who decided, and a remark, for the history and the audit.
 --
 -- Raises 22023 for another decision, PT404 for an unknown queue or row, and PT409 if the row cannot be decided or has had another attempt. Locks
 -- the row.
@@ -43,16 +31,17 @@ begin
   end if;
   if v_row.state is distinct from 'unknown' and not (v_row.state = 'pending' and v_decision = 'cancelled') then
     raise exception 'the row is %', v_row.content->>q.status_column using errcode = 'PT409', detail = v_row.content->>q.status_column,
-      hint = case when v_row.state = 'dead' and v_decision <> 'cancelled' then punctual.redo_hint(q, v_row.content) else '' end;
+      hint = case when v_row.state = 'dead' and v_decision <> 'cancelled' then format('To retry it: POST /api/queues/%s/actions with {"action": "retry", "ids": ["%s"]}.', q.name, p_id) else '' end;
   end if;
   if p_attempt <> (v_row.content->>'attempts')::integer then
     raise exception 'the row has had another attempt since, and is %', v_row.content->>q.status_column
       using errcode = 'PT409', detail = v_row.content->>q.status_column;
   end if;
-  perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided',
+  perform punctual.settle_judged(q, 'operator', p_id, v_row.state, jsonb_build_object('outcome', v_decision, 'event', 'decided', 'who', p_by,
     'error', case when v_decision in ('dead', 'cancelled') then coalesce(p_note, 'decided by an operator') end,
     'text', format('%s decided: %s%s', coalesce(p_by, 'an operator'), case v_decision when 'done' then 'it was ' || q.done_word when 'pending' then 'try it again'
                    when 'dead' then 'mark it dead' else 'cancel it' end, coalesce(' (' || p_note || ')', ''))), v_now);
+  perform punctual.note_act(p_by, 'resolve_row', q.name, p_id, jsonb_build_object('was', v_row.state, 'decision', v_decision), p_note, v_now);
   perform set_config('punctual.settles', '', true);
   return jsonb_build_object('status', punctual.word_of_state(q, v_decision));
 end

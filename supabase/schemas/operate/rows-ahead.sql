@@ -9,10 +9,11 @@ $$;
 -- Returns the waits for a paused queue or partition.
 create function punctual.list_pauses(q punctual.queues, p_partition punctual.partitions, p_now timestamptz) returns jsonb
 language sql immutable set search_path = '' as $$
-  select case when q.paused_at <= p_now
-              then punctual.wait_of('queue_paused', null, 'the queue is paused' || coalesce(': ' || q.paused_reason, '')) else '[]' end
-      || case when p_partition.paused_at <= p_now
-              then punctual.wait_of('partition_paused', null, 'the partition is paused' || coalesce(': ' || p_partition.paused_reason, '')) else '[]' end
+  select coalesce(jsonb_agg(punctual.wait_of(p.kind || '_paused', p.until, format('the %s is paused', p.kind) || coalesce(': ' || p.reason, ''))->0
+                            order by p.kind desc), '[]')
+    from (values ('queue', punctual.pause_end(q.paused_at, q.paused_until, p_now), q.paused_reason),
+                 ('partition', punctual.pause_end(p_partition.paused_at, p_partition.paused_until, p_now), p_partition.paused_reason)) p (kind, until, reason)
+   where p.until is not null
 $$;
 
 -- Returns the wait of a row that the next tick can claim.

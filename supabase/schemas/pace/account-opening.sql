@@ -26,9 +26,12 @@ create function punctual.used_of_day(
   p_used integer, p_until timestamptz, p_zone text, p_now timestamptz, out used integer, out until timestamptz)
 language plpgsql stable set search_path = '' as $$
 begin
-  if p_until > date_trunc('day', p_now, p_zone) then
+  if p_until > p_now then
     used := p_used;
-    until := case when p_until > p_now then p_until else punctual.next_midnight(p_zone, p_until - interval '1 microsecond') end;
+    until := p_until;
+  elsif p_until > date_trunc('day', p_now, p_zone) then
+    used := p_used;
+    until := punctual.next_midnight(p_zone, p_until - interval '1 microsecond');
   else
     used := 0;
     until := punctual.next_midnight(p_zone, p_now);
@@ -42,12 +45,14 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_today date := (p_now at time zone p_account.time_zone)::date;
   v_limit integer := punctual.daily_limit_on(p_account, p_pace, v_today);
-  v_day record := punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
+  v_day record;
   v_until timestamptz;
 begin
-  if v_limit = 0 then
-    return 'infinity';
-  elsif v_day.used >= v_limit then
+  if v_limit = 0 then return 'infinity'; end if;
+  -- The current day counts at most what the last counted day did.
+  if p_pace.used < v_limit then return null; end if;
+  v_day := punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
+  if v_day.used >= v_limit then
     v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
     -- After a change of time zone, the ramp may raise the limit before the counted day ends.
     if punctual.daily_limit_on(p_account, p_pace, v_today + 1) > v_day.used then
@@ -94,24 +99,26 @@ begin
     p_pace.retry_at,
     case when p_account.refused is not null then punctual.tried_elsewhere_until(p_account, p_pace.queue) end,
     p_pace.busy_until];
-  v_texts := array[
-    case when v_untils[1] = 'infinity' then 'daily limit is 0' else 'daily limit reached' end,
-    'hourly limit reached',
-    'keeps the gap between two messages',
-    coalesce('paused: ' || p_account.paused_reason, 'paused'),
-    'its next row failed and is tried again',
-    'was refused, and is tried with a row of another queue',
-    'a row is running'];
   open_at := p_now;
   waits := '[]';
-  for n in 1..cardinality(v_kinds) loop
-    continue when v_untils[n] is null or v_untils[n] <= p_now;
-    waits := waits || jsonb_build_object('kind', v_kinds[n], 'until', v_untils[n], 'text', v_texts[n]);
-    if v_untils[n] > open_at then
-      open_at := v_untils[n];
-      reason := v_texts[n];
-    end if;
-  end loop;
+  if p_now < any (v_untils) then
+    v_texts := array[
+      case when v_untils[1] = 'infinity' then 'daily limit is 0' else 'daily limit reached' end,
+      'hourly limit reached',
+      'keeps the gap between two messages',
+      coalesce('paused: ' || p_account.paused_reason, 'paused'),
+      'its next row failed and is tried again',
+      'was refused, and is tried with a row of another queue',
+      'a row is running'];
+    for n in 1..cardinality(v_kinds) loop
+      continue when v_untils[n] is null or v_untils[n] <= p_now;
+      waits := waits || jsonb_build_object('kind', v_kinds[n], 'until', v_untils[n], 'text', v_texts[n]);
+      if v_untils[n] > open_at then
+        open_at := v_untils[n];
+        reason := v_texts[n];
+      end if;
+    end loop;
+  end if;
   -- The other waits are over by open_at. The sending hours are tested at that instant.
   if v_hours is not null and open_at < 'infinity' then
     v_until := punctual.next_open_at(v_hours, p_account.time_zone, open_at);

@@ -15,7 +15,7 @@ begin
 end
 $$;
 
--- Deletes the person's data from rows that the caller has locked, and notes in the history who asked for it. Returns how many events were deleted.
+-- Deletes the person's data from rows that the caller has locked, with the notes of decisions about them, and notes in the history who asked for it. Returns how many events were deleted.
 create function punctual.empty_rows_of(
   p_enrolments bigint[], p_messages bigint[], p_receipts bigint[], p_by text, p_now timestamptz) returns integer
 language sql set search_path = '' as $$
@@ -24,10 +24,21 @@ language sql set search_path = '' as $$
   update punctual.dm_queue d set body = '', template = null, chat_id = '', recipient = null, last_error = null,
          reconcile = d.reconcile - '{digest, found, late_proof}'::text[]
    where d.id = any (p_messages);
-  update punctual.history h set text = null
+  -- The text of an error that no other row had may name the person.
+  delete from punctual.error_groups g using (
+    select distinct h.queue, h.error_group from punctual.history h
+     where (h.queue = 'enrolments' and h.row_id = any (p_enrolments::text[])) or (h.queue = 'dm_queue' and h.row_id = any (p_messages::text[]))) e
+   where g.queue = e.queue and g.id = e.error_group
+     and not exists (select from punctual.history o where o.queue = g.queue and o.error_group = g.id
+                        and o.row_id <> all (case g.queue when 'enrolments' then p_enrolments else p_messages end::text[]));
+  update punctual.history h set text = null, answer = null, error_group = null
    where (h.queue = 'enrolments' and h.row_id = any (p_enrolments::text[])) or (h.queue = 'dm_queue' and h.row_id = any (p_messages::text[]));
-  insert into punctual.history (queue, row_id, at, event, text)
-  select f.queue, f.id::text, p_now, 'decided', format('%s had the person forgotten', coalesce(p_by, 'an operator'))
+  update punctual.audit a set note = null
+   where (a.queue = 'enrolments' and a.target = any (p_enrolments::text[])) or (a.queue = 'dm_queue' and a.target = any (p_messages::text[]));
+  update punctual.actions a set note = null, filter = a.filter - '{to, text}'::text[]
+   where a.queue = 'dm_queue' and exists (select from punctual.action_rows r where r.action_id = a.id and r.row_id = any (p_messages::text[]));
+  insert into punctual.history (queue, row_id, at, event, by, text)
+  select f.queue, f.id::text, p_now, 'decided', coalesce(p_by, 'operator'), format('%s had the person forgotten', coalesce(p_by, 'an operator'))
     from (select 'enrolments' as queue, unnest(p_enrolments) as id union all select 'dm_queue', unnest(p_messages)) f order by 1, f.id;
   -- The messages' ids stay, so that a repeated receipt is recognised.
   update punctual.receipts r set chat_id = null, recipient = null, body = null, error = null,
@@ -76,6 +87,7 @@ declare
   v_enrolments bigint[];
   v_messages bigint[];
   v_receipts bigint[];
+  v_deleted jsonb;
 begin
   if p_account_id is not null and not exists (select from punctual.accounts a where a.id = p_account_id) then
     raise exception 'there is no account %', p_account_id using errcode = 'PT404';
@@ -97,9 +109,12 @@ begin
   select jsonb_build_object('settling', jsonb_agg(o.id::text)) into v_in_flight
     from punctual.messages_to(p_account_id, v_names, v_chats) o where o.id <> all (v_messages) having count(*) > 0;
   if v_in_flight is not null then return jsonb_build_object('in_flight', v_in_flight); end if;
-  return jsonb_build_object('deleted', jsonb_build_object(
+  v_deleted := jsonb_build_object(
     'enrolments', cardinality(v_enrolments), 'messages', cardinality(v_messages), 'receipts', cardinality(v_receipts),
     'events', punctual.empty_rows_of(v_enrolments, v_messages, v_receipts, p_by, v_now),
-    'whatsapp_users', punctual.delete_names_of(p_account_id, v_names, v_chats)));
+    'whatsapp_users', punctual.delete_names_of(p_account_id, v_names, v_chats));
+  -- Without the person's name: only how much was deleted.
+  perform punctual.note_act(p_by, 'forget_person', null, p_account_id::text, v_deleted - array['events', 'whatsapp_users'], null, v_now);
+  return jsonb_build_object('deleted', v_deleted);
 end
 $$;

@@ -28,7 +28,9 @@ begin
   if v_exhausted is not null then
     update punctual.messages m set state = 'dead', finished_at = p_now, last_error = punctual.died_message()
      where m.partition = p_partition and m.msg_id = any (v_exhausted);
-    perform punctual.set_messages_aside(q, p_partition, v_exhausted, 'swept', p_now);
+    perform punctual.set_messages_aside(p_partition, v_exhausted, p_now);
+    perform punctual.note_failures(q.name, (select jsonb_agg(jsonb_build_object('id', p_partition || ':' || x, 'event', 'swept', 'error', punctual.died_message()) order by x)
+                                              from unnest(v_exhausted) x), p_now);
   end if;
 
   with read as materialized (

@@ -1,5 +1,5 @@
--- Returns a message in its pgmq queue, set aside or archived: {state, partition, attempts, last_error, finished_at, …}. One in its queue also has
--- {vt, read_by_another, lease_expires_at, claim_id}; one set aside has {enqueued_at}. Null if there is none.
+-- Returns a message in its pgmq queue, set aside or archived: {state, partition, attempts, last_error, finished_at, content, …}. One in its queue also
+-- has {vt, read_by_another, lease_expires_at, claim_id}; one set aside has {enqueued_at}. Null if there is none.
 create function punctual.find_message(q punctual.queues, p_id text) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -20,22 +20,24 @@ begin
       if v_line.enqueued_at is distinct from (v_message->>'enqueued_at')::timestamptz then v_line := null; end if;
       return jsonb_build_object('state', case when v_line.state = 'running' then 'running' else 'pending' end, 'partition', v_partition,
         'vt', v_message->'vt', 'read_by_another', v_line.read_ct is not null and (v_message->>'read_ct')::integer <> v_line.read_ct,
-        'attempts', coalesce(v_line.attempts, 0), 'last_error', v_line.last_error, 'lease_expires_at', v_line.lease_expires_at, 'claim_id', v_line.claim_id);
+        'attempts', coalesce(v_line.attempts, 0), 'last_error', v_line.last_error, 'lease_expires_at', v_line.lease_expires_at, 'claim_id', v_line.claim_id,
+        'claimed_at', v_line.claimed_at, 'content', v_message->'message');
     end if;
   end if;
   select * into v_aside from punctual.set_aside_messages s where s.partition = v_partition and s.msg_id = v_msg_id order by s.set_aside_at desc limit 1;
   if found then
     return jsonb_build_object('state', case when v_aside.cancelled_at is null then 'dead' else 'cancelled' end, 'partition', v_partition,
       'attempts', v_aside.attempts, 'last_error', v_aside.last_error, 'finished_at', coalesce(v_aside.cancelled_at, v_aside.set_aside_at),
-      'enqueued_at', v_aside.enqueued_at);
+      'enqueued_at', v_aside.enqueued_at, 'content', v_aside.message);
   end if;
   if v_line.state = 'done' then
-    return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', v_line.attempts, 'finished_at', v_line.finished_at);
+    return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', v_line.attempts, 'finished_at', v_line.finished_at,
+      'claim_id', v_line.claim_id, 'claimed_at', v_line.claimed_at);
   end if;
   if v_found.fault is null then
     execute format('select to_jsonb(t) from pgmq.%I t where t.msg_id = $1', v_found.archive_table) into v_message using v_msg_id;
     if v_message is not null then
-      return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', 0, 'finished_at', v_message->'archived_at');
+      return jsonb_build_object('state', 'done', 'partition', v_partition, 'attempts', 0, 'finished_at', v_message->'archived_at', 'content', v_message->'message');
     end if;
   end if;
   return null;

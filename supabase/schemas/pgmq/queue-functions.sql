@@ -8,10 +8,10 @@ begin
 end
 $$
 $template$), ('list_claimed', '{pgmq}', $template$
-create function {function}(p_claim_id uuid, p_lease_until timestamptz) returns json[]
+create function {function}(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return punctual.list_claimed_messages(p_claim_id, p_lease_until);
+  return punctual.list_claimed_messages(p_claim_id, p_after, p_until);
 end
 $$
 $template$), ('settle', '{pgmq}', $template$
@@ -56,7 +56,7 @@ $template$);
 create trigger make_functions after insert on punctual.queues for each row when (new.source = 'pgmq') execute function punctual.remake_functions();
 
 -- Returns the messages that still run under a claim: [{id, attempt, timeout_seconds, row}].
-create function punctual.list_claimed_messages(p_claim_id uuid, p_lease_until timestamptz) returns json[]
+create function punctual.list_claimed_messages(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_partition text;
@@ -64,15 +64,15 @@ declare
 begin
   -- All messages of a claim are in one partition.
   select m.partition into v_partition from punctual.messages m
-   where m.state = 'running' and m.lease_expires_at = p_lease_until and m.claim_id = p_claim_id limit 1;
+   where m.state = 'running' and m.lease_expires_at > p_after and m.lease_expires_at <= p_until and m.claim_id = p_claim_id limit 1;
   if v_partition is null then return '{}'; end if;
   execute format($sql$
     select array_agg(json_build_object('id', m.partition || ':' || m.msg_id, 'attempt', m.attempts, 'timeout_seconds', null,
-             'row', punctual.describe_message(m.partition, (select x.job from punctual.message_queues x where x.partition = $3), to_jsonb(t))) order by m.msg_id)
+             'row', punctual.describe_message(m.partition, (select x.job from punctual.message_queues x where x.partition = $4), to_jsonb(t))) order by m.msg_id)
       from punctual.messages m join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at and t.read_ct = m.read_ct
-     where m.state = 'running' and m.lease_expires_at = $1 and m.claim_id = $2 and m.partition = $3
+     where m.state = 'running' and m.lease_expires_at > $1 and m.lease_expires_at <= $2 and m.claim_id = $3 and m.partition = $4
     $sql$, punctual.need_message_table(v_partition))
-  into v_rows using p_lease_until, p_claim_id, v_partition;
+  into v_rows using p_after, p_until, p_claim_id, v_partition;
   return coalesce(v_rows, '{}');
 end
 $$;

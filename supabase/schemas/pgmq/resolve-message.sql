@@ -29,9 +29,10 @@ begin
     update punctual.set_aside_messages s set cancelled_at = p_now
      where s.partition = v_partition and s.msg_id = v_msg_id and s.enqueued_at = (v_message->>'enqueued_at')::timestamptz;
   end if;
-  insert into punctual.history (queue, row_id, at, event, text) values (q.name, p_id, p_now, 'decided', left(
+  insert into punctual.history (queue, row_id, at, event, by, text) values (q.name, p_id, p_now, 'decided', coalesce(p_by, 'operator'), left(
     format('%s decided: %s%s', coalesce(p_by, 'an operator'), case when p_decision = 'pending' then 'send it back' else 'throw it away' end,
            coalesce(' (' || p_note || ')', '')), 2000));
+  perform punctual.note_act(p_by, 'resolve_row', q.name, p_id, jsonb_build_object('was', v_message->>'state', 'decision', p_decision), p_note, p_now);
   return jsonb_build_object('status', case when p_decision = 'pending' then q.pending_word else q.cancelled_word end);
 end
 $$;

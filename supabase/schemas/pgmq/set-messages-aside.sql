@@ -3,8 +3,8 @@ language sql immutable set search_path = '' as $$
   select 'the tick died while this message was being handled'
 $$;
 
--- Moves messages with `dead` lines from their pgmq queue to set_aside_messages, where an operator finds them, and notes p_event in the history.
-create function punctual.set_messages_aside(q punctual.queues, p_partition text, p_ids bigint[], p_event text, p_now timestamptz) returns void
+-- Moves messages with `dead` lines from their pgmq queue to set_aside_messages, where an operator finds them.
+create function punctual.set_messages_aside(p_partition text, p_ids bigint[], p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
   execute format(
@@ -13,9 +13,6 @@ begin
     'from pgmq.%I t join punctual.messages m on m.partition = $1 and m.msg_id = t.msg_id where t.msg_id = any ($2)',
     punctual.need_message_table(p_partition)) using p_partition, p_ids, p_now;
   perform from pgmq.delete(p_partition, p_ids);
-  insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, m.partition || ':' || m.msg_id, p_now, p_event, m.last_error
-    from punctual.messages m where m.partition = p_partition and m.msg_id = any (p_ids) order by m.msg_id;
 end
 $$;
 

@@ -52,7 +52,7 @@ begin
   perform from punctual.messages m where m.partition = p_partition and m.msg_id = any (v_ids) order by m.msg_id for no key update;
   -- A new statement under the locks: it sees what others wrote during the wait.
   execute format($sql$
-    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'enqueued_at', m.enqueued_at,
+    select jsonb_agg(a.record || jsonb_build_object('verdict', v.verdict, 'enqueued_at', m.enqueued_at, 'claimed_at', m.claimed_at,
              'was', case m.state when 'done' then 'done' when 'dead' then 'dead' else a.outcome end,
              'set_aside', m.state = 'dead' and v.verdict = 'applied',
              'applied', case when v.verdict <> 'applied' then null
@@ -113,13 +113,12 @@ begin
   else
     perform from pgmq.archive(p_partition, v_done);
   end if;
-  if v_dead <> '{}' then perform punctual.set_messages_aside(q, p_partition, v_dead, 'dead', p_now); end if;
+  if v_dead <> '{}' then perform punctual.set_messages_aside(p_partition, v_dead, p_now); end if;
   perform from jsonb_to_recordset(v_judged) j (msg_id bigint, applied text, delay_seconds double precision)
     cross join lateral pgmq.set_vt(p_partition, j.msg_id, case when j.applied = 'release' then 0 else ceil(coalesce(j.delay_seconds, 0))::integer end)
     where j.applied in ('retry', 'again', 'release');
-  insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, j.id, p_now, 'retry', left(j.error, 2000)
-    from jsonb_to_recordset(v_judged) j (id text, applied text, error text) where j.applied = 'retry';
+  perform punctual.note_failures(q.name, jsonb_agg(j || jsonb_build_object('event', j->>'applied') order by (j->>'msg_id')::bigint), p_now)
+     from jsonb_array_elements(v_judged) j where j->>'applied' in ('retry', 'dead') having count(*) > 0;
   return v_judged;
 end
 $$;

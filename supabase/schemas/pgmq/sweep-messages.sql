@@ -24,18 +24,18 @@ begin
         last_error = punctual.died_message()
         from pgmq.%I t
        where m.partition = $1 and m.msg_id = any ($2) and m.state = 'running' and m.lease_expires_at <= $3 and t.msg_id = m.msg_id
-      returning m.msg_id, m.state, m.attempts, t.read_ct = m.read_ct as ours)
+      returning m.msg_id, m.state, m.attempts, m.claim_id, m.claimed_at, t.read_ct = m.read_ct as ours)
     select coalesce(jsonb_agg(to_jsonb(s) order by s.msg_id), '[]') from swept s
     $sql$, p_table)
   into v_swept using p_partition, v_ids, p_now, punctual.max_message_attempts(q, p_partition);
   perform from jsonb_to_recordset(v_swept) s (msg_id bigint, state text, attempts integer, ours boolean)
     cross join lateral pgmq.set_vt(p_partition, s.msg_id, punctual.message_backoff(q, p_partition, s.msg_id, s.attempts))
     where s.state = 'pending' and s.ours;
-  insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, p_partition || ':' || s.msg_id, p_now, 'swept', punctual.died_message()
-    from jsonb_to_recordset(v_swept) s (msg_id bigint, state text) where s.state = 'pending' order by s.msg_id;
+  perform punctual.note_failures(q.name, jsonb_agg(jsonb_build_object('id', p_partition || ':' || s.msg_id, 'event', 'swept',
+      'error', punctual.died_message(), 'claim_id', s.claim_id, 'claimed_at', s.claimed_at) order by s.msg_id), p_now)
+     from jsonb_to_recordset(v_swept) s (msg_id bigint, claim_id uuid, claimed_at timestamptz) having count(*) > 0;
   v_dead := array(select (s->>'msg_id')::bigint from jsonb_array_elements(v_swept) s where s->>'state' = 'dead');
-  if v_dead <> '{}' then perform punctual.set_messages_aside(q, p_partition, v_dead, 'swept', p_now); end if;
+  if v_dead <> '{}' then perform punctual.set_messages_aside(p_partition, v_dead, p_now); end if;
   return jsonb_array_length(v_swept);
 end
 $$;

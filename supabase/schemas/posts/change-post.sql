@@ -43,15 +43,24 @@ begin
 end
 $$;
 
+-- Returns the fields of a post that the audit records. Of the text and the media it records only that they changed.
+create function punctual.post_for_audit(p_before punctual.posts, p_post punctual.posts) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_build_object('scheduled_for', p_post.scheduled_for, 'expires_at', p_post.expires_at, 'priority', p_post.priority,
+    'body', case when p_post.body <> p_before.body then 'changed' end, 'media_urls', case when p_post.media_urls <> p_before.media_urls then 'changed' end)
+$$;
+
 -- Changes a post that is still scheduled. p_changes: some of {body, media_urls, scheduled_for, expires_at, priority}, already validated. An accepted
 -- change is always published. Returns the post as read_post does. Raises PT404 and PT409 as lock_scheduled_post does.
-create function punctual.update_post(p_id text, p_changes jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.update_post(p_id text, p_changes jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_before punctual.posts;
   v_post punctual.posts;
 begin
   perform punctual.lock_scheduled_post(p_id);
+  select * into v_before from punctual.posts p where p.id = p_id::bigint;
   update punctual.posts p set
     (body, media_urls, scheduled_for, expires_at, priority)
     = (select n.body, n.media_urls, n.scheduled_for, n.expires_at, n.priority from jsonb_populate_record(p, p_changes) n),
@@ -60,6 +69,7 @@ begin
   returning p.* into v_post;
   -- If the account waits for this post, the posts behind it need not wait for the new time.
   if p_changes ? 'scheduled_for' then perform punctual.end_hold(punctual.read_queue('posts'), to_jsonb(v_post), v_now); end if;
+  perform punctual.note_change(p_by, 'change_post', 'posts', p_id, punctual.post_for_audit(v_before, v_before), punctual.post_for_audit(v_before, v_post), null, v_now);
   return punctual.describe_post(v_post);
 end
 $$;

@@ -43,7 +43,7 @@ begin
     return jsonb_build_object('errors', v_errors);
   end if;
 
-  perform punctual.hold_keys('posts', v_rows);
+  perform punctual.hold_keys('posts', array(select r->>'idempotency_key' from jsonb_array_elements(v_rows) r where r->>'idempotency_key' is not null));
   insert into punctual.posts (id, account_id, body, media_urls, scheduled_for, priority, expires_at, idempotency_key, created_at)
   select r.id, r.account_id, r.body, coalesce(r.media_urls, '{}'), coalesce(r.scheduled_for, v_now), coalesce(r.priority, 1), r.expires_at,
          r.idempotency_key, v_now

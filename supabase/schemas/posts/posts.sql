@@ -45,3 +45,4 @@ create index posts_claimed on punctual.posts (account_id, claimed_at) where clai
 
 -- When the post was published; null if it was not. A generated column, so that it always agrees with the state.
 alter table punctual.posts add column published_at timestamptz generated always as (case when status = 'published' then finished_at end) stored;
+select punctual.refresh_functions('posts');

@@ -29,8 +29,8 @@ language plpgsql set search_path = '' as $$
 begin
   execute format('update %I.%I t set reconcile = coalesce(t.reconcile, ''{}'') || $1 where t.id = $2::%s', q.table_schema, q.table_name, q.id_type)
   using jsonb_build_object('late_proof', jsonb_build_object('message_id', p_message_id, 'result', p_result)), p_id;
-  insert into punctual.history (queue, row_id, at, event, text)
-  values (q.name, p_id, p_now, 'late', format('an earlier attempt was delivered after all%s', ', as ' || p_message_id));
+  insert into punctual.history (queue, row_id, at, event, text, proof)
+  values (q.name, p_id, p_now, 'late', format('an earlier attempt was delivered after all%s', ', as ' || p_message_id), p_message_id);
 end
 $$;
 
@@ -57,8 +57,8 @@ $$;
 create function punctual.note_twice(q punctual.queues, p_id text, p_message_id text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  insert into punctual.history (queue, row_id, at, event, text)
-  select q.name, p_id, p_now, 'twice', v.text
+  insert into punctual.history (queue, row_id, at, event, text, proof)
+  select q.name, p_id, p_now, 'twice', v.text, p_message_id
     from (select format('an earlier attempt was delivered as well%s', ', as ' || p_message_id) as text) v
    -- An exchange whose response was lost sends the outcome again.
    where not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_id and h.event = 'twice' and h.text = v.text);

@@ -17,14 +17,13 @@ $$;
 
 -- Keeps retention from deleting rows with these keys, and these spent keys, until this transaction ends. Locks the rows by id, then the spent keys by
 -- key, both `for key share`. Waits for a deletion that is under way; the next statement then sees the spent key that it left. p_queue: dm_queue or
--- posts. p_rows: [{idempotency_key}].
-create function punctual.hold_keys(p_queue text, p_rows jsonb) returns void
+-- posts.
+create function punctual.hold_keys(p_queue text, p_keys text[]) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_keys text[] := array(select r->>'idempotency_key' from jsonb_array_elements(p_rows) r where r->>'idempotency_key' is not null);
 begin
-  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using v_keys;
-  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (v_keys) order by k.key for key share;
+  if p_keys = '{}' then return; end if;
+  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using p_keys;
+  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (p_keys) order by k.key for key share;
 end
 $$;
 

@@ -46,6 +46,8 @@ create table punctual.queues (
   after_settle punctual.function_name,
   -- A function (p_partition text, p_now timestamptz) that runs in a tick's first exchange, before the claim.
   before_claim punctual.function_name,
+  -- The columns that a claimed row comes with, as the queue's functions name them: see row_columns.
+  row_columns text[],
   -- The results of add_queue: {table, added: [columns], changes: [its changes to the table], notes: [its findings]}.
   setup jsonb,
 
@@ -64,6 +66,8 @@ create table punctual.queues (
   -- Up to 100 years, here and in punctual.settings, so that now minus the retention stays a valid instant.
   retention_days integer default 30 check (retention_days between 1 and 36500),
   paused_at timestamptz,
+  -- The pause ends by itself then. Null: when somebody resumes. See pause_end.
+  paused_until timestamptz,
   paused_reason text,
 
   unique (table_schema, table_name),
@@ -90,6 +94,7 @@ create table punctual.partitions (
   -- In a blocking partition: the row that was claimed last. Until it is finished, no other is claimed.
   head_id text,
   paused_at timestamptz,
+  paused_until timestamptz,
   paused_reason text,
   last_tick_at timestamptz,
   -- The account with which wake_accounts continues, if a call ended before it had checked all.

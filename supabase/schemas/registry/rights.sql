@@ -33,7 +33,7 @@ begin
   -- Only the owner may change the definition of a queue, above all its functions. The service role may change its settings.
   revoke insert, update, delete on punctual.queues from service_role;
   grant update (batch_limit, concurrency, adaptive, budget_seconds, max_ticks, max_continuations, timeout_seconds, lease_seconds, max_attempts,
-                backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_reason) on punctual.queues to service_role;
+                backoff_base_seconds, backoff_cap_seconds, retention_days, paused_at, paused_until, paused_reason) on punctual.queues to service_role;
   -- Only the owner may change the list of migrations and the templates of functions.
   revoke insert, update, delete on punctual.schema_migrations from service_role;
   if to_regclass('punctual.templates') is not null then revoke insert, update, delete on punctual.templates from service_role; end if;

@@ -19,7 +19,8 @@ $$;
 create function punctual.restore_queue(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_paused boolean := q.paused_at is null or q.paused_at > p_now;
+  -- A pause that ends by itself would end before somebody resumes.
+  v_paused boolean := punctual.pause_end(q.paused_at, q.paused_until, p_now) is distinct from 'infinity';
   v_unknown integer := 0;
   v_run_again integer := 0;
 begin
@@ -28,7 +29,7 @@ begin
       using errcode = '42P01', hint = format('Restore it as well, or remove the queue: select punctual.remove_queue(%L); Then call after_restore again.', q.name);
   end if;
   if v_paused then
-    update punctual.queues x set paused_at = p_now, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
+    update punctual.queues x set paused_at = p_now, paused_until = null, paused_reason = format('restored to %s: see docs/restore.md', p_since) where x.name = q.name;
   end if;
   if q.delivery = 'at-most-once' then
     v_unknown := punctual.mark_rows_unknown(q, p_since, p_over_at, p_now);
@@ -55,7 +56,7 @@ declare
      where d.status = 'unknown' and (d.reconcile->>'over_at')::timestamptz = p_over_at and e.paused_at is null and not punctual.is_over(e)
      order by e.id);
 begin
-  perform punctual.pause_enrolment(i, p_now) from unnest(v_ids) i;
+  perform punctual.pause_enrolment(i, 'after_restore', p_now) from unnest(v_ids) i;
   return cardinality(v_ids);
 end
 $$;

@@ -58,6 +58,9 @@ begin
                                 format('x.queue = %L and x.outcome in (''idle'', ''skipped'') and x.done = 0', q.name));
   v_history := punctual.delete_old('history', 'at', p_now - make_interval(days => coalesce(q.retention_days, s.history_days)), p_limit,
                                    format('x.queue = %L', q.name));
+  -- Not counted: a group of which no event is left, and which no person marked as known.
+  perform punctual.delete_old('error_groups', 'first_at', p_now - make_interval(days => coalesce(q.retention_days, s.history_days)), p_limit,
+    format('x.queue = %L and x.known_at is null and punctual.last_event_of_group(x.queue, x.id) is null', q.name));
   return jsonb_build_object(
     'queue', q.name, 'rows', (select coalesce(sum(c), 0) from unnest(v_rows) c), 'checks', v_checks, 'ticks', v_ticks.count + v_idle, 'history', v_history,
     'problem', v_problem, 'more', p_limit = any (v_rows || array[v_checks, v_ticks.count, v_idle, v_history]));

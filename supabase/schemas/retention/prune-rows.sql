@@ -32,31 +32,41 @@ language sql stable set search_path = '' as $$
        where o.{account} = s.{account} and o.{addressee} = s.{addressee} and o.reconcile is not null)$sql$) end
 $$;
 
+-- Deletes settled rows by id. The caller holds their locks. Idempotency keys outlive their rows: see keeps_keys. Returns how many.
+create function punctual.delete_rows(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer;
+begin
+  execute punctual.render_sql(q, $sql$
+    with gone as (delete from {table} t where t.id = any ($1::{id_type}[]) returning t.id, t.idempotency_key, t.{status}::text as word),
+    spent as (
+      insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
+      select {queue}, g.idempotency_key, g.id::text, g.word, $2 from gone g where g.idempotency_key is not null and $3 on conflict do nothing)
+    select count(*) from gone
+    $sql$) into v_count using p_ids, p_now, punctual.keeps_keys(q.name);
+  return v_count;
+end
+$$;
+
 -- Deletes a queue's settled rows that finished before p_before, up to p_limit of each state. Unknown rows stay, because they wait for a decision,
--- and so do rows that are still_needed. In pgmq, deletes messages that were set aside. Idempotency keys outlive their rows: see keeps_keys. Skips
--- locked rows. Returns the number of rows of each state; p_limit means that there may be more.
+-- and so do rows that are still_needed. In pgmq, deletes messages that were set aside. Skips locked rows. Returns the number of rows of each state;
+-- p_limit means that there may be more.
 create function punctual.prune_rows(q punctual.queues, p_before timestamptz, p_limit integer, p_now timestamptz) returns integer[]
 language plpgsql set search_path = '' as $$
 declare
   v_word text;
-  v_count integer;
+  v_ids text[];
   v_counts integer[] := '{}';
 begin
   if q.source = 'pgmq' then return array[punctual.prune_messages(q, p_before, p_limit)]; end if;
   foreach v_word in array array[q.done_word, q.dead_word, q.cancelled_word] loop
     execute punctual.render_sql(q, $sql$
-      with gone as (
-        delete from {table} t where t.id = any (array(select s.id from {table} s where s.{status} = %L and s.finished_at < $1
-          and not (%s)
-          order by s.finished_at limit $2 for update skip locked))
-        returning t.id, t.idempotency_key),
-      spent as (
-        insert into punctual.spent_keys (queue, key, row_id, status, spent_at)
-        select {queue}, g.idempotency_key, g.id::text, $4, $3 from gone g where g.idempotency_key is not null and $5 on conflict do nothing)
-      select count(*) from gone
+      select array(select s.id::text from {table} s where s.{status} = %L and s.finished_at < $1 and not (%s)
+                    order by s.finished_at limit $2 for update skip locked)
       $sql$, v_word, punctual.still_needed(q))
-    into v_count using p_before, p_limit, p_now, v_word, punctual.keeps_keys(q.name);
-    v_counts := v_counts || v_count;
+    into v_ids using p_before, p_limit;
+    v_counts := v_counts || punctual.delete_rows(q, v_ids, p_now);
   end loop;
   return v_counts;
 end

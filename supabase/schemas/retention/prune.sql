@@ -46,7 +46,7 @@ language sql set search_path = '' as $$
   select array[(select count(*) from outcomes), (select count(*) from checks)]::integer[]
 $$;
 
--- Runs one bounded step of retention for data that belongs to no queue. Returns {receipts, enrolments, hours, incidents, days, more}.
+-- Runs one bounded step of retention for data that belongs to no queue. Returns {receipts, enrolments, hours, incidents, acts, days, more}.
 create function punctual.prune_others(s punctual.settings, p_limit integer, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -56,12 +56,15 @@ declare
   -- Each enrolment has a timeline of about 20 events.
   v_texts integer := punctual.prune_enrolment_texts(p_now - make_interval(days => s.enrolment_texts_days), (p_limit + 9) / 10, p_now);
   v_hours integer := punctual.prune_hours(p_now - make_interval(days => s.monitor_hours_days), p_limit);
+  -- Each has up to 100,000 rows.
+  v_actions integer := punctual.delete_old('actions', 'finished_at', p_now - make_interval(days => s.audit_days), least(p_limit, 5));
   v_incidents integer := punctual.delete_old('incidents', 'closed_at', p_now - make_interval(days => s.incidents_days), p_limit);
+  v_acts integer := punctual.delete_old('audit', 'at', p_now - make_interval(days => s.audit_days), p_limit);
   v_days integer[] := punctual.prune_days(punctual.day_of(p_now, coalesce(s.time_zone, 'UTC')) - s.daily_days, p_limit);
 begin
   return jsonb_build_object(
-    'receipts', v_receipts, 'enrolments', v_texts, 'hours', v_hours, 'incidents', v_incidents, 'days', v_days[1] + v_days[2],
-    'more', p_limit = any (v_days || array[v_receipts, v_users, v_keys, v_hours, v_incidents]) or v_texts = (p_limit + 9) / 10);
+    'receipts', v_receipts, 'enrolments', v_texts, 'hours', v_hours, 'incidents', v_incidents, 'acts', v_acts, 'days', v_days[1] + v_days[2],
+    'more', p_limit = any (v_days || array[v_receipts, v_users, v_keys, v_hours, v_incidents, v_acts]) or v_actions = 5 or v_texts = (p_limit + 9) / 10);
 end
 $$;
 
@@ -71,7 +74,7 @@ $$;
 --
 -- p_limit  1 to 10,000. Raises 22023.
 --
--- Returns {rows, ticks, history, receipts, enrolments, checks, hours, incidents, days, problems: [{queue, problem}], more}. more: call it again.
+-- Returns {rows, ticks, history, receipts, enrolments, checks, hours, incidents, acts, days, problems: [{queue, problem}], more}. more: call it again.
 create function punctual.prune(p_limit integer default 1000, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare

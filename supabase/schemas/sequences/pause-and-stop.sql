@@ -12,7 +12,7 @@ $$;
 
 -- Pauses an enrolment: nothing more is sent until it is resumed. Withdraws its queued message; a running message is still sent. Returns the
 -- enrolment. Raises PT404, and PT409 if it has ended.
-create function punctual.pause_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
+create function punctual.pause_enrolment(p_id bigint, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -23,6 +23,7 @@ begin
   if e.paused_at is null then
     e.paused_at := v_now;
     perform punctual.note_enrolment(p_id, v_now, 'paused', e.step, null);
+    perform punctual.note_act(p_by, 'pause_enrolment', 'enrolments', p_id::text, null, null, v_now);
     select d.send_at into v_due from punctual.dm_queue d where d.id = e.message_id;
     if e.message_id is null then
       e := punctual.plan_next(e, e.action, e.next_step_at);
@@ -38,7 +39,7 @@ $$;
 
 -- Resumes a paused enrolment where it was. A failed enrolment tries its step again. Returns the enrolment. Raises PT404, and PT409 if it has ended
 -- without a failure, or if it failed and the person was enrolled again or forgotten.
-create function punctual.resume_enrolment(p_id bigint, p_now timestamptz default null) returns jsonb
+create function punctual.resume_enrolment(p_id bigint, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -59,12 +60,14 @@ begin
     e := punctual.plan_next(e, e.action, v_now);
     perform punctual.note_enrolment(p_id, v_now, 'resumed', e.step, null);
     perform punctual.save_enrolment(e);
+    perform punctual.note_act(p_by, 'resume_enrolment', 'enrolments', p_id::text, '{"was": "failed"}', null, v_now);
   elsif e.paused_at is not null then
     e.paused_at := null;
     if e.message_id is null then e := punctual.plan_next(e, e.action, e.resume_at); end if;
     e.resume_at := null;
     perform punctual.note_enrolment(p_id, v_now, 'resumed', e.step, null);
     perform punctual.save_enrolment(e);
+    perform punctual.note_act(p_by, 'resume_enrolment', 'enrolments', p_id::text, '{"was": "paused"}', null, v_now);
   end if;
   return punctual.read_enrolment(p_id);
 end
@@ -84,6 +87,7 @@ begin
   if e.phase <> 'stopped' then
     e := punctual.end_enrolment(e, 'stopped', format('%s stopped it%s', coalesce(p_by, 'an operator'), coalesce(': ' || p_reason, '')), v_now);
     perform punctual.save_enrolment(e);
+    perform punctual.note_act(p_by, 'stop_enrolment', 'enrolments', p_id::text, null, p_reason, v_now);
   end if;
   return punctual.read_enrolment(p_id);
 end

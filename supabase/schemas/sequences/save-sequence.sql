@@ -1,5 +1,5 @@
 -- Creates a sequence. p_sequence: {name, channel, time_zone, steps}, already validated. Returns the sequence, or {errors: [{field, message}]}.
-create function punctual.create_sequence(p_sequence jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.create_sequence(p_sequence jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -12,6 +12,7 @@ begin
   on conflict (name) do nothing returning id into v_id;
   if v_id is null then return jsonb_build_object('errors', punctual.check_sequence(p_sequence, null)); end if;
   insert into punctual.sequence_versions (sequence_id, version, steps, created_at) values (v_id, 1, p_sequence->'steps', v_now);
+  perform punctual.note_act(p_by, 'create_sequence', null, v_id::text, jsonb_build_object('name', p_sequence->>'name'), null, v_now);
   return punctual.show_sequence(v_id);
 end
 $$;
@@ -35,15 +36,18 @@ $$;
 
 -- Changes a sequence. p_changes: any of {name, time_zone, steps}. New steps become a new version, for people who are enrolled from now on. Returns
 -- the sequence, or {errors: [{field, message}]}. Raises PT404, and PT409 if a concurrent call used the name. Waits for the sequence's lock.
-create function punctual.update_sequence(p_id bigint, p_changes jsonb, p_now timestamptz default null) returns jsonb
+create function punctual.update_sequence(
+  p_id bigint, p_changes jsonb, p_by text default null, p_now timestamptz default null) returns jsonb
 language plpgsql set search_path = '' set statement_timeout = '4s' set jit = off as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_sequence punctual.sequences;
+  v_before jsonb;
   v_errors jsonb;
 begin
   select * into v_sequence from punctual.sequences s where s.id = p_id for no key update;
   if not found then raise exception 'there is no sequence %', p_id using errcode = 'PT404'; end if;
+  v_before := to_jsonb(v_sequence);
   v_errors := punctual.check_sequence(p_changes, p_id);
   if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
   if p_changes ? 'steps' and p_changes->'steps' is distinct from (
@@ -56,10 +60,13 @@ begin
       name = coalesce(p_changes->>'name', s.name),
       time_zone = case when p_changes ? 'time_zone' then p_changes->>'time_zone' else s.time_zone end,
       version = v_sequence.version, updated_at = v_now
-     where s.id = p_id;
+     where s.id = p_id
+    returning s.* into v_sequence;
   exception when unique_violation then
     raise exception 'another call has just used the same name: choose another one' using errcode = 'PT409';
   end;
+  -- The texts of its steps are in sequence_versions.
+  perform punctual.note_change(p_by, 'change_sequence', null, p_id::text, v_before - 'updated_at', to_jsonb(v_sequence) - 'updated_at', null, v_now);
   return punctual.show_sequence(p_id);
 end
 $$;

@@ -49,8 +49,8 @@ begin
 end
 $$;
 
--- Returns the partitions of a queue with a partition column: [{name, due, oldest_due_seconds, max_running, paused_at, paused_reason, last_tick_at,
--- waiting}]. due is counted up to 1,000. waiting says why a partition with max_running lets no row start.
+-- Returns the partitions of a queue with a partition column: [{name, due, oldest_due_seconds, max_running, paused_at, paused_until, paused_reason,
+-- last_tick_at, waiting}]. due is counted up to 1,000. waiting says why a partition with max_running lets no row start.
 create function punctual.list_partitions(q punctual.queues, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
@@ -58,8 +58,9 @@ begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
             'name', p.partition, 'due', punctual.count_due(q, p.partition, p_now),
             'oldest_due_seconds', case when f.at > '-infinity' then round(extract(epoch from p_now - f.at)) end,
-            'max_running', p.max_running, 'paused_at', p.paused_at, 'paused_reason', p.paused_reason, 'last_tick_at', p.last_tick_at,
-            'waiting', (select o.reason from punctual.partition_opening(q, p, p_now) o)) order by p.partition), '[]')
+            'max_running', p.max_running, 'last_tick_at', p.last_tick_at,
+            'waiting', (select o.reason from punctual.partition_opening(q, p, p_now) o))
+            || punctual.describe_pause(p.paused_at, p.paused_until, p.paused_reason, p_now) order by p.partition), '[]')
      from punctual.partitions p
     cross join lateral punctual.first_due_at(q, p.partition, true, p_now) f (at)
     where p.queue = q.name);

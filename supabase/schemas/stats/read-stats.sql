@@ -13,6 +13,8 @@ begin
     'oldest_due_seconds', case when v_oldest > '-infinity' then round(extract(epoch from p_now - v_oldest)) end,
     'next_due_seconds', round(extract(epoch from v_next - p_now)),
     'unreachable', punctual.list_unreachable(q, p_configured),
+    'failed', punctual.count_failed(q, p_now),
+    'undecided', punctual.count_undecided(q, p_now),
     'setup', case when q.table_schema <> 'punctual'
                then q.setup || punctual.read_table_rights(to_regclass(format('%I.%I', q.table_schema, q.table_name))) end);
 end
@@ -36,13 +38,12 @@ begin
       v_rows := jsonb_build_object(
         'problem', format('%s.%s cannot be read: %s. %s', q.table_schema, q.table_name, sqlerrm, punctual.missing_table_hint(q.name)),
         'states', jsonb_build_object('pending', v_none, 'running', v_none, 'done', v_none, 'dead', v_none, 'unknown', v_none, 'cancelled', v_none),
-        'partitions', '[]'::jsonb, 'due_now', v_none, 'oldest_due_seconds', null, 'next_due_seconds', null, 'unreachable', '[]'::jsonb, 'setup', null);
+        'partitions', '[]'::jsonb, 'due_now', v_none, 'oldest_due_seconds', null, 'next_due_seconds', null, 'unreachable', '[]'::jsonb,
+        'failed', jsonb '{"rows": 0}', 'undecided', jsonb '{"rows": 0}', 'setup', null);
     end;
-    v_queues := v_queues || (v_rows || jsonb_build_object(
+    v_queues := v_queues || (v_rows || punctual.describe_pause(q.paused_at, q.paused_until, q.paused_reason, v_now) || jsonb_build_object(
       'name', q.name,
       'delivery', q.delivery,
-      'paused_at', q.paused_at,
-      'paused_reason', q.paused_reason,
       'words', jsonb_build_object('pending', q.pending_word, 'running', q.running_word, 'done', q.done_word, 'dead', q.dead_word,
                                   'unknown', q.unknown_word, 'cancelled', q.cancelled_word),
       'settings', jsonb_build_object('batch_limit', q.batch_limit, 'concurrency', q.concurrency, 'adaptive', q.adaptive,
@@ -50,10 +51,12 @@ begin
       'waiting', punctual.list_waiting(q, v_now),
       'refused', punctual.list_refused(q, v_now),
       'noted', punctual.list_noted(q, v_now),
-      'throughput', punctual.list_throughput(q, v_now),
-      'ticks', punctual.list_ticks(q, v_now)));
+      'throughput', punctual.list_throughput(q, 'minute', interval '1 hour', v_now),
+      'day', punctual.list_throughput(q, 'hour', interval '24 hours', v_now),
+      'last_tick', punctual.last_tick(q, v_now)));
   end loop;
-  return jsonb_build_object('now', v_now, 'schema', punctual.schema_version(), 'queues', v_queues, 'providers', (
+  return jsonb_build_object('now', v_now, 'schema', punctual.schema_version(), 'queues', v_queues,
+    'paused_accounts', punctual.list_paused_accounts(v_now), 'providers', (
     select coalesce(jsonb_agg(jsonb_build_object('name', v.name, 'paused_until', v.paused_until, 'last_error', v.last_error) order by v.name), '[]')
       from punctual.providers v where v.paused_until > v_now and v.refusals = 0));
 end

@@ -53,6 +53,48 @@ begin
 end
 $$;
 
+-- Returns the rows that failed for good in the last 24 hours: {rows, first_at, last_at, text}. rows: counted to 10,000. text: the latest error.
+create function punctual.count_failed(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_from text := case when q.source = 'pgmq'
+    then 'select t.set_aside_at as at, t.last_error from punctual.set_aside_messages t where t.cancelled_at is null and t.set_aside_at > $1'
+    else punctual.render_sql(q, 'select t.finished_at as at, t.last_error from {table} t where t.{status} = {dead} and t.finished_at > $1') end;
+  v_found jsonb;
+begin
+  -- The index of settled rows has this order.
+  execute format($sql$
+    select jsonb_build_object('rows', (select count(*) from (%1$s limit 10000) c), 'first_at', (select f.at from (%1$s order by 1 limit 1) f),
+             'last_at', l.at, 'text', l.last_error)
+      from (select) one left join (%1$s order by 1 desc limit 1) l on true
+    $sql$, v_from) into v_found using p_now - interval '24 hours';
+  return v_found;
+end
+$$;
+
+-- Returns the unknown rows that wait for an operator: {rows, since}. rows: counted to 10,000. since: when the first of them became unknown.
+create function punctual.count_undecided(q punctual.queues, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_found jsonb;
+begin
+  if q.source = 'pgmq' then return '{"rows": 0}'; end if;
+  -- The condition names the time $2.
+  execute punctual.render_sql(q, 'select jsonb_build_object(''rows'', count(*), ''since'', min(u.at)) from (select t.finished_at as at from {table} t '
+      'where t.{status} = {unknown} and (%s) and $2 is not null limit $1) u', punctual.operator_condition(q))
+    into v_found using 10000, p_now;
+  return v_found;
+end
+$$;
+
+-- Returns the accounts that a person paused: [{id, name, provider, until, reason}], 50 at most, by name. until is null if the pause has no end.
+create function punctual.list_paused_accounts(p_now timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'name', a.name, 'provider', a.provider,
+           'until', case when a.paused_until < 'infinity' then a.paused_until end, 'reason', a.paused_reason) order by a.name, a.id), '[]')
+    from (select * from punctual.accounts x where x.paused_until > p_now and x.refused is null order by x.name, x.id limit 50) a
+$$;
+
 -- Returns why accounts with due rows may not send now: [{reason, accounts, until}].
 create function punctual.list_waiting(q punctual.queues, p_now timestamptz) returns jsonb
 language sql stable set search_path = '' as $$

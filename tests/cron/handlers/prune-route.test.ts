@@ -26,6 +26,7 @@ it('/api/cron/prune deletes rows older than their retention, and counts each kin
     checks: 0,
     hours: 0,
     incidents: 0,
+    acts: 0,
     days: 0,
   };
   expect(await prune()).toEqual({ rows: 1, ...nothing, problems: [], more: false });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { GET as tickDms } from '../../../app/api/cron/dm-queue/route.ts';
 import { GET as tickJobs } from '../../../app/api/cron/jobs/route.ts';
-import type { Coverage } from '../../../lib/cron/slots/schedule-coverage.ts';
+import { type Coverage, coverageOf as slotCoverage } from '../../../lib/cron/slots/schedule-coverage.ts';
 import { StoreError } from '../../../lib/engine/ports/store-error.ts';
+import type { SlotEntry } from '../../../lib/store/slots.ts';
 import { answered, apiRequest, bearer, CRON_SECRET, type RequestHeaders } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { replaceRpc } from '../../support/replace-services.ts';
@@ -131,5 +132,41 @@ describe('GET /api/schedulers', () => {
     expect((await getCoverage('', get)).status).toBe(503);
     down = false;
     expect((await getCoverage('', get)).status).toBe(200);
+  });
+});
+
+describe('a schedule is silent', () => {
+  const nowMs = Date.parse('2026-03-02T12:00:00Z');
+  const ago = (seconds: number) => new Date(nowMs - seconds * 1_000).toISOString();
+  const entry = (schedule: string, lastSeconds: number, changes: Partial<SlotEntry> = {}): SlotEntry => {
+    const ends = { first_slot: ago(7_200), last_slot: ago(lastSeconds) };
+    return {
+      scheduler: 'pg-cron',
+      path: '/api/cron/jobs',
+      schedule,
+      queues: [],
+      ...ends,
+      slots: [],
+      ...changes,
+    };
+  };
+  const silence = (...entries: SlotEntry[]) => slotCoverage(entries, nowMs, 24).map(({ silent }) => silent);
+
+  it.each([
+    ['*/10 * * * * *', 70, true],
+    ['*/10 * * * * *', 40, false],
+    ['* * * * *', 120, false],
+    ['* * * * *', 180, true],
+    ['*/5 * * * *', 600, false],
+    ['*/5 * * * *', 900, true],
+    ['0 2 * * *', 10 * 3_600, false],
+  ])('by its own slots: %s after %d s: %s', (schedule, seconds, expected) => {
+    expect(silence(entry(schedule, seconds))).toEqual([expected]);
+  });
+
+  it('only if no other schedule calls its path', () => {
+    const away = entry('* * * * *', 3_600);
+    expect(silence(away, entry('* * * * *', 60, { scheduler: 'vercel' }))).toEqual([false, false]);
+    expect(silence(away, entry('* * * * *', 60, { path: '/api/cron/posts' }))).toEqual([true, false]);
   });
 });

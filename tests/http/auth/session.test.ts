@@ -9,31 +9,52 @@ import {
 
 const NOW_MS = Date.UTC(2030, 0, 15, 12);
 const HOURS_12 = 12 * 3_600_000;
-const cookie = signSession('correct horse', NOW_MS);
+const passwords = { operator: 'correct horse', viewer: 'battery staple' };
+const mira = { name: 'Mira Žižek', role: 'operator' } as const;
+const cookie = signSession(mira, 'correct horse', NOW_MS);
 
 describe('a session', () => {
   it.each([
-    ['is valid with its password', 'correct horse', 0, true],
-    ['is valid for twelve hours', 'correct horse', HOURS_12 - 1, true],
-    ['ends after twelve hours', 'correct horse', HOURS_12, false],
-    ['ends when the password changes', 'another horse', 0, false],
-  ])('%s', (_label, password, afterMs, valid) => {
-    expect(verifySession(password, cookie, NOW_MS + afterMs)).toBe(valid);
+    ['is valid with its password', passwords, 0, mira],
+    ['is valid for twelve hours', passwords, HOURS_12 - 1, mira],
+    ['ends after twelve hours', passwords, HOURS_12, null],
+    ['ends when the password changes', { operator: 'another horse' }, 0, null],
+    ['ends when the password is unset', { viewer: 'correct horse' }, 0, null],
+  ])('%s', (_label, against, afterMs, session) => {
+    expect(verifySession(against, cookie, NOW_MS + afterMs)).toEqual(session);
   });
 
-  const [version, expiresAt, signature] = cookie.split('.');
+  it('of a viewer is signed with the viewers’ password', () => {
+    const ola = { name: 'Ola', role: 'viewer' } as const;
+    expect(verifySession(passwords, signSession(ola, 'battery staple', NOW_MS), NOW_MS)).toEqual(ola);
+    expect(verifySession(passwords, signSession(ola, 'correct horse', NOW_MS), NOW_MS)).toBeNull();
+  });
+
+  it('of a viewer cannot become an operator’s, even if both have one password', () => {
+    const same = { operator: 'pw', viewer: 'pw' };
+    const value = signSession({ name: 'Ola', role: 'viewer' }, 'pw', NOW_MS);
+    expect(verifySession(same, value, NOW_MS)).not.toBeNull();
+    expect(verifySession(same, value.replace('.viewer.', '.operator.'), NOW_MS)).toBeNull();
+  });
+
+  const [version, expiresAt, role, name, signature] = cookie.split('.');
   const changed = Array.from(
     cookie,
     (was, i) => cookie.slice(0, i) + (was === 'A' ? 'B' : 'A') + cookie.slice(i + 1),
   );
+  const other = Buffer.from('Ola').toString('base64url');
   it.each<[label: string, values: string[]]>([
-    ['its bearer extends it', [`${version}.${Number(expiresAt) + 1}.${signature}`]],
+    ['its bearer extends it', [`${version}.${Number(expiresAt) + 1}.${role}.${name}.${signature}`]],
+    ['its bearer takes another name', [`${version}.${expiresAt}.${role}.${other}.${signature}`]],
     ['any one character is changed', changed],
-    ['it is malformed', ['', 'v1', 'v1..', 'v1.9999999999.', `v1.NaN.${'A'.repeat(43)}`]],
-    ['anything is added', [`${cookie}=`, `${cookie}.x`, ` ${cookie}`, cookie.replace('v1.', 'v1.-')]],
-    ['it is of another version', [`v2${cookie.slice(2)}`]],
+    [
+      'it is malformed',
+      ['', 'v2', 'v2..', 'v2.9999999999.operator..', `v2.NaN.operator.a.${'A'.repeat(43)}`],
+    ],
+    ['anything is added', [`${cookie}=`, `${cookie}.x`, ` ${cookie}`, cookie.replace('v2.', 'v2.-')]],
+    ['it is of another version', [`v1${cookie.slice(2)}`, `v1.${expiresAt}.${signature}`]],
   ])('is refused if %s', (_label, values) => {
-    for (const value of values) expect(verifySession('correct horse', value, NOW_MS), value).toBe(false);
+    for (const value of values) expect(verifySession(passwords, value, NOW_MS), value).toBeNull();
   });
 });
 

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../../app/api/session/route.ts';
 import { clientAddress } from '../../../lib/http/auth/client-address.ts';
 import { countFailedSignIn } from '../../../lib/http/auth/failed-sign-ins.ts';
-import { PASSWORD, stubSecrets } from '../../support/api-server.ts';
+import { verifySession } from '../../../lib/http/auth/session.ts';
+import { PASSWORD, stubSecrets, VIEWER_PASSWORD } from '../../support/api-server.ts';
 
 beforeEach(() => stubSecrets());
 afterEach(() => {
@@ -21,11 +22,11 @@ const post = (address: string, body: BodyInit, headers: Record<string, string> =
       body,
     }),
   );
-const signIn = (address: string, password: string) =>
-  post(address, JSON.stringify({ password }), { 'content-type': 'application/json' });
+const signIn = (address: string, password: string, name?: unknown) =>
+  post(address, JSON.stringify({ password, name }), { 'content-type': 'application/json' });
 /** Signs in with the login page's form. Returns the page that it leads to. */
-const submit = async (address: string, password: string) =>
-  (await post(address, new URLSearchParams({ password }))).headers.get('location');
+const submit = async (address: string, password: string, name = '') =>
+  (await post(address, new URLSearchParams({ name, password }))).headers.get('location');
 
 describe('the right password', () => {
   it('signs in after any number of wrong ones, from this address or from another', async () => {
@@ -33,9 +34,48 @@ describe('the right password', () => {
     for (let n = 0; n < 30; n++) await signIn(guesser, 'wrong');
     const response = await signIn(owner, PASSWORD);
     expect(response.status).toBe(200);
-    expect(response.headers.get('set-cookie')).toMatch(/^punctual_session=v1\./);
+    expect(response.headers.get('set-cookie')).toMatch(/^punctual_session=v2\./);
     expect((await signIn(guesser, PASSWORD)).status).toBe(200);
     expect(await submit(guesser, PASSWORD)).toBe('/');
+  });
+});
+
+describe('a session', () => {
+  const sessionOf = async (password: string, name?: string) => {
+    const response = await signIn(newAddress(), password, name);
+    const value = /^punctual_session=([^;]+)/.exec(response.headers.get('set-cookie') ?? '')?.[1] ?? '';
+    const passwords = { operator: PASSWORD, viewer: VIEWER_PASSWORD };
+    expect(await response.json()).toMatchObject({ signed_in: true });
+    return verifySession(passwords, value, Date.now());
+  };
+
+  it('has the name that was given, and the role of the password', async () => {
+    expect(await sessionOf(PASSWORD, '  Mira Žižek ')).toEqual({ name: 'Mira Žižek', role: 'operator' });
+    expect(await sessionOf(VIEWER_PASSWORD, 'Ola')).toEqual({ name: 'Ola', role: 'viewer' });
+  });
+
+  it('without a name is that of a dashboard user', async () => {
+    const session = { name: 'a dashboard user', role: 'operator' };
+    expect(await sessionOf(PASSWORD)).toEqual(session);
+    expect(await sessionOf(PASSWORD, ' ')).toEqual(session);
+  });
+
+  it('is that of a viewer if both roles have one password', async () => {
+    vi.stubEnv('DASHBOARD_VIEWER_PASSWORD', PASSWORD);
+    expect(await (await signIn(newAddress(), PASSWORD)).json()).toMatchObject({ role: 'viewer' });
+  });
+
+  it('is refused a name that is too long or cannot be stored', async () => {
+    for (const name of ['x'.repeat(61), 'a\0', 7]) {
+      expect((await signIn(newAddress(), PASSWORD, name)).status).toBe(400);
+    }
+    expect(await submit(newAddress(), PASSWORD, 'x'.repeat(61))).toBe('/login?name=1');
+    expect(await submit(newAddress(), PASSWORD, 'Mira')).toBe('/');
+  });
+
+  it('needs a password: an empty one never matches one that is not set', async () => {
+    vi.stubEnv('DASHBOARD_VIEWER_PASSWORD', '');
+    expect((await signIn(newAddress(), '')).status).toBe(401);
   });
 });
 

@@ -40,6 +40,7 @@ const errorsOf = (send: Promise<object>) =>
 
 const rpc = () => Promise.reject(new Error('the database is called'));
 const isPublic = async () => null;
+const by = 'Mira';
 const post = { account_id, body: 'b' };
 const dm = { account_id, channel: 'whatsapp', recipient: 'ann', body: 'b' };
 const templated = (parameters: unknown) => ({ template: { name: 'n', language: 'en', parameters } });
@@ -48,9 +49,9 @@ const sequence = (step: object) => ({
   channel: 'whatsapp',
   steps: [{ kind: 'message', body: 'b', ...step }],
 });
-const addSequence = (step: object) => createSequence(rpc, sequence(step));
+const addSequence = (step: object) => createSequence(rpc, sequence(step), by);
 const addMonitor = (more: object) =>
-  createMonitors(rpc, isPublic, { name: 'm', url: 'https://example.com', ...more });
+  createMonitors(rpc, isPublic, { name: 'm', url: 'https://example.com', ...more }, by);
 const enrol = (variables: object) =>
   enrolPeople(rpc, '1', { account_id, recipient: 'ann', variables }, false);
 const url = 'https://a.b/c';
@@ -60,16 +61,16 @@ const shapes: [label: string, list: object, max: number, send: (list: object) =>
   ['messages', entries(dm), 1_000, (list) => enqueueDms(rpc, list)],
   ['posts', entries({}), 1_000, (list) => enqueuePosts(rpc, [], list)],
   ['jobs', entries({}), 1_000, (list) => enqueueJobs({ rpc }, list)],
-  ['monitors', entries({}), 1_000, (list) => createMonitors(rpc, isPublic, list)],
+  ['monitors', entries({}), 1_000, (list) => createMonitors(rpc, isPublic, list, by)],
   ['people', entries({}), 1_000, (list) => enrolPeople(rpc, '1', list, false)],
   ['media of a new post', entries(url), 20, (list) => enqueuePosts(rpc, [], { ...post, media_urls: list })],
-  ['media of a post', entries(url), 20, (list) => editPost(rpc, [], '1', { media_urls: list })],
+  ['media of a post', entries(url), 20, (list) => editPost(rpc, [], '1', { media_urls: list }, by)],
   ['parameters of a template', entries('p'), 100, (list) => enqueueDms(rpc, { ...dm, ...templated(list) })],
   ['parameters of a step', entries('p'), 100, (list) => addSequence(templated(list))],
-  ['steps', entries({}), 50, (steps) => createSequence(rpc, { ...sequence({}), steps })],
+  ['steps', entries({}), 50, (steps) => createSequence(rpc, { ...sequence({}), steps }, by)],
   ['spans of a step’s day', entries(span), 24, (mon) => addSequence({ hours: { mon } })],
-  ['spans of an account’s day', entries(span), 24, (mon) => saveAccount(rpc, { hours: { mon } })],
-  ['queues of an account', names({}), 100, (queues) => saveAccount(rpc, { queues })],
+  ['spans of an account’s day', entries(span), 24, (mon) => saveAccount(rpc, { hours: { mon } }, by)],
+  ['queues of an account', names({}), 100, (queues) => saveAccount(rpc, { queues }, by)],
   ['variables', names('v'), 50, (variables) => enrol(variables)],
   [
     'variables of a preview',
@@ -78,7 +79,7 @@ const shapes: [label: string, list: object, max: number, send: (list: object) =>
     (variables) => previewSequence(rpc, '1', { account_id, variables }),
   ],
   ['headers', names('h'), 50, (headers) => addMonitor({ headers })],
-  ['headers of a monitor', names('h'), 50, (headers) => editMonitor(rpc, isPublic, '1', { headers })],
+  ['headers of a monitor', names('h'), 50, (headers) => editMonitor(rpc, isPublic, '1', { headers }, by)],
   ['regions', entries('eu'), 50, (only_regions) => addMonitor({ only_regions })],
 ];
 

@@ -134,12 +134,12 @@ describe('GET /api/dms/:id/why', () => {
 });
 
 describe('POST /api/dms/:id/resolve', () => {
-  it('records the note, and whether the API or the dashboard decided', async () => {
+  it('records the note and who decided', async () => {
     const [one, two] = [await addUnknown(), await addUnknown()];
     await resolve(one, { decision: 'failed', note: 'Bob “never” got it 🤷' });
     await resolve(two, { decision: 'sent' }, { ...cookie(), origin: 'http://app.test' });
     expect((await sql.history(one)).at(-1)?.[1]).toMatch(/API.*Bob “never” got it 🤷/);
-    expect((await sql.history(two)).at(-1)?.[1]).toMatch(/dashboard/);
+    expect((await sql.history(two)).at(-1)?.[1]).toMatch(/^Mira decided/);
     expect(await sql.dm(one)).toMatchObject({ last_error: 'Bob “never” got it 🤷' });
   });
 

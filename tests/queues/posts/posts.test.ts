@@ -175,7 +175,7 @@ describe('an edit and a cancellation', () => {
   it('name the dashboard’s user in the history', async () => {
     const id = await add();
     expect((await cancel(id, { ...cookie(), origin: 'http://app.test' })).status).toBe(200);
-    expect((await sql.history(id))[0]?.[1]).toMatch(/^a dashboard user decided/);
+    expect((await sql.history(id))[0]?.[1]).toMatch(/^Mira decided/);
   });
 });
 

@@ -10,8 +10,8 @@ const valid: Record<string, string[]> = {
   pending: ['pending', 'running', 'cancelled', 'dead', 'done'],
   running: ['done', 'dead', 'unknown', 'pending'],
   unknown: ['done', 'dead', 'pending', 'cancelled'],
-  // Retention deletes settled rows.
-  dead: ['done', 'gone'],
+  // Retention deletes settled rows. An operator has dead rows tried again.
+  dead: ['done', 'gone', 'pending'],
   cancelled: ['done', 'gone'],
   done: ['dead', 'gone'],
 };

@@ -1,7 +1,7 @@
-import { NotFoundError, toHttpError } from '../http/http-error.ts';
-import { configuredProviders } from '../services/env.ts';
-import type { Services } from '../services/services.ts';
-import { type Explanation, explanationSchema } from '../store/explanation.ts';
+import { NotFoundError, toHttpError } from '../../http/http-error.ts';
+import { configuredProviders } from '../../services/env.ts';
+import type { Services } from '../../services/services.ts';
+import { type Explanation, explanationSchema } from '../../store/explanation.ts';
 
 /** Explains why a row is in its state. Throws an `HttpError` or a `StoreError`. */
 export async function explainRow(

@@ -1,7 +1,6 @@
-import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
-import { NotFoundError } from '../http/http-error.ts';
-import { queueName, rowId } from '../http/input/row-id.ts';
-import { listRoute } from '../http/page.ts';
+import { apiJsonRoute, apiRoute } from '../../http/api-route.ts';
+import { NotFoundError } from '../../http/http-error.ts';
+import { queueName, rowId } from '../../http/input/row-id.ts';
 import { explainRow } from './explain-row.ts';
 import { listRows, rowsQuery } from './list-rows.ts';
 import { resolveRow } from './resolve-row.ts';
@@ -11,16 +10,18 @@ type QueueParams = { queue?: string };
 type RowParams = QueueParams & { id: string };
 
 /**
- * Returns the route that lists the rows of `onlyQueue`, or else of the path's queue. `?status=` is the queue's own word or a state; `&limit=` and
- * `&cursor=` are those of every list. It responds 200 with `{ rows, next }`, 400 with `{ errors: [{ field, message }] }`, or 404.
+ * Returns the route that lists the rows of `onlyQueue`, or else of the path's queue. `?status=` names states, by the queue's own
+ * words or the states' names; the other parameters are those of `filterQuery`, `sort`, `count`, and `limit` and `cursor` as in every list. It
+ * responds 200 with `{ rows, next, count? }`, 400 with `{ errors: [{ field, message }] }`, or 404.
  */
 export function listRowsRoute(onlyQueue?: string) {
-  return listRoute<QueueParams, typeof rowsQuery>({
-    name: 'rows',
-    query: rowsQuery,
-    list: async (rpc, query, { queue = onlyQueue }) => listRows(rpc, readQueue(queue), query),
-    dashboard: true,
-  });
+  return apiRoute<QueueParams, typeof rowsQuery>(
+    async ({ services: { rpc }, query, params: { queue = onlyQueue } }) => {
+      const { items, ...more } = await listRows(rpc, readQueueName(queue), query);
+      return { rows: items, ...more };
+    },
+    { dashboard: true, query: rowsQuery },
+  );
 }
 
 /** Returns the route that explains a row: what it waits for, the rows before it, and its history. 404. */
@@ -48,14 +49,16 @@ export function resolveRowRoute(onlyQueue?: string) {
   );
 }
 
-function readQueue(queue: string | undefined): string {
+/** Returns the queue of a path. Throws a `NotFoundError` if no queue can have the name. */
+export function readQueueName(queue: string | undefined): string {
   const name = queueName.safeParse(queue);
   if (!name.success) throw new NotFoundError(`there is no queue "${queue}"`);
   return name.data;
 }
 
-function readPath(queue: string | undefined, id: string): { queue: string; id: string } {
-  const name = readQueue(queue);
+/** Returns the queue and the row's id of a path. Throws a `NotFoundError` if no row can have the id. */
+export function readPath(queue: string | undefined, id: string): { queue: string; id: string } {
+  const name = readQueueName(queue);
   const parsedId = rowId.safeParse(id);
   if (!parsedId.success) throw new NotFoundError(`there is no row "${id}" in ${queue}`);
   return { queue: name, id: parsedId.data };

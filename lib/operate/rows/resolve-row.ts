@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import type { Actor } from '../http/api-route.ts';
-import { toHttpError } from '../http/http-error.ts';
-import { parseInput } from '../http/input/parse-input.ts';
-import { storableText } from '../http/input/storable-text.ts';
-import type { Rpc } from '../store/rpc.ts';
+import { toHttpError } from '../../http/http-error.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
+import { storableText } from '../../http/input/storable-text.ts';
+import type { Rpc } from '../../store/rpc.ts';
 
 const bodySchema = z.strictObject({
   /** The row's new status, in the queue's own word or as a state. The status of `pending` runs the row again. */
@@ -18,12 +17,12 @@ const responseSchema = z.object({ status: z.string() });
 
 export type ResolvedRow = { id: string; status: string };
 
-/** Applies a person's decision to an unknown row, or cancels a pending one. The history records `by`. Throws an `HttpError` or a `StoreError`. */
+/** Applies a person's decision to an unknown row, or cancels a pending one. The history and the audit record `by`. Throws an `HttpError` or a `StoreError`. */
 export async function resolveRow(
   rpc: Rpc,
   queue: string,
   id: string,
-  by: Actor,
+  by: string,
   body: unknown,
 ): Promise<ResolvedRow> {
   const { decision, note = null, attempt = null } = parseInput(bodySchema, body);

@@ -1,0 +1,68 @@
+import { systemClock } from '../engine/ports/clock.ts';
+import { apiRoute } from '../http/api-route.ts';
+import { NotFoundError } from '../http/http-error.ts';
+import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue.ts';
+import { isError } from '../services/is-error.ts';
+import type { Services } from '../services/services.ts';
+import { partitionQuery, runHandler } from './cron-route.ts';
+import { queueHandler } from './handlers/queue-handler.ts';
+
+interface RunQueue {
+  queue: string;
+  partition: string | undefined;
+  /** Who asks for it. */
+  by: string;
+  /** The path that the ledger records. */
+  path: string;
+  /** The limit of the request in seconds, and when it began, in milliseconds since the epoch. */
+  maxDuration: number;
+  startedAt: number;
+}
+
+/**
+ * Ticks a queue now, in this request, because a person asks for it. The tick obeys pauses, limits and the overlap lock as any other, and no
+ * continuation follows. `partition` names a partition of a queue that has some. The audit records `by`. Returns the report of the queue's own
+ * endpoint. Throws an `HttpError` for an unknown queue or partition, and as `cronRoute` does.
+ */
+export async function runQueue(
+  services: Services,
+  queues: readonly ScheduledQueue[],
+  { queue, partition, by, path, maxDuration, startedAt }: RunQueue,
+): Promise<object> {
+  const found = findQueue(queue, queues);
+  if (!found) throw new NotFoundError(`there is no queue "${queue}" in this deployment`);
+  const { name } = found.queue;
+  if (partition !== undefined && found.partitions === 'main')
+    throw new NotFoundError(`${name} has no partitions to name. Call it without ?partition=`);
+  await services.rpc('note_act', {
+    ...{ p_by: by, p_act: 'run_queue', p_queue: name, p_target: partition ?? null },
+    ...{ p_details: null, p_note: null, p_now: null },
+  });
+  const call = {
+    path: path.slice(0, 1_000),
+    params: new URLSearchParams(partition === undefined ? {} : { partition }),
+    ...{ scheduler: 'api', slot: null, schedule: null, continuation: 0 },
+    ...{ runId: crypto.randomUUID(), startedAt, maxDuration },
+  };
+  try {
+    return await runHandler(queueHandler(found, partition), services, call, undefined);
+  } catch (error) {
+    if (isError(error, 'StoreError') && error.code === 'PT404') throw new NotFoundError(error.message);
+    throw error;
+  }
+}
+
+/** The route of `runQueue`. `?partition=` names a partition. 200 with the report; 404 for an unknown queue or partition; 503 as `cronRoute`. */
+export function runQueueRoute(queues: readonly ScheduledQueue[], { maxDuration }: { maxDuration: number }) {
+  return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> => {
+    const startedAt = systemClock.now();
+    const route = apiRoute<{ queue: string }, typeof partitionQuery>(
+      ({ services, params: { queue }, query: { partition }, by }) => {
+        const path = new URL(request.url).pathname;
+        return runQueue(services, queues, { queue, partition, by, path, maxDuration, startedAt });
+      },
+      { query: partitionQuery },
+    );
+    return route(request, context);
+  };
+}

@@ -1,0 +1,70 @@
+/** Shorter values are words of their own, such as `text/html`. */
+const leastSecret = 6;
+/** Shorter pieces of a private text are ordinary words. */
+const leastPrivate = 8;
+
+const hidden = '***';
+
+/** A name of a secret, and its value after `=` or `:`, as in a header, a query or JSON. The name stays. */
+const namedSecret =
+  /((?:authorization|cookie|x-api-key|api[-_ ]?key|access[-_ ]?token|refresh[-_ ]?token|client[-_ ]?secret|token|secret|password|signature)\\?["']?\s*[:=]\s*\\?["']?)(?:(?:bearer|basic)\s+)?[^\s"'\\,;&<>{}]+/gi;
+const bearer = /\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi;
+const webToken = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+
+/**
+ * Removes from a text `secrets`, values under the name of a secret, bearer tokens and JSON web tokens, and the parts of `privateTexts` that it quotes
+ * literally or as in JSON, also if they are cut off.
+ */
+export function redact(text: string, secrets: string[], privateTexts: string[] = []): string {
+  let clean = text;
+  for (const secret of secrets) {
+    if (secret.length >= leastSecret) clean = clean.replaceAll(secret, hidden);
+  }
+  clean = clean.replace(webToken, hidden).replace(bearer, `$1 ${hidden}`).replace(namedSecret, `$1${hidden}`);
+  for (const privateText of privateTexts) {
+    const lines = [privateText, ...privateText.split(/[\r\n]+/)].map((line) => line.trim());
+    for (const line of new Set(lines)) clean = withoutQuotes(clean, [line, inJson(line), inAscii(line)]);
+  }
+  return clean;
+}
+
+/** Removes each place that begins as one of the forms of a line does, as far as the longest of them continues. */
+function withoutQuotes(text: string, forms: string[]): string {
+  const [line = ''] = forms;
+  if (line === '') return text;
+  if (line.length < leastPrivate) return text.replaceAll(`"${line}"`, `"${hidden}"`);
+  const heads = new Set(forms.map((form) => form.slice(0, leastPrivate)));
+  const parts: string[] = [];
+  let from = 0;
+  for (let at = firstOf(text, heads, 0); at >= 0; at = firstOf(text, heads, from)) {
+    parts.push(text.slice(from, at), hidden);
+    from = at + Math.max(...forms.map((form) => commonLength(text, at, form)));
+  }
+  return parts.join('') + text.slice(from);
+}
+
+/** Returns the first place of any of the heads from `from` on; -1 if there is none. */
+function firstOf(text: string, heads: Iterable<string>, from: number): number {
+  let first = -1;
+  for (const head of heads) {
+    const at = text.indexOf(head, from);
+    if (at >= 0 && (first < 0 || at < first)) first = at;
+  }
+  return first;
+}
+
+/** Returns for how many characters the text continues at `at` as the form does. */
+function commonLength(text: string, at: number, form: string): number {
+  let length = 0;
+  while (length < form.length && text[at + length] === form[length]) length += 1;
+  return length;
+}
+
+const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
+
+/** As in JSON that escapes every character outside ASCII. */
+const inAscii = (text: string) =>
+  inJson(text).replace(
+    /[\u0080-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );

@@ -1,0 +1,95 @@
+import type { Mutant } from './mutant.ts';
+
+const seenBy = 'operate/actions.test.ts';
+
+/** Each takes away one mechanism of the acts of people on rows, or of the lists that they choose rows from. */
+export const actionMutants: Mutant[] = [
+  {
+    name: 'a message that may have been sent is no part of a retry',
+    guarantee: 'no bulk act sends a message twice unless a person confirms that it may',
+    file: 'supabase/schemas/actions/action-rules.sql',
+    find: `'coalesce(t.reconcile ? ''first_at'', false)' else 'false' end)`,
+    replace: `'false' else 'false' end)`,
+    seenBy,
+  },
+  {
+    name: 'the doubt about a message that SQL settled while it ran',
+    guarantee: 'a retry sends no message twice whose attempt nobody knows the end of',
+    file: 'supabase/schemas/add-queue/queue-triggers.sql',
+    find: `'doubt_by_hand()', q.delivery = 'at-most-once'),`,
+    replace: `'doubt_by_hand()', false),`,
+    seenBy,
+  },
+  {
+    name: 'an action judges its rows when it has their locks',
+    guarantee: 'an action leaves a row that changed since it took it',
+    file: 'supabase/schemas/actions/write-rows.sql',
+    find: `and t.{status} = any (%L::text[]::{status_type}[]) and (%s) is null order`,
+    replace: `and (%1$L is not null) and (%2$s) is null order`,
+    seenBy,
+  },
+  {
+    name: 'an action takes the rows that a person saw',
+    guarantee: 'a row that fails after an action was asked for is no part of it',
+    file: 'supabase/schemas/actions/start-action.sql',
+    find: `then a.filter || jsonb_build_object('finished_to'`,
+    replace: `then a.filter || jsonb_build_object('unused'`,
+    seenBy,
+  },
+  {
+    name: 'a key of an action that was continued',
+    guarantee: 'a second click on an action leads to the same action, also after it was continued',
+    file: 'supabase/schemas/actions/start-action.sql',
+    find: `case when a.arguments ? 'continued_at' then p_arguments - 'first' else p_arguments end`,
+    replace: 'p_arguments',
+    seenBy,
+  },
+  {
+    name: 'the number of rows that a person saw',
+    guarantee: 'an action changes nothing if other rows match than a person saw',
+    file: 'supabase/schemas/actions/start-action.sql',
+    find: `if p_expect < a.total or`,
+    replace: `if false and p_expect < a.total or false and`,
+    seenBy,
+  },
+  {
+    name: 'each row alone if a batch cannot be written',
+    guarantee: 'a row that cannot be written does not keep the other rows of its action',
+    file: 'supabase/schemas/actions/run-action.sql',
+    find: `  if cardinality(p_ids) = 1 then return jsonb_build_object(p_ids[1], left(sqlerrm, 500)); end if;`,
+    replace: `  return (select jsonb_object_agg(i, left(sqlerrm, 500)) from unnest(p_ids) i);`,
+    seenBy,
+  },
+  {
+    name: 'ten failures in a row',
+    guarantee: 'a retry whose cause is not mended stops by itself',
+    file: 'supabase/schemas/actions/run-action.sql',
+    find: 'case when v_failed = 10 then',
+    replace: 'case when v_failed = 11 then',
+    seenBy,
+  },
+  {
+    name: 'a step of an action in each tick',
+    guarantee: 'an action ends although its caller is gone',
+    file: 'supabase/schemas/exchange/steps.sql',
+    find: '  perform punctual.advance_actions(q, c.now);',
+    replace: '',
+    seenBy,
+  },
+  {
+    name: 'the wait of an account that an action ends',
+    guarantee: 'an account does not wait for a message that a person moved to later',
+    file: 'supabase/schemas/actions/write-rows.sql',
+    find: `if a.action in ('retry_now', 'reschedule') then`,
+    replace: `if false then`,
+    seenBy,
+  },
+  {
+    name: 'the bound of a list’s reads',
+    guarantee: 'a list of a large table reads a bounded number of rows',
+    file: 'supabase/schemas/rows/walk-rows.sql',
+    find: '      v_left := v_left - v_read.count;',
+    replace: '',
+    seenBy: 'sql/row-filters.test.ts',
+  },
+];
