@@ -1,14 +1,12 @@
-import { explanationHash } from './explained-row.ts';
+import Link from 'next/link';
+import { LINK, rowHref } from './link.ts';
 
-/** Links a row's id to the explanation of its state. */
+/** Links a row’s id to its page. */
 export function RowLink({ queue, id }: { queue: string; id: string }) {
   return (
-    <a
-      href={explanationHash(queue, id)}
-      title={`Explain row ${id}`}
-      className="font-mono text-accent underline decoration-line-strong underline-offset-4 hover:decoration-current"
-    >
+    <Link href={rowHref(queue, id)} prefetch={false} className={`font-mono ${LINK}`}>
+      <span className="sr-only">row </span>
       {id}
-    </a>
+    </Link>
   );
 }

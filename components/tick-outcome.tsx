@@ -1,4 +1,4 @@
-import type { LedgerTick } from '@/lib/store/stats.ts';
+import type { LedgerTick } from '@/lib/store/ticks.ts';
 
 const TONES: Record<LedgerTick['outcome'], string> = {
   ran: 'bg-good-tint text-good',
@@ -9,7 +9,7 @@ const TONES: Record<LedgerTick['outcome'], string> = {
   died: 'bg-bad-tint text-bad',
 };
 
-const MEANINGS: Record<LedgerTick['outcome'], string> = {
+export const OUTCOME_MEANINGS: Record<LedgerTick['outcome'], string> = {
   ran: 'It claimed rows and settled them.',
   running: 'It is running now.',
   idle: 'Nothing was due.',
@@ -19,31 +19,20 @@ const MEANINGS: Record<LedgerTick['outcome'], string> = {
 };
 
 /** Draws a tick's outcome, and marks continuations and duplicates. */
-export function TickOutcome({ tick }: { tick: LedgerTick }) {
+export function TickOutcome({ tick }: { tick: Pick<LedgerTick, 'outcome' | 'continuation' | 'duplicate'> }) {
   return (
-    <span className="inline-flex items-center gap-1.5 whitespace-nowrap">
-      <span
-        title={MEANINGS[tick.outcome]}
-        className={`rounded-full px-2 py-0.5 text-xs font-medium ${TONES[tick.outcome]}`}
-      >
+    <span className="inline-flex flex-wrap items-center gap-1.5 whitespace-nowrap">
+      <span className={`rounded-full px-2 py-0.5 text-xs font-medium ${TONES[tick.outcome]}`}>
         {tick.outcome}
       </span>
-      {tick.continuation > 0 && (
-        <span
-          title="Due rows were left when a tick ended, so this tick started immediately. Continuation 1 follows the scheduler’s own call."
-          className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
-        >
-          continuation {tick.continuation}
-        </span>
-      )}
-      {tick.duplicate && (
-        <span
-          title="The scheduler delivered this slot more than once. Claims keep each row from running twice."
-          className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted"
-        >
-          duplicate
-        </span>
-      )}
+      {tick.continuation > 0 && <Mark>continuation {tick.continuation}</Mark>}
+      {tick.duplicate && <Mark>duplicate</Mark>}
     </span>
+  );
+}
+
+function Mark({ children }: { children: React.ReactNode }) {
+  return (
+    <span className="rounded-full border border-line-strong px-2 py-0.5 text-xs text-muted">{children}</span>
   );
 }

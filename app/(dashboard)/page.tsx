@@ -1,67 +1,36 @@
-import { headers } from 'next/headers';
-import { redirect } from 'next/navigation';
-import { CenteredCard } from '@/components/centered-card.tsx';
-import { readCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
-import { dashboardAccess } from '@/lib/http/auth/access.ts';
-import { readSessionCookie } from '@/lib/http/auth/session.ts';
-import { errorMessage } from '@/lib/http/error-response.ts';
-import { listSequences } from '@/lib/queues/sequences/sequences.ts';
-import { accessEnv } from '@/lib/services/env.ts';
-import { getServices } from '@/lib/services/services.ts';
-import { readAnalytics, readMonitoring, readStats } from '@/lib/stats/stats.ts';
-import { Dashboard, type InitialData } from './dashboard.tsx';
-import { SEQUENCES_SHOWN } from './sequences/page-sizes.ts';
+import { readActs } from './dal/activity.ts';
+import { readNeeds } from './dal/needs.ts';
+import { readQueues } from './dal/queues.ts';
+import { readAddress } from './dal/visitor.ts';
+import { NeedsList } from './needs/needs-list.tsx';
+import { PageHeader } from './shell/page-header.tsx';
+import { Part } from './shell/part.tsx';
+import { Activity } from './today/activity.tsx';
+import { FirstSteps } from './today/first-steps.tsx';
+import { QueueTable } from './today/queue-table.tsx';
 
-export default async function DashboardPage() {
-  const cookie = readSessionCookie({ headers: await headers() });
-  const access = dashboardAccess(accessEnv(), cookie, Date.now());
-  if (access === 'sign in') redirect('/login');
-  if (access === 'not configured') return <NotConfigured />;
+export const metadata = { title: 'Today' };
+
+/** Answers: is anything wrong, and what waits for me? */
+export default async function TodayPage() {
+  const address = await readAddress();
   return (
-    <Dashboard
-      initial={await readInitialData()}
-      address={await appAddress()}
-      signedIn={access === 'session'}
-    />
+    <>
+      <PageHeader title="Today" />
+      <Part read={readNeeds} height="h-64">
+        {(needs) => <NeedsList needs={needs} />}
+      </Part>
+      <Part read={readQueues} height="h-96">
+        {({ queues, now }) => (
+          <>
+            <FirstSteps queues={queues} address={address} />
+            <QueueTable queues={queues} now={now} />
+          </>
+        )}
+      </Part>
+      <Part read={() => readActs({ limit: 10 })} height="h-64">
+        {({ items, names }) => <Activity acts={items} names={names} />}
+      </Part>
+    </>
   );
-}
-
-function NotConfigured() {
-  return (
-    <CenteredCard heading="The dashboard is closed">
-      <p className="text-muted">
-        Nobody can sign in, because this server has no password. Set the environment variable{' '}
-        <code className="font-mono text-ink">DASHBOARD_PASSWORD</code> and restart the server.
-      </p>
-    </CenteredCard>
-  );
-}
-
-/** Reads the figures that the page is rendered with. The browser then keeps them fresh. */
-async function readInitialData(): Promise<InitialData> {
-  try {
-    const { rpc } = await getServices();
-    // The browser polls these sections, and shows why one cannot be read.
-    const noData = () => undefined;
-    const [stats, monitoring, analytics, schedulers, sequences] = await Promise.all([
-      readStats(),
-      readMonitoring(rpc).catch(noData),
-      readAnalytics().catch(noData),
-      readCoverage(rpc, 24).catch(noData),
-      listSequences(rpc, { limit: SEQUENCES_SHOWN })
-        .then(({ items, next }) => ({ sequences: items, next }))
-        .catch(noData),
-    ]);
-    return { stats, monitoring, analytics, schedulers, sequences };
-  } catch (error) {
-    return { failure: await errorMessage(error) };
-  }
-}
-
-/** Returns this app's scheme and host as the visitor's browser sees them, for the commands to copy. */
-async function appAddress(): Promise<string> {
-  const requestHeaders = await headers();
-  const host = requestHeaders.get('x-forwarded-host') ?? requestHeaders.get('host') ?? 'localhost:3000';
-  const scheme = requestHeaders.get('x-forwarded-proto')?.split(',')[0]?.trim() ?? 'http';
-  return `${scheme}://${host}`;
 }

@@ -1,4 +1,6 @@
-import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
+'use client';
+
+import { createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from 'react';
 
 const NowContext = createContext(0);
 
@@ -23,4 +25,13 @@ export function ServerNow({ readAt, children }: { readAt: string; children: Reac
 /** Returns the server's time in milliseconds since the epoch. It changes once a second. */
 export function useServerNow(): number {
   return useContext(NowContext);
+}
+
+/** Returns the time zone to show instants in: the browser's, or UTC while the page is as the server rendered it. */
+export function useTimeZone(): string | undefined {
+  return useSyncExternalStore(
+    () => () => {},
+    () => undefined,
+    () => 'UTC',
+  );
 }

@@ -20,8 +20,7 @@ export async function checkContinuations(secret: string, apiKey: string): Promis
     await fetch(`${address}/api/jobs`, { method: 'POST', headers, body: JSON.stringify(jobs) });
     const { runId } = (await (await tick(secret, 'jobs?partition=default')).json()).reports[0];
     const readTicks = async () => {
-      const { queues } = await fetchApi(apiKey, '/api/stats');
-      const { ticks } = queues.find(({ name }: { name: string }) => name === 'jobs');
+      const { ticks } = await fetchApi(apiKey, '/api/queues/jobs/ticks?limit=20');
       continuations = ticks
         .filter((one: { run_id: string }) => one.run_id === runId)
         .map((one: { continuation: number; done: number }) => `${one.continuation}:${one.done}`);
@@ -58,7 +57,7 @@ export async function checkSchedulers(secret: string, apiKey: string, browser: B
   const local = schedulers.find((one) => one.scheduler === 'local');
   check('the demo’s own scheduler is listed and its slots ran', (local?.ran ?? 0) > 0, schedulers);
 
-  const { page, section } = await openDashboard(browser);
+  const { page, section } = await openDashboard(browser, { path: '/schedules' });
   const row = section('schedulers').locator('tr', { hasText: 'browser-check' });
   const parts = [/every minute by browser-check/, /1 missed/, /\d late/, /1 duplicate/, /1 off schedule/];
   checkText('the dashboard shows the scheduler with its slots', await row.innerText(), parts);

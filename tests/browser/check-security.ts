@@ -31,7 +31,7 @@ export async function signIn(page: Page, password: string): Promise<void> {
 }
 
 /** Waits for the dashboard that a person sees who has signed in. */
-export const untilSignedIn = (page: Page) => page.locator('section[aria-labelledby="sequences"]').waitFor();
+export const untilSignedIn = (page: Page) => page.locator('#queues').waitFor();
 
 /** Collects the violations that the page reports, by directive. */
 async function watchViolations(page: Page): Promise<string[]> {
@@ -57,7 +57,7 @@ async function checkPolicy(browser: Browser, password: string): Promise<void> {
   await signIn(page, password);
   await untilSignedIn(page);
   // Long enough for the page's own requests.
-  await page.waitForTimeout(8_000);
+  await page.waitForTimeout(12_000);
   checkNone('no page violates its Content-Security-Policy', violations);
 
   const ran = await page.evaluate(() => {

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import type { Browser, Locator } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import type { Enrolment } from '../../lib/store/conversations.ts';
 import { childEnv } from '../../scripts/demo/processes/child-env.ts';
 import { check, checkNone, checkText } from './check.ts';
+import { checkChanges } from './check-changes.ts';
 import { checkSecurity, signIn, untilSignedIn } from './check-security.ts';
 import { address, fetchApi, port } from './demo-figures.ts';
 import { openDashboard, until } from './demo-page.ts';
 
 const next = path.resolve('node_modules/next/dist/bin/next');
 
-/** Starts an app with a password over the demo's data, signs in, and pauses, resumes and stops an enrolment. */
+/** Starts an app with a password over the demo's data, signs in, and does what an operator does on the pages. */
 export async function checkSignedIn(browser: Browser): Promise<void> {
   const password = 'a password of this test';
   const apiKey = 'a-key-of-this-test-alone';
@@ -27,7 +28,7 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
   });
   try {
     await untilAppResponds();
-    const { page, errors, section: sectionOf } = await openDashboard(browser);
+    const { page, errors } = await openDashboard(browser);
     check('an app with a password asks for it', page.url().endsWith('/login'), page.url());
     await signIn(page, password);
     await untilSignedIn(page);
@@ -39,27 +40,25 @@ export async function checkSignedIn(browser: Browser): Promise<void> {
     );
     const [{ id, sequence_id } = { id: '', sequence_id: '' }] = enrolments;
     const read = (): Promise<Enrolment> => fetchApi(apiKey, `/api/enrolments/${id}`);
-    const section = sectionOf(`sequence-${sequence_id}`);
-    await section.locator('summary').first().click();
-    const person = section.locator('ul[aria-label^="People in"] > li').first();
-    await person.locator('summary').click();
-    const timeline = person.locator('ol[aria-label^="Timeline"]');
+    await page.goto(`${address}/sequences/${sequence_id}/people/${id}`, { waitUntil: 'load' });
+    const timeline = page.locator('ol[aria-label^="Timeline"]');
     await timeline.waitFor({ timeout: 10_000 });
 
-    await press(person, 'Pause', 'It is paused now.');
+    await press(page, 'Pause', 'It is paused now.');
     check('Pause on the dashboard pauses the enrolment', (await read()).paused_at !== null);
-    await press(person, 'Resume', 'It is in progress now.');
+    await press(page, 'Resume', 'It is in progress now.');
     const { paused_at, next_step_at } = await read();
     check('Resume on the dashboard resumes it', paused_at === null && next_step_at !== null);
-    await person.getByRole('button', { name: 'Stop' }).click();
-    await person.getByRole('button', { name: 'Go back' }).click();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Go back' }).click();
     check('Stop asks for confirmation, and Go back cancels it', (await read()).phase === 'in_progress');
-    await person.getByRole('button', { name: 'Stop' }).click();
-    await press(person, /^Yes/, 'It is stopped now.');
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await press(page, /^Yes/, 'It is stopped now.');
     check('a confirmed Stop stops the enrolment', (await read()).phase === 'stopped', await read());
     await timeline.getByText('Stopped', { exact: true }).waitFor({ timeout: 10_000 });
     const actions = ['Paused', 'Resumed', 'Stopped'];
     checkText('the timeline shows all three actions', await timeline.innerText(), actions);
+    await checkChanges(apiKey, page);
     checkNone('the dashboard has no errors after signing in', errors);
     await page.close();
     await checkSecurity(browser, password);
@@ -80,7 +79,7 @@ async function untilAppResponds(): Promise<void> {
     throw new Error('the app with a password did not start');
 }
 
-async function press(person: Locator, button: string | RegExp, message: string): Promise<void> {
-  await person.getByRole('button', { name: button, exact: true }).click();
-  await person.getByRole('status').getByText(message).waitFor({ timeout: 10_000 });
+async function press(page: Page, button: string | RegExp, message: string): Promise<void> {
+  await page.getByRole('button', { name: button, exact: true }).click();
+  await page.getByRole('status').getByText(message).waitFor({ timeout: 10_000 });
 }

@@ -1,5 +1,6 @@
-export const port = 4_320;
-export const sandboxPort = 4_321;
+/** Another port with BROWSER_TEST_PORT. The sandbox has the next one. */
+export const port = Number(process.env.BROWSER_TEST_PORT ?? 4_320);
+export const sandboxPort = port + 1;
 export const address = `http://127.0.0.1:${port}`;
 
 export interface Delivered {
@@ -32,6 +33,16 @@ export interface Row {
 /** Reads a path of the API. */
 export async function fetchApi(apiKey: string, path: string) {
   const response = await fetch(`${address}${path}`, { headers: { authorization: `Bearer ${apiKey}` } });
+  return response.json();
+}
+
+/** Posts JSON to a path of the API. */
+export async function postApi(apiKey: string, path: string, body: object) {
+  const response = await fetch(`${address}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
   return response.json();
 }
 

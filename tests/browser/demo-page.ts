@@ -16,16 +16,16 @@ export async function until(
   }
 }
 
-/** Opens the dashboard. `errors` collects the page's errors. */
+/** Opens a page of the dashboard, Today by default. `errors` collects the page's errors. */
 export async function openDashboard(
   browser: Browser,
-  { width = 1_280, height = 900, colorScheme = 'light' as 'light' | 'dark' } = {},
+  { path = '/', width = 1_280, height = 900, colorScheme = 'light' as 'light' | 'dark' } = {},
 ) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
-  await page.goto(address, { waitUntil: 'load' });
+  await page.goto(`${address}${path}`, { waitUntil: 'load' });
   const section = (name: string) => page.locator(`section[aria-labelledby="${name}"]`);
   return { page, errors, section };
 }

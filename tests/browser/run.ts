@@ -1,21 +1,25 @@
 /**
  * Tests the demo in Chromium as a newcomer sees it: `npm run test:browser`. Starts `npm run demo`, compares the dashboard with the sandbox's
- * own log for up to four minutes, opens the page at desktop and phone size, light and dark, and ends the demo with Ctrl-C's signal. Then it
+ * own log for some minutes, opens every page at desktop and phone size, light and dark, and ends the demo with Ctrl-C's signal. Then it
  * starts an app with a password over the demo's data and signs in.
  *
- * `--keep` saves a picture of the dashboard as docs/dashboard.png.
+ * `--keep` saves a picture of Today as docs/dashboard.png. `--acts` only tests what people change, on an app of its own with the build that is there.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
-import { check, checkAtLeast, checkNone, checkSame, checkText, tally } from './check.ts';
+import { check, checkAtLeast, checkSame, checkText, tally } from './check.ts';
+import { checkActs } from './check-acts.ts';
 import { checkMonitors } from './check-monitors.ts';
+import { checkMorningAfter } from './check-morning-after.ts';
+import { checkPages, checkPrice, checkStale } from './check-pages.ts';
 import { checkJobs, checkPosts } from './check-rows.ts';
 import { checkContinuations, checkSchedulers } from './check-schedulers.ts';
 import { checkSequences } from './check-sequences.ts';
 import { checkSignedIn } from './check-signed-in.ts';
 import { address, countRepeats, type Figures, figures, port, sandboxPort } from './demo-figures.ts';
-import { openDashboard, overflowOf, sleep, until } from './demo-page.ts';
+import { openDashboard, sleep, until } from './demo-page.ts';
+import { startOwnStack } from './own-stack.ts';
 
 const pictures = 'test-results';
 
@@ -84,30 +88,22 @@ async function checkCurl(secret: string): Promise<void> {
   checkSame('the API refuses a call without a key', status, 401);
 }
 
-async function checkDashboard(browser: Browser): Promise<void> {
-  for (const [name, width, height, colorScheme] of [
-    ['desk-light', 1_280, 900, 'light'],
-    ['desk-dark', 1_280, 900, 'dark'],
-    ['phone-light', 390, 844, 'light'],
-    ['phone-dark', 390, 844, 'dark'],
-  ] as const) {
-    const { page, errors, section } = await openDashboard(browser, { width, height, colorScheme });
-    const read = () => page.locator('body').innerText();
-    const words = [/dm_queue/, /sent/i, /unknown/i];
-    checkText(`${name}: the dashboard shows a queue with its own words`, await read(), words);
-    const names = 'dm_queue posts jobs blocking default'.split(' ');
-    const queues = [...names, /\d+ sent/, /\d+ published/, /\d+ done/];
-    const overview = await section('overview').innerText();
-    checkText(`${name}: the overview shows messages, posts and the jobs of each queue`, overview, queues);
-    const overflow = await overflowOf(page);
-    check(`${name}: the page does not overflow`, overflow <= 0, overflow);
-    const before = await read();
-    const hasChanged = await until(async () => (await read()) !== before, Date.now() + 15_000, 250);
-    check(`${name}: the page updates without a reload`, hasChanged);
-    checkNone(`${name}: the page has no errors`, errors);
-    await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
-    await page.close();
-  }
+async function checkToday(browser: Browser): Promise<void> {
+  const { page, section } = await openDashboard(browser);
+  const words = [/dm_queue/, /posts/, /jobs/, /\d+ sent/, /\d+ published/, /\d+ done/];
+  checkText('Today shows each queue with its own words', await section('queues').innerText(), words);
+  const needs = [/\d+ rows? failed/, /monitors are down/];
+  checkText(
+    'Today names failed rows and monitors that are down',
+    await section('needs-you').innerText(),
+    needs,
+  );
+  await section('needs-you')
+    .getByRole('link', { name: /Look: jobs/ })
+    .click();
+  await page.locator('#error').waitFor({ timeout: 10_000 });
+  checkText('its link leads to what failed', await section('samples').innerText(), [/Row \d+/]);
+  await page.close();
 }
 
 async function main(): Promise<void> {
@@ -119,7 +115,6 @@ async function main(): Promise<void> {
     await checkCurl(secret);
     browser = await launch();
     await sleep(30_000);
-    await checkDashboard(browser);
     let now = await figures(apiKey);
     /** Waits until the figures are so. */
     const untilFigures = (areThere: (now: Figures) => boolean, withinMs: number) =>
@@ -144,12 +139,17 @@ async function main(): Promise<void> {
     const checks = /[1-9]\d* checks · [1-9]\d* incidents opened/;
     checkText('the demo prints checks and incidents', output(), [checks]);
     await checkContinuations(secret, apiKey);
-    const keep = process.argv.includes('--keep') ? 'docs/dashboard.png' : null;
-    await checkMonitors(apiKey, browser, startedAt, keep);
+    await checkToday(browser);
+    await checkMonitors(apiKey, browser, startedAt);
+    await checkPages(apiKey, browser, pictures);
+    if (process.argv.includes('--keep'))
+      copyFileSync(`${pictures}/today-desk-light.png`, 'docs/dashboard.png');
+    await checkPrice(browser);
+    await checkStale(browser);
     await checkSequences(apiKey, browser, startedAt);
     await checkSchedulers(secret, apiKey, browser);
     // A check or a webhook resolves the rows whose message was delivered and whose response was lost.
-    await untilFigures(({ sent, delivered, resolved }) => sent >= delivered.length && resolved > 0, 240_000);
+    await untilFigures(({ sent, delivered, resolved }) => sent >= delivered.length && resolved > 0, 420_000);
     printFigures(now, startedAt);
     const late = 'every delivered message ends as sent, even if its response was lost';
     checkSame(late, now.sent, now.delivered.length);
@@ -175,9 +175,23 @@ async function main(): Promise<void> {
 
   browser = await launch();
   await checkSignedIn(browser).finally(() => browser?.close());
+  await testActs();
 }
 
-await main().catch((error) => {
+/** Starts an app with passwords over an empty database, and changes rows on its dashboard. */
+async function testActs(): Promise<void> {
+  const browser = await launch();
+  const stack = await startOwnStack(browser);
+  try {
+    await checkMorningAfter(stack);
+    await checkActs(stack);
+  } finally {
+    await browser.close();
+    await stack.end();
+  }
+}
+
+await (process.argv.includes('--acts') ? testActs() : main()).catch((error) => {
   console.error(error);
   check('the test ran to its end', false, String(error));
 });

@@ -1,5 +1,6 @@
 import { noCounts } from '../../lib/engine/tick-report.ts';
-import type { LedgerTick, QueueStats } from '../../lib/store/stats.ts';
+import type { QueueStats } from '../../lib/store/stats.ts';
+import type { LedgerTick } from '../../lib/store/ticks.ts';
 
 /** The instant at which the tests' figures were read. */
 export const now = '2026-03-02T12:00:00.000Z';
@@ -16,6 +17,7 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     name: 'dm_queue',
     delivery: 'at-most-once',
     paused_at: null,
+    paused_until: null,
     paused_reason: null,
     problem: null,
     failing: null,
@@ -39,8 +41,11 @@ export function queueStats(changes: Partial<QueueStats> = {}): QueueStats {
     setup: null,
     settings: { batch_limit: 30, concurrency: 5, budget_seconds: null, adaptive: false },
     partitions: [],
+    failed: { rows: 0 },
+    undecided: { rows: 0 },
     throughput: [],
-    ticks: [ledgerTick()],
+    day: [],
+    last_tick: lastTick(),
     ...changes,
   };
 }
@@ -52,6 +57,7 @@ export function partition(name: string, changes: Partial<Partition> = {}): Parti
     oldest_due_seconds: null,
     max_running: null,
     paused_at: null,
+    paused_until: null,
     paused_reason: null,
     last_tick_at: ago(5),
     waiting: null,
@@ -59,9 +65,27 @@ export function partition(name: string, changes: Partial<Partition> = {}): Parti
   };
 }
 
+type LastTick = NonNullable<QueueStats['last_tick']>;
+
+export function lastTick(changes: Partial<LastTick> = {}): LastTick {
+  const { id, partition, started_at, closed_at, outcome, continuation, duplicate } = ledgerTick();
+  return {
+    id,
+    partition,
+    started_at,
+    closed_at,
+    outcome,
+    continuation,
+    duplicate,
+    fault: null,
+    ...changes,
+  };
+}
+
 export function ledgerTick(changes: Partial<LedgerTick> = {}): LedgerTick {
   return {
     id: 'e7b6a1a2-0000-4000-8000-000000000000',
+    queue: 'dm_queue',
     partition: 'main',
     scheduler: 'local',
     path: null,
@@ -71,6 +95,7 @@ export function ledgerTick(changes: Partial<LedgerTick> = {}): LedgerTick {
     run_id: 'e7b6a1a2-0000-4000-8000-000000000000',
     started_at: ago(5),
     closed_at: ago(2),
+    deadline_at: ago(-55),
     outcome: 'ran',
     duplicate: false,
     ...noCounts,

@@ -1,5 +1,10 @@
-import type { Trouble } from '@/components/troubles.ts';
 import type { MonitorSummary } from '@/lib/store/monitoring.ts';
+
+/** Something about a monitor, in a few words. `wait` ends by itself. */
+export interface MonitorNote {
+  tone: 'wait' | 'warn' | 'bad';
+  text: string;
+}
 
 type State = 'up' | 'degraded' | 'down' | 'new' | 'inactive';
 
@@ -9,11 +14,11 @@ export function stateOf({ is_active, state }: Pick<MonitorSummary, 'is_active' |
 }
 
 /** Says in a few words what is wrong with a monitor. Empty for a healthy one. */
-export function monitorNotes(monitor: MonitorSummary): Trouble[] {
+export function monitorNotes(monitor: MonitorSummary): MonitorNote[] {
   const { last, region, home_region: home, suspect } = monitor;
   const state = stateOf(monitor);
   if (state === 'inactive') return [{ tone: 'wait', text: 'not checked until you activate it' }];
-  const notes: Trouble[] = [];
+  const notes: MonitorNote[] = [];
   const error = last?.error ?? null;
   if (suspect) notes.push({ tone: 'warn', text: `a failure is being confirmed${withReason(error)}` });
   else if (state === 'new') notes.push({ tone: 'wait', text: 'not checked yet' });

@@ -23,10 +23,7 @@ export const STATE_MEANINGS: Record<StateName, string> = {
 export function MonitorState({ monitor }: { monitor: MonitorSummary }) {
   const state = stateOf(monitor);
   return (
-    <span
-      title={STATE_MEANINGS[state]}
-      className={`rounded-full px-2 py-0.5 text-xs font-medium whitespace-nowrap ${STATE_TONES[state]}`}
-    >
+    <span className={`rounded-full px-2 py-0.5 text-xs font-medium whitespace-nowrap ${STATE_TONES[state]}`}>
       {state}
     </span>
   );

@@ -1,8 +1,6 @@
-import { usePolling } from '@/components/api/use-polling.ts';
 import { Command } from '@/components/command.tsx';
-import { Panel } from '@/components/panel.tsx';
+import { Section } from '@/components/section.tsx';
 import type { Monitoring } from '@/lib/store/monitoring.ts';
-import { HealthyMonitors } from './healthy-monitors.tsx';
 import { ClosedIncidents, OpenIncidents } from './incident-list.tsx';
 import { MonitorCounts } from './monitor-counts.tsx';
 import { isHealthy } from './monitor-notes.ts';
@@ -13,56 +11,33 @@ import { RegionList } from './region-list.tsx';
 const MAX_OPEN = 20;
 
 interface MonitorsProps {
-  /** Read by the server when it rendered the page. */
-  initial?: Monitoring;
+  data: Monitoring;
   /** The scheme and host of this app. */
   address: string;
 }
 
 /** Draws all monitors, their incidents and their regions. */
-export function Monitors({ initial, address }: MonitorsProps) {
-  const { data, error } = usePolling<Monitoring>('/api/monitoring', { initial });
-  const total = data ? Object.values(data.counts).reduce((sum, count) => sum + count, 0) : 0;
-  return (
-    <Panel
-      id="monitors"
-      heading="Monitors"
-      aside={data && total > 0 && <MonitorCounts counts={data.counts} />}
-      headerClass="items-center gap-y-2"
-      spacing="gap-7 py-5"
-      error={error}
-    >
-      {data && total === 0 && <NoMonitors address={address} />}
-      {data && total > 0 && <Figures data={data} total={total} />}
-    </Panel>
-  );
-}
-
-function Figures({ data: { incidents, regions, monitors }, total }: { data: Monitoring; total: number }) {
+export function Monitors({ data: { counts, incidents, regions, monitors }, address }: MonitorsProps) {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  if (total === 0) return <NoMonitors address={address} />;
   const unhealthy = monitors.filter((monitor) => !isHealthy(monitor));
   const healthy = monitors.filter(isHealthy);
   return (
     <>
-      <div className="grid grid-cols-[minmax(0,1fr)] gap-x-10 gap-y-7 lg:grid-cols-2">
+      <MonitorCounts counts={counts} />
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-5 lg:grid-cols-2">
         <OpenIncidents incidents={incidents.open} more={incidents.open.length >= MAX_OPEN} />
         <ClosedIncidents incidents={incidents.recent} />
       </div>
-      <RegionList regions={regions} />
       {unhealthy.length > 0 && (
-        <section aria-labelledby="unhealthy-monitors">
-          <h3 id="unhealthy-monitors" className="font-semibold">
-            Needs attention
-          </h3>
-          <MonitorTable monitors={unhealthy} />
-        </section>
+        <Section id="unhealthy-monitors" heading="Needs attention">
+          <MonitorTable label="Monitors that need attention" monitors={unhealthy} />
+        </Section>
       )}
       {healthy.length > 0 && (
-        <section aria-labelledby="healthy-monitors">
-          <h3 id="healthy-monitors" className="font-semibold">
-            Up
-          </h3>
-          <HealthyMonitors monitors={healthy} />
-        </section>
+        <Section id="healthy-monitors" heading="Up">
+          <MonitorTable label="Monitors that are up" monitors={healthy} isHealthy />
+        </Section>
       )}
       {total > monitors.length && (
         <p className="text-muted">
@@ -70,6 +45,7 @@ function Figures({ data: { incidents, regions, monitors }, total }: { data: Moni
           lists all.
         </p>
       )}
+      <RegionList regions={regions} />
     </>
   );
 }

@@ -1,25 +1,20 @@
+import { Section } from '@/components/section.tsx';
 import { RelativeTime } from '@/components/time/relative-time.tsx';
 import type { Region } from '@/lib/store/monitoring.ts';
 
 /** Draws the regions that check monitors, and their health. */
 export function RegionList({ regions }: { regions: Region[] }) {
   return (
-    <section aria-labelledby="regions">
-      <h3 id="regions" className="font-semibold">
-        Regions
-      </h3>
-      <ul className="mt-2 grid gap-3 sm:grid-cols-[repeat(auto-fit,minmax(15rem,1fr))]">
+    <Section id="regions" heading="Regions">
+      <ul className="grid gap-3 sm:grid-cols-[repeat(auto-fit,minmax(15rem,1fr))]">
         {regions.map((region) => (
           <li key={region.name} className="rounded-lg border border-line px-3.5 py-2.5">
             <p className="flex flex-wrap items-baseline justify-between gap-x-3">
               <span className="font-medium">
                 {region.name}
                 {region.is_default && (
-                  <span
-                    title="It checks monitors that their own region cannot check."
-                    className="ml-2 text-xs font-normal text-muted"
-                  >
-                    default
+                  <span className="ml-2 text-xs font-normal text-muted">
+                    default: checks what other regions cannot
                   </span>
                 )}
               </span>
@@ -29,14 +24,11 @@ export function RegionList({ regions }: { regions: Region[] }) {
               <p className="wrap-anywhere text-warn first-letter:uppercase">{region.reason}</p>
             )}
             <p className="text-muted">
-              <span title="monitors that this region checks now" className="text-ink">
+              checks{' '}
+              <span className="text-ink">
                 {region.monitors} {region.monitors === 1 ? 'monitor' : 'monitors'}
               </span>
-              {region.homes !== region.monitors && (
-                <span title="monitors that belong to this region, which checks them while it is healthy">
-                  , home of {region.homes}
-                </span>
-              )}
+              {region.homes !== region.monitors && <>, home of {region.homes}</>}
               {region.last_tick_at ? (
                 <>
                   , last tick <RelativeTime at={region.last_tick_at} />
@@ -48,7 +40,7 @@ export function RegionList({ regions }: { regions: Region[] }) {
           </li>
         ))}
       </ul>
-    </section>
+    </Section>
   );
 }
 

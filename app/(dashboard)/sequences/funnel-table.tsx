@@ -1,3 +1,4 @@
+import { type Column, Table } from '@/components/lists/table.tsx';
 import type { Funnel } from '@/lib/store/conversations.ts';
 import { type FunnelLine, funnelLines } from './enrolment-words.ts';
 
@@ -7,89 +8,75 @@ interface FunnelTableProps {
   name: string;
 }
 
+const columns: Column<FunnelLine>[] = [
+  { head: 'step', isRowHead: true, className: 'lg:w-[45%]', cell: (line) => <Step line={line} /> },
+  {
+    head: 'sent',
+    meaning: 'People who got the step, with their share of all who were enrolled as a bar.',
+    cell: (line) => <Sent line={line} />,
+  },
+  {
+    head: 'now',
+    meaning: 'People who are at the step now.',
+    isNumber: true,
+    cell: ({ at }) => <Count of={at} />,
+  },
+  {
+    head: 'reminded',
+    meaning: 'People who got its reminder.',
+    isNumber: true,
+    cell: ({ reminded }) => <Count of={reminded} />,
+  },
+  {
+    head: 'replied',
+    meaning: 'People who replied to it, and their share of those who got it.',
+    isNumber: true,
+    cell: ({ replied, repliedShare }) => (
+      <>
+        <Count of={replied} />
+        {repliedShare !== null && replied > 0 && (
+          <span className="ml-2 text-muted">{Math.round(repliedShare * 100)} %</span>
+        )}
+      </>
+    ),
+  },
+];
+
 /** Draws how many of the enrolled people got each step and its reminder, and how many replied to it. */
 export function FunnelTable({ funnel, name }: FunnelTableProps) {
   return (
-    <table aria-label={`Funnel of ${name}`} className="w-full border-collapse">
-      <thead>
-        <tr className="text-left text-xs text-muted *:border-b *:border-line *:py-2 *:font-normal *:whitespace-nowrap">
-          <th scope="col">step</th>
-          <th
-            scope="col"
-            className="pl-3 text-right"
-            title="people who got the step, of all who were enrolled"
-          >
-            sent
-          </th>
-          <th scope="col" className="hidden w-[22%] pl-3 sm:table-cell">
-            <span className="sr-only">share</span>
-          </th>
-          <th scope="col" className="pl-3 text-right" title="people who are at the step now">
-            now
-          </th>
-          <th scope="col" className="pl-3 text-right" title="people who got its reminder">
-            <span className="sm:hidden">rem.</span>
-            <span className="hidden sm:inline">reminded</span>
-          </th>
-          <th scope="col" className="pl-3 text-right" title="people who replied to it">
-            replied
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {funnelLines(funnel).map((line) => (
-          <tr key={line.step} className="align-baseline *:border-t *:border-line *:py-1.5 first:*:border-t-0">
-            <th scope="row" className="text-left font-normal">
-              <Step line={line} />
-              <div className="max-w-40 sm:hidden">
-                <Bar share={line.sentShare} />
-              </div>
-            </th>
-            <td className="pl-3 text-right tabular-nums">{line.sent.toLocaleString('en-US')}</td>
-            <td className="hidden pl-3 align-top sm:table-cell">
-              <Bar share={line.sentShare} />
-            </td>
-            <td className="pl-3 text-right tabular-nums">
-              <Count of={line.at} />
-            </td>
-            <td className="pl-3 text-right tabular-nums">
-              <Count of={line.reminded} />
-            </td>
-            <td className="pl-3 text-right whitespace-nowrap tabular-nums sm:pl-6">
-              <Count of={line.replied} />
-              <span className="hidden w-12 text-muted sm:inline-block">
-                {line.repliedShare !== null &&
-                  line.replied > 0 &&
-                  ` ${Math.round(line.repliedShare * 100)} %`}
-              </span>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <div>
+      <Table
+        label={`Funnel of ${name}`}
+        items={funnelLines(funnel)}
+        columns={columns}
+        keyOf={({ step }) => `${step}`}
+      />
+    </div>
   );
 }
 
 function Step({ line: { step, kind, body } }: { line: FunnelLine }) {
   return (
-    <span className="line-clamp-2 wrap-anywhere" title={body ?? undefined}>
+    <span className="line-clamp-3 wrap-anywhere">
       {step}
-      {kind === 'question' && (
-        <span className="text-muted" title="a question">
-          {' '}
-          ?
-        </span>
-      )}{' '}
+      {kind === 'question' && ' (question)'}{' '}
       <span className="text-muted">{body ?? 'a step of an earlier version'}</span>
     </span>
   );
 }
 
-function Bar({ share }: { share: number }) {
+function Sent({ line: { sent, sentShare } }: { line: FunnelLine }) {
   return (
-    <div aria-hidden="true" className="mt-1.5 h-2 overflow-hidden rounded-full bg-sunken">
-      <div className="h-full rounded-full bg-good-bar" style={{ width: `${Math.round(share * 100)}%` }} />
-    </div>
+    <span className="flex items-center gap-3">
+      <span className="min-w-8 text-right">{sent.toLocaleString('en-US')}</span>
+      <span aria-hidden="true" className="h-2 w-24 overflow-hidden rounded-full bg-sunken">
+        <span
+          className="block h-full rounded-full bg-good-bar"
+          style={{ width: `${Math.round(sentShare * 100)}%` }}
+        />
+      </span>
+    </span>
   );
 }
 

@@ -1,5 +1,5 @@
 import { bulkRoute } from '@/lib/http/bulk-route.ts';
-import { listRowsRoute } from '@/lib/operate/rows-route.ts';
+import { listRowsRoute } from '@/lib/operate/rows/rows-route.ts';
 import { enqueueDms } from '@/lib/queues/dm-queue/new-dms.ts';
 
 export const dynamic = 'force-dynamic';

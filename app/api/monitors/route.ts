@@ -11,6 +11,6 @@ export const maxDuration = 15;
 export const GET = listRoute({ name: 'monitors', query: monitorsQuery, list: listMonitors });
 
 /** Creates monitors: see `bulkRoute`. */
-export const POST = bulkRoute('nothing was created', ({ services: { rpc, env }, body }) =>
-  createMonitors(rpc, addressCheck(env), body),
+export const POST = bulkRoute('nothing was created', ({ services: { rpc, env }, body, by }) =>
+  createMonitors(rpc, addressCheck(env), body, by),
 );

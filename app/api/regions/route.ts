@@ -8,6 +8,6 @@ export const maxDuration = 15;
 export const GET = apiRoute(async ({ services: { rpc } }) => ({ regions: await listRegions(rpc) }));
 
 /** Creates a region, or changes the one with that name. 200 with `{ region }`; 409; 422. */
-export const POST = apiJsonRoute(({ services: { rpc }, body }) => saveRegion(rpc, body), {
+export const POST = apiJsonRoute(({ services: { rpc }, body, by }) => saveRegion(rpc, body, by), {
   whenInvalid: 'the region was not saved',
 });

@@ -11,6 +11,6 @@ export const GET = listRoute({ name: 'sequences', list: listSequences, dashboard
 
 /** Creates a sequence. 201 with the sequence; 422 with `{ errors: [{ field, message }] }`. */
 export const POST = apiJsonRoute(
-  async ({ services: { rpc }, body }) => json(201, await createSequence(rpc, body)),
+  async ({ services: { rpc }, body, by }) => json(201, await createSequence(rpc, body, by)),
   { whenInvalid: 'nothing was created; correct these fields and send it again' },
 );

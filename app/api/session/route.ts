@@ -1,20 +1,30 @@
-import { requestOrigin } from '@/lib/http/auth/access.ts';
+import { z } from 'zod';
+import { requestOrigin, visitorName } from '@/lib/http/auth/access.ts';
 import { clientAddress } from '@/lib/http/auth/client-address.ts';
 import { countFailedSignIn } from '@/lib/http/auth/failed-sign-ins.ts';
 import { secretsEqual } from '@/lib/http/auth/secrets.ts';
 import { endSessionCookie, signSession, startSessionCookie } from '@/lib/http/auth/session.ts';
 import { readBody } from '@/lib/http/body.ts';
+import { storableText } from '@/lib/http/input/storable-text.ts';
 import { json, problem } from '@/lib/http/respond.ts';
 import { accessEnv } from '@/lib/services/env.ts';
 
 /** A caller without the password must not fill the memory. */
 const maxBodyBytes = 4_096;
 
-/** Signs in with `{ "password": … }` as JSON, or with the login page's form, which gets redirects. */
+const inputSchema = z.object({
+  password: z.string(),
+  /** How histories and the audit name the visitor. */
+  name: storableText(60)
+    .transform((name) => name.trim() || visitorName)
+    .default(visitorName),
+});
+
+/** Signs in with `{ "password", "name"? }` as JSON, or with the login page's form, which gets redirects. The password decides the role. */
 export async function POST(request: Request): Promise<Response> {
   const isForm = !request.headers.get('content-type')?.toLowerCase().startsWith('application/json');
-  const { dashboardPassword, onVercel } = accessEnv();
-  if (!dashboardPassword) {
+  const { passwords, onVercel } = accessEnv();
+  if (!passwords.operator && !passwords.viewer) {
     return isForm
       ? seeOther('/login')
       : problem(503, 'not_configured', 'Nobody can sign in yet: set DASHBOARD_PASSWORD on the server.');
@@ -22,14 +32,21 @@ export async function POST(request: Request): Promise<Response> {
   if (requestOrigin(request) === 'other')
     return problem(403, 'cross_origin', 'Sign in from the dashboard’s own page.');
 
-  const password = await readPassword(request, isForm);
-  if (password === null) {
-    return isForm ? seeOther('/login?wrong=1') : problem(400, 'invalid', 'Send { "password": "…" } as JSON.');
+  const input = inputSchema.safeParse(await readInput(request, isForm));
+  if (!input.success) {
+    if (isForm)
+      return seeOther(input.error.issues[0]?.path[0] === 'name' ? '/login?name=1' : '/login?wrong=1');
+    const message = 'Send { "password": "…", "name": "…" } as JSON; the name has at most 60 characters.';
+    return problem(400, 'invalid', message);
   }
 
+  const { name, password: sent } = input.data;
   const nowMs = Date.now();
+  // Compares both, so that the time does not reveal which one matched. A password that is set for both roles gives the smaller one.
+  const [role] = (['viewer', 'operator'] as const).filter((one) => secretsEqual(sent, passwords[one] ?? ''));
+  const password = role && passwords[role];
   // The password comes before the limit, so that failures of others never lock out its owner.
-  if (!secretsEqual(password, dashboardPassword)) {
+  if (!password) {
     const retryAfterSeconds = countFailedSignIn(clientAddress(request, onVercel), nowMs);
     if (retryAfterSeconds > 0) {
       return isForm
@@ -39,8 +56,9 @@ export async function POST(request: Request): Promise<Response> {
     return isForm ? seeOther('/login?wrong=1') : problem(401, 'unauthorised', 'That is not the password.');
   }
 
-  const cookie = { 'Set-Cookie': startSessionCookie(request, signSession(dashboardPassword, nowMs)) };
-  return isForm ? seeOther('/', cookie) : json(200, { signed_in: true }, cookie);
+  const session = signSession({ name, role }, password, nowMs);
+  const cookie = { 'Set-Cookie': startSessionCookie(request, session) };
+  return isForm ? seeOther('/', cookie) : json(200, { signed_in: true, name, role }, cookie);
 }
 
 /** Signs out. */
@@ -58,14 +76,11 @@ function seeOther(location: string, headers: Record<string, string> = {}): Respo
   });
 }
 
-async function readPassword(request: Request, isForm: boolean): Promise<string | null> {
+/** Returns the fields of the body; null if it cannot be read. */
+async function readInput(request: Request, isForm: boolean): Promise<unknown> {
   try {
     const body = (await readBody(request, maxBodyBytes)).toString();
-    if (isForm) return new URLSearchParams(body).get('password');
-    const value: unknown = JSON.parse(body);
-    const password =
-      typeof value === 'object' && value !== null && 'password' in value ? value.password : null;
-    return typeof password === 'string' ? password : null;
+    return isForm ? Object.fromEntries(new URLSearchParams(body)) : JSON.parse(body);
   } catch {
     return null;
   }

@@ -10,11 +10,11 @@ export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => r
 
 /** Changes the given fields. 200 with the monitor; 404; 422. */
 export const PATCH = apiJsonRoute<{ id: string }>(
-  ({ services: { rpc, env }, params, body }) => editMonitor(rpc, addressCheck(env), params.id, body),
+  ({ services: { rpc, env }, params, body, by }) => editMonitor(rpc, addressCheck(env), params.id, body, by),
   { whenInvalid: 'nothing was changed' },
 );
 
 /** Deletes the monitor with its checks and incidents. 200 with `{ id }`; 404. */
-export const DELETE = apiRoute<{ id: string }>(({ services: { rpc }, params }) =>
-  deleteMonitor(rpc, params.id),
+export const DELETE = apiRoute<{ id: string }>(({ services: { rpc }, params, by }) =>
+  deleteMonitor(rpc, params.id, by),
 );

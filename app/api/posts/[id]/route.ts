@@ -12,7 +12,7 @@ export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => r
  * with its status if it is no longer scheduled; 422.
  */
 export const PATCH = apiJsonRoute<{ id: string }>(
-  ({ services: { rpc, env }, params, body }) => editPost(rpc, env.mediaAllowPrivate, params.id, body),
+  ({ services: { rpc, env }, params, body, by }) => editPost(rpc, env.mediaAllowPrivate, params.id, body, by),
   { whenInvalid: 'nothing was changed' },
 );
 

@@ -5,6 +5,6 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** Removes the region. 200 with `{ name, moved }`: the number of monitors that moved to another region. 404; 409 for the default region. */
-export const DELETE = apiRoute<{ name: string }>(({ services: { rpc }, params }) =>
-  removeRegion(rpc, params.name),
+export const DELETE = apiRoute<{ name: string }>(({ services: { rpc }, params, by }) =>
+  removeRegion(rpc, params.name, by),
 );

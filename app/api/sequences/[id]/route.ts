@@ -13,6 +13,6 @@ export const GET = apiRoute<{ id: string }>(({ services: { rpc }, params }) => r
  * Changes the given fields of `{ name, time_zone, steps }`. New steps apply to people who are enrolled from now on. 200 with the sequence; 404; 422.
  */
 export const PATCH = apiJsonRoute<{ id: string }>(
-  ({ services: { rpc }, params, body }) => editSequence(rpc, params.id, body),
+  ({ services: { rpc }, params, body, by }) => editSequence(rpc, params.id, body, by),
   { whenInvalid: 'nothing was changed' },
 );

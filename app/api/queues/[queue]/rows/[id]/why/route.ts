@@ -1,4 +1,4 @@
-import { explainRowRoute } from '@/lib/operate/rows-route.ts';
+import { explainRowRoute } from '@/lib/operate/rows/rows-route.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 15;

@@ -1,0 +1,70 @@
+import { notFound } from 'next/navigation';
+import { cache } from 'react';
+import { parseInput } from '@/lib/http/input/parse-input.ts';
+import { listAccounts } from '@/lib/operate/accounts.ts';
+import { listRows, rowsQuery } from '@/lib/operate/rows/list-rows.ts';
+import { findRows, readRow } from '@/lib/operate/rows/read-row.ts';
+import { readPath } from '@/lib/operate/rows/rows-route.ts';
+import { listTicks, readTick, ticksQuery } from '@/lib/operate/ticks.ts';
+import { readStats } from '@/lib/stats/stats.ts';
+import type { QueueStats, Stats } from '@/lib/store/stats.ts';
+import type { RowStory } from '@/lib/store/story/row-story.ts';
+import { orNotFound, visitedServices, withFields } from './visited.ts';
+
+/** Reads the figures of all queues. */
+export const readQueues = cache(async (): Promise<Stats> => {
+  await visitedServices();
+  return readStats();
+});
+
+/** Reads the figures of one queue, and when they were read. */
+export async function readQueue(name: string): Promise<{ queue: QueueStats; now: string }> {
+  const { queues, now } = await readQueues();
+  const queue = queues.find((one) => one.name === name);
+  return queue ? { queue, now } : notFound();
+}
+
+/** Reads a page of a queue's rows. `query`: the parameters of `rowsQuery`. */
+export async function readRows(queue: string, query: Record<string, string | undefined>) {
+  const { rpc } = await visitedServices();
+  return withFields(() => listRows(rpc, queue, parseInput(rowsQuery, query)));
+}
+
+/** Reads a row with all that happened to it. If the queue has no such row, says so, and names queues that have one. */
+export async function readStory(
+  queue: string,
+  id: string,
+): Promise<{ story: RowStory } | { story: null; missing: string; elsewhere: string[] }> {
+  const services = await visitedServices();
+  try {
+    const path = readPath(queue, id);
+    return { story: await readRow(services, path.queue, path.id) };
+  } catch (error) {
+    const { status, message } = error as { status?: unknown; message: string };
+    if (status !== 404) throw error;
+    const others = (await findRows(services.rpc, id)).filter(({ by }) => by === 'id');
+    return { story: null, missing: message, elsewhere: others.map((row) => row.queue) };
+  }
+}
+
+/** Reads the names of up to 200 accounts. */
+export const readAccounts = cache(async (): Promise<{ id: string; name: string }[]> => {
+  const { rpc } = await visitedServices();
+  return (await listAccounts(rpc, { limit: 200 })).items;
+});
+
+/** Reads a page of a queue's ticks. */
+export async function readTicks(
+  queue: string,
+  query: { idle?: string; limit?: string; cursor?: string } = {},
+) {
+  const { rpc } = await visitedServices();
+  return orNotFound(() => listTicks(rpc, queue, ticksQuery.parse(query)));
+}
+
+/** Reads one tick of a queue, with its report and its run. */
+export async function readTickOf(queue: string, id: string) {
+  const { rpc } = await visitedServices();
+  const found = await orNotFound(() => readTick(rpc, id));
+  return found.tick.queue === queue ? found : notFound();
+}

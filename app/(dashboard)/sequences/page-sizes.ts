@@ -1,2 +1,0 @@
-/** Sequences on one page. Each costs a read of its whole funnel. */
-export const SEQUENCES_SHOWN = 10;

@@ -1,0 +1,56 @@
+'use client';
+
+import { useEffect, useRef, useState } from 'react';
+import { useTimeZone } from './server-now.tsx';
+
+interface InstantFieldProps {
+  name: string;
+  label: string;
+  /** The instant that it shows at first. */
+  value?: string;
+  required?: boolean;
+}
+
+/** Draws a field for an instant. It sends an ISO instant from the browser’s time zone; before scripts have loaded it takes UTC, and sends no zone. */
+export function InstantField({ name, label, value = '', required = false }: InstantFieldProps) {
+  const isBrowser = useTimeZone() === undefined;
+  const [at, setAt] = useState(value);
+  const field = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    const input = field.current;
+    if (!input) return;
+    // Somebody may have typed before the scripts had loaded.
+    if (input.value === inField(value, false)) input.value = inField(value, true);
+    else setAt(toInstant(input.value));
+  }, [value]);
+
+  return (
+    <label className="grid gap-1">
+      <span className="text-muted">
+        {label}
+        {!isBrowser && ' (UTC)'}
+      </span>
+      <input
+        ref={field}
+        type="datetime-local"
+        name={isBrowser ? undefined : name}
+        required={required}
+        defaultValue={inField(value, false)}
+        onChange={({ target }) => setAt(toInstant(target.value))}
+        className="h-9 w-full min-w-0 rounded-md border border-muted bg-surface px-2 text-base sm:text-sm"
+      />
+      {isBrowser && <input type="hidden" name={name} value={at} />}
+    </label>
+  );
+}
+
+function toInstant(local: string): string {
+  return local && new Date(local).toISOString();
+}
+
+function inField(at: string, isLocal: boolean): string {
+  if (Number.isNaN(Date.parse(at))) return '';
+  const offsetMs = isLocal ? new Date(at).getTimezoneOffset() * 60_000 : 0;
+  return new Date(Date.parse(at) - offsetMs).toISOString().slice(0, 16);
+}

@@ -1,0 +1,150 @@
+import type { Page } from 'playwright-core';
+import { check, checkNone, checkText } from './check.ts';
+import { address } from './demo-figures.ts';
+import { until } from './demo-page.ts';
+import type { OwnStack } from './own-stack.ts';
+
+/** Does each act once on rows, by the dashboard alone. */
+export async function checkActs(stack: OwnStack): Promise<void> {
+  const ids = await addRows(stack);
+  const page = await stack.signIn('operator', 'Ola');
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  const press = (role: 'link' | 'button', name: string | RegExp) =>
+    page.getByRole(role, { name }).first().click();
+  const open = (id: string | undefined) => openRow(page, id);
+  const row = (id: string | undefined) => stack.api(`/api/queues/dm_queue/rows/${id}`);
+
+  await page.goto(`${address}/queues/dm_queue/rows?status=pending`, { waitUntil: 'load' });
+  await page.getByRole('checkbox', { name: `Select row ${ids.later}` }).check();
+  await page.getByText('1 selected').waitFor();
+  await press('button', 'Reschedule…');
+  await page.getByLabel(/Due at/).fill('2031-05-06T07:08');
+  await press('button', 'Reschedule 1 row');
+  await page.waitForURL(new RegExp(`/rows/${ids.later}$`));
+  check('Reschedule moves a selected row', (await row(ids.later)).row.send_at.startsWith('2031-05-06'));
+
+  await press('link', 'Change priority…');
+  await page.getByLabel('Priority').selectOption('0');
+  await press('button', /Change priority of 1 row/);
+  await page.waitForURL(new RegExp(`/rows/${ids.later}$`));
+  await page.getByText(/gave it priority 0/).waitFor();
+  check('Change priority changes it', (await row(ids.later)).row.priority === 0);
+
+  await press('link', 'Cancel…');
+  await press('button', 'Cancel 1 row');
+  await page.getByText(/^Cancelled at/).waitFor();
+  check('Cancel cancels a pending row', (await row(ids.later)).state === 'cancelled');
+
+  await open(ids.waits);
+  await press('link', 'Retry now…');
+  await press('button', 'Retry now 1 row');
+  await page.waitForURL(new RegExp(`/rows/${ids.waits}$`));
+  const { next_attempt_at } = (await row(ids.waits)).row;
+  check('Retry now ends the wait for a retry', Date.parse(next_attempt_at) <= Date.now(), next_attempt_at);
+
+  await open(ids.unknown);
+  checkText('an unknown row says what the evidence shows', await page.locator('main').innerText(), [
+    /Nothing proves or disproves that/,
+  ]);
+  await press('button', 'Mark as failed');
+  await page.getByRole('status').getByText(`Row ${ids.unknown} is failed now.`).waitFor();
+  await open(ids.unknown);
+  await press('link', 'Retry…');
+  await page.getByText('It would change nothing.').waitFor();
+  checkText('a retry leaves a row that may have been sent', await page.locator('main').innerText(), [
+    '1 row may have been sent: left as it is',
+  ]);
+  check('without a button', (await page.getByRole('button', { name: /^Retry/ }).count()) === 0);
+  await press('link', /they may be sent twice/);
+  await press('button', 'Retry 1 row');
+  await page.waitForURL(new RegExp(`/rows/${ids.unknown}$`));
+  check('unless a person says that it may be sent twice', (await row(ids.unknown)).state === 'pending');
+
+  await open(ids.sent);
+  await press('link', 'Delete…');
+  await press('button', 'Delete 1 row');
+  await page.waitForURL(/\/queues\/dm_queue\/rows$/);
+  await open(ids.sent);
+  checkText('Delete deletes a settled row', await page.locator('main').innerText(), [/No such row/]);
+
+  await checkStop(stack, page);
+  checkNone('no act has a page error', errors);
+  await page.context().close();
+}
+
+async function openRow(page: Page, id: string | undefined): Promise<void> {
+  await page.goto(`${address}/queues/dm_queue/rows/${id}`, { waitUntil: 'load' });
+  await page.locator('#now').or(page.getByText('No such row')).first().waitFor();
+}
+
+async function checkStop(stack: OwnStack, page: Page): Promise<void> {
+  await page.goto(`${address}/queues/dm_queue/rows?text=no+such+text`, { waitUntil: 'load' });
+  await page.getByText('No row matches.').waitFor();
+  await fail(stack, 7);
+  await page.goto(`${address}/queues/dm_queue/rows?status=failed`, { waitUntil: 'load' });
+  for (const box of await page.getByRole('checkbox', { name: /Select row/ }).all()) await box.check();
+  await page.getByRole('button', { name: 'Retry…' }).click();
+  await page.getByRole('button', { name: /Retry 7 rows/ }).click();
+  await page.getByRole('button', { name: 'Stop: leave 2 rows as they are' }).click();
+  await page.getByText('Ola stopped it.').waitFor();
+  const { rows } = await stack.api('/api/queues/dm_queue/rows?status=failed');
+  check('Stop leaves the rows that were not written', rows.length === 2, rows.length);
+}
+
+/** Lets `count` messages fail for good. */
+async function fail(stack: OwnStack, count: number): Promise<void> {
+  const account = await firstAccount(stack);
+  const messages = Array.from({ length: count }, (_, n) => ({
+    account_id: account,
+    channel: 'whatsapp',
+    recipient: `+35192000000${n}`,
+    body: `fails ${n} [[131051]]`,
+  }));
+  await stack.api('/api/dms', messages);
+  const areFailed = async () => {
+    await stack.api(`/api/accounts/${account}/resume`, {});
+    await stack.tick();
+    return (await stack.api('/api/queues/dm_queue/rows?status=failed')).rows.length === count;
+  };
+  check(`${count} messages fail`, await until(areFailed, Date.now() + 60_000, 250));
+}
+
+async function firstAccount(stack: OwnStack): Promise<string> {
+  const { accounts } = await stack.api('/api/accounts');
+  return accounts.find((one: { provider_account_id: string }) => one.provider_account_id === 'first').id;
+}
+
+async function addRows(
+  stack: OwnStack,
+): Promise<Record<'later' | 'waits' | 'unknown' | 'sent', string | undefined>> {
+  const account = await firstAccount(stack);
+  const of = (recipient: string, body: string, more: object = {}) => ({
+    account_id: account,
+    channel: 'whatsapp',
+    recipient,
+    body,
+    ...more,
+  });
+  const later = new Date(Date.now() + 30 * 86_400_000).toISOString();
+  const { rows } = await stack.api('/api/dms', [
+    of('+351930000001', 'later', { send_at: later }),
+    of('+351930000002', 'waits for a retry', { send_at: later }),
+    of('+351930000003', 'unknown [[drop-after]]'),
+    of('+351930000004', 'sent'),
+  ]);
+  const ids = rows.map(({ id }: { id: string | number }) => `${id}`);
+  await stack.sql(
+    `update punctual.dm_queue set next_attempt_at = now() + interval '1 hour' where id = ${ids[1]}`,
+  );
+  await until(
+    async () => {
+      await stack.tick();
+      const { state } = await stack.api(`/api/queues/dm_queue/rows/${ids[2]}`);
+      return state === 'unknown';
+    },
+    Date.now() + 60_000,
+    500,
+  );
+  return { later: ids[0], waits: ids[1], unknown: ids[2], sent: ids[3] };
+}
