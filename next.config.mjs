@@ -1,5 +1,3 @@
-import { listJobs, watchJobs } from './scripts/list-jobs.mjs';
-
 /** @type {import('next').NextConfig} */
 const config = {
   // PGlite loads its WebAssembly from its own folder and must not be bundled.
@@ -30,8 +28,5 @@ const headersOf = (isDevelopment) => [
 ];
 
 export default function configure(phase) {
-  // A new file adds a job. A production server serves the build and has no source folders.
-  if (phase !== 'phase-production-server') listJobs();
-  if (phase === 'phase-development-server') watchJobs();
   return { ...config, headers: async () => headersOf(phase === 'phase-development-server') };
 }

@@ -3,12 +3,10 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { listJobs } from './list-jobs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = path.join(root, 'dist');
 
-listJobs();
 const { outputFiles } = await build({
   absWorkingDir: root,
   entryPoints: { worker: 'worker/main.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },

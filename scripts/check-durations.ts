@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { scheduledQueues } from '../lib/queues/scheduled-queues.ts';
+import { punctual } from '../punctual.ts';
 import { durationFaults } from './duration-faults.ts';
 
 const { functions = {} } = JSON.parse(readFileSync('vercel.json', 'utf8'));
@@ -8,9 +8,6 @@ const routes = readdirSync('app', { recursive: true, encoding: 'utf8' })
   .map((file) => `app/${file.replaceAll('\\', '/')}`)
   .map((file) => ({ file, source: readFileSync(file, 'utf8') }));
 
-const faults = [
-  ...durationFaults(functions, routes),
-  ...scheduledQueues.flatMap(({ queue }) => queue.fault ?? []),
-];
+const faults = [...durationFaults(functions, routes), ...punctual.queues.flatMap(({ fault }) => fault ?? [])];
 for (const fault of faults) console.error(fault);
 process.exit(faults.length === 0 ? 0 : 1);

@@ -4,11 +4,11 @@ import { parseArgs } from 'node:util';
 import { leftBy } from '../lib/cron/continuation.ts';
 import type { CronHandler } from '../lib/cron/cron-handler.ts';
 import { findHandler } from '../lib/cron/handlers/find-handler.ts';
-import { findQueue, pathName } from '../lib/queues/scheduled-queue.ts';
-import { scheduledQueues } from '../lib/queues/scheduled-queues.ts';
+import { findQueue, pathName } from '../lib/queues/find-queue.ts';
 import { isError } from '../lib/services/is-error.ts';
 import { loadEnvFiles } from '../lib/services/load-env-files.ts';
 import { getServices, type Services } from '../lib/services/services.ts';
+import { punctual } from '../punctual.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { type CronEntry, readSchedules, type Schedules } from './local-scheduler.ts';
 import { type PathLoop, startPathLoop } from './path-loop.ts';
@@ -168,7 +168,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
   const choice: Choice = { entries: [], skipped: [] };
   for (const entry of crons) {
     const { path } = entry;
-    const handler = findHandler(path, scheduledQueues);
+    const handler = findHandler(path, punctual.queues);
     const unknown = handler && unknownParameter(path);
     if (unknown)
       return {
@@ -177,8 +177,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
       };
     if (onlyNames && !onlyNames.includes(nameOf(entry)))
       choice.skipped.push({ path, why: '--only does not name it' });
-    else if (!handler)
-      choice.skipped.push({ path, why: 'no queue in lib/queues/scheduled-queues.ts has this path' });
+    else if (!handler) choice.skipped.push({ path, why: 'no queue in punctual.ts has this path' });
     else if (!onlyNames && isPlace(path) && isPinned(path)) {
       choice.skipped.push({
         path,
@@ -188,7 +187,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
   }
   const names = choice.entries.map(({ entry }) => nameOf(entry));
   const missing = (onlyNames ?? []).filter((name) => !names.includes(name));
-  const known = crons.filter(({ path }) => findHandler(path, scheduledQueues)).map(nameOf);
+  const known = crons.filter(({ path }) => findHandler(path, punctual.queues)).map(nameOf);
   if (missing.length > 0) {
     const fault = `--only: there is no schedule for ${missing.join(', ')}. There are schedules for ${known.join(', ')}`;
     return { ...choice, fault };
@@ -202,7 +201,7 @@ export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedu
 
 /** Whether a path's partitions are places, so that it matters where it is ticked. The pin of another queue only keeps it near its database. */
 function isPlace(path: string): boolean {
-  return findQueue(firstNameOf(path), scheduledQueues)?.partitions === 'named';
+  return findQueue(firstNameOf(path), punctual.queues)?.partitions === 'named';
 }
 
 type ParsedArguments =

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { callHeaders } from '../lib/cron/call-headers.ts';
 import { readSchedule, readScheduler, readSlot } from '../lib/cron/slots/slot.ts';
 import { bearerToken, secretsEqual } from '../lib/http/auth/secrets.ts';
-import { pathName } from '../lib/queues/scheduled-queue.ts';
+import { pathName } from '../lib/queues/find-queue.ts';
 import type { PathLoop } from './path-loop.ts';
 
 export interface WorkerServerOptions {

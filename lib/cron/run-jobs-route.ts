@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { systemClock } from '../engine/ports/clock.ts';
 import { apiRoute } from '../http/api-route.ts';
+import { NotFoundError } from '../http/http-error.ts';
 import { wholeNumber } from '../http/query.ts';
+import { findQueue } from '../queues/find-queue.ts';
+import { registeredApp } from '../queues/registered-app.ts';
 import { type JobSelection, runJobs } from './handlers/run-jobs.ts';
 
 const runJobsQuery = z
@@ -30,8 +33,11 @@ export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
   return (request: Request): Promise<Response> => {
     const startedAt = systemClock.now();
     const route = apiRoute(
-      ({ services, query }) =>
-        runJobs(services, toSelection(query), { maxDuration, startedAt, scheduler: 'api' }),
+      async ({ services, query }) => {
+        const queue = findQueue('jobs', registeredApp().queues);
+        if (!queue) throw new NotFoundError('this app has no jobs: give definePunctual some');
+        return runJobs(services, toSelection(query), queue, { maxDuration, startedAt, scheduler: 'api' });
+      },
       { cron: true, query: runJobsQuery },
     );
     return route(request);

@@ -1,7 +1,7 @@
 import { systemClock } from '../engine/ports/clock.ts';
 import { apiRoute } from '../http/api-route.ts';
 import { NotFoundError } from '../http/http-error.ts';
-import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue.ts';
+import { type AnyQueue, findQueue } from '../queues/find-queue.ts';
 import { isError } from '../services/is-error.ts';
 import type { Services } from '../services/services.ts';
 import { partitionQuery, runHandler } from './cron-route.ts';
@@ -26,13 +26,13 @@ interface RunQueue {
  */
 export async function runQueue(
   services: Services,
-  queues: readonly ScheduledQueue[],
+  queues: readonly AnyQueue[],
   { queue, partition, by, path, maxDuration, startedAt }: RunQueue,
 ): Promise<object> {
   const found = findQueue(queue, queues);
   if (!found) throw new NotFoundError(`there is no queue "${queue}" in this deployment`);
-  const { name } = found.queue;
-  if (partition !== undefined && found.partitions === 'main')
+  const { name } = found;
+  if (partition !== undefined && (found.partitions ?? 'main') === 'main')
     throw new NotFoundError(`${name} has no partitions to name. Call it without ?partition=`);
   await services.rpc('note_act', {
     ...{ p_by: by, p_act: 'run_queue', p_queue: name, p_target: partition ?? null },
@@ -53,7 +53,7 @@ export async function runQueue(
 }
 
 /** The route of `runQueue`. `?partition=` names a partition. 200 with the report; 404 for an unknown queue or partition; 503 as `cronRoute`. */
-export function runQueueRoute(queues: readonly ScheduledQueue[], { maxDuration }: { maxDuration: number }) {
+export function runQueueRoute(queues: readonly AnyQueue[], { maxDuration }: { maxDuration: number }) {
   return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> => {
     const startedAt = systemClock.now();
     const route = apiRoute<{ queue: string }, typeof partitionQuery>(

@@ -1,6 +1,6 @@
 import { NotFoundError } from '../http/http-error.ts';
 import { json } from '../http/respond.ts';
-import { findQueue, type ScheduledQueue } from '../queues/scheduled-queue.ts';
+import { type AnyQueue, findQueue } from '../queues/find-queue.ts';
 import { getServices } from '../services/services.ts';
 import { answerCron, type CronRouteOptions, partitionQuery, runHandler } from './cron-route.ts';
 import { handOver } from './hand-over.ts';
@@ -13,16 +13,16 @@ import { queueHandler } from './handlers/queue-handler.ts';
  * 202 with `{ queue, worker: 'started' | 'running' }` if the worker ticks. 200 with the report of the queue's own endpoint and `worker`, the reason
  * why the tick ran here. 404 for an unknown queue. Otherwise as `cronRoute`.
  */
-export function triggerRoute(queues: readonly ScheduledQueue[], options: CronRouteOptions) {
+export function triggerRoute(queues: readonly AnyQueue[], options: CronRouteOptions) {
   return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> =>
     answerCron(request, { ...options, query: partitionQuery }, async (call) => {
       const { queue: name } = await context.params;
       const found = findQueue(name, queues);
       if (!found) {
-        const names = queues.map(({ queue }) => queue.name).join(', ');
+        const names = queues.map((one) => one.name).join(', ');
         throw new NotFoundError(`there is no such queue. The queues are ${names}`);
       }
-      const queue = found.queue.name;
+      const queue = found.name;
       if (call.params.has('partition') && found.partitions !== 'due')
         throw new NotFoundError(`${queue} has no partitions to name. Call it without ?partition=`);
       const services = await getServices();

@@ -12,6 +12,13 @@ export interface Queue<Row, Deps, Env> {
   row: z.ZodType<Row>;
   /** As in the registry. A tick throws if the two differ. */
   delivery: 'at-most-once' | 'at-least-once';
+  /**
+   * How its endpoints tick its partitions. `main`, the default: it has one. `named`: each has its own endpoint. `due`: one endpoint ticks all
+   * partitions with due rows.
+   */
+  partitions?: 'main' | 'named' | 'due';
+  /** The note of the endpoint's response until the queue is registered. Without it, an unregistered queue is an error. */
+  unregisteredNote?: string;
   /** The longest attempt. The registry and the row may set less. */
   timeoutMs: number;
   /** Makes the `deps` of `perform`. Throws a `NotConfiguredError` if a setting is missing or the definition has a `fault`. */

@@ -1,5 +1,5 @@
-import { findQueue, missingSettings } from '../queues/scheduled-queue.ts';
-import { scheduledQueues } from '../queues/scheduled-queues.ts';
+import { findQueue, missingSettings } from '../queues/find-queue.ts';
+import { registeredApp } from '../queues/registered-app.ts';
 import { configuredProviders, type ServerEnv } from '../services/env.ts';
 import { getServices } from '../services/services.ts';
 import { type Analytics, analyticsSchema } from '../store/analytics.ts';
@@ -33,7 +33,7 @@ async function computeStats(rpc: Rpc, env: ServerEnv): Promise<Stats> {
       ? 'the database lacks migrations that this code needs: run `npm run migrate`'
       : null;
   const queues = stats.queues.map((queue) => {
-    const known = findQueue(queue.name, scheduledQueues)?.queue;
+    const known = findQueue(queue.name, registeredApp().queues);
     const unset = known && !hasTicked(queue, stats.now) ? missingSettings(known, env) : null;
     const failing = behind ?? unset?.message ?? null;
     return {

@@ -1,5 +1,5 @@
-import { findQueue, pathName } from '../queues/scheduled-queue.ts';
-import { scheduledQueues } from '../queues/scheduled-queues.ts';
+import { findQueue, pathName } from '../queues/find-queue.ts';
+import { registeredApp } from '../queues/registered-app.ts';
 import type { QueueStats } from '../store/stats.ts';
 import { shortDuration } from './short-duration.ts';
 
@@ -14,14 +14,14 @@ export function whyUnticked(queue: QueueStats, nowMs: number): string | null {
     const seconds = (nowMs - Date.parse(last.started_at)) / 1_000;
     return seconds > lateSeconds ? `no tick for ${shortDuration(seconds)}` : null;
   }
-  const found = findQueue(queue.name, scheduledQueues);
+  const found = findQueue(queue.name, registeredApp().queues);
   // A queue of this code may be newly deployed.
   if (found && (queue.oldest_due_seconds ?? 0) <= lateSeconds) return null;
   const { count } = queue.due_now;
   const rows = `${count.toLocaleString('en-US')} ${count === 1 ? 'row is' : 'rows are'} due`;
   const remedy = found
     ? `Have a scheduler call /api/cron/${pathName(queue.name)} (docs/schedulers.md).`
-    : 'Give it a route, an entry in vercel.json and a line in lib/queues/scheduled-queues.ts (docs/your-own-table.md).';
+    : 'Give it a route, an entry in vercel.json and a place in punctual.ts (docs/your-own-table.md).';
   return `nothing ticks it: ${rows}. ${remedy}`;
 }
 

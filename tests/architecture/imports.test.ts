@@ -54,7 +54,7 @@ describe('npm run lint', () => {
     const files = inFiles([
       ...importing(`
         lib/engine:../store/b lib/engine:@upstash/redis lib/net/checks:../../providers/b lib/jobs:../queues/jobs/queue
-        lib/providers/unipile:../../queues/dm-queue/b lib/jobs/handlers:../../services/b lib/services:../http/b
+        lib/providers/unipile:../../queues/dm-queue/b lib/services:../http/b
         lib/services:@electric-sql/pglite lib/http/auth:../../queues/b lib/http:@/app/page lib/http:next/server
         lib/operate:../queues/jobs/b lib/cron/handlers:../../locks/b lib/cron:../stats/b lib/stats:pg
         components:@/app/(dashboard)/b components/api:@/lib/cron/b components:@/lib/store/queue-store
@@ -80,7 +80,7 @@ describe('npm run lint', () => {
       ...importing(`
         lib/engine:p-limit lib/engine:./b lib/net/checks:../http lib/net/checks:zod lib/providers/unipile:../../net/http
         lib/providers/unipile:../receipt lib/store:@electric-sql/pglite lib/services:pino lib/services:../store/rpc
-        lib/queues/jobs:../../jobs/registry lib/queues/jobs:../../http/page lib/cron/handlers:../../queues/jobs/queue
+        lib/queues/jobs:../../jobs/find-job lib/queues/jobs:../../http/page lib/cron/handlers:../../queues/jobs/queue
         app/api/jobs:@/lib/queues/jobs/new-jobs app/(dashboard):swr components:react tests/http:../../app/api/health/route
       `),
       ['app/(dashboard)', `import { type Stats } from '@/lib/store/stats';`],

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
 import { findHandler } from '../../lib/cron/handlers/find-handler.ts';
-import { scheduledQueues } from '../../lib/queues/scheduled-queues.ts';
+import { findQueue } from '../../lib/queues/find-queue.ts';
+import { punctual } from '../../punctual.ts';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -47,12 +48,8 @@ const queuesIn = (module: object) =>
     (value): value is QueueLimits => typeof value === 'object' && value !== null && 'timeoutMs' in value,
   );
 
-/** The queues that the route's file imports. */
-async function queuesOf(route: string): Promise<QueueLimits[]> {
-  const imports = [...read(route).matchAll(/from '@\/(lib\/queues\/[\w/-]+\.ts)'/g)];
-  const modules = await Promise.all(imports.map(([, file]) => import(path.join(root, file ?? ''))));
-  return modules.flatMap(queuesIn);
-}
+/** The queue that a cron route ticks: its first folder names it. Null for the routes of other work. */
+const queueOf = (route: string) => findQueue(route.split('/')[3] ?? '', punctual.queues);
 
 describe('vercel.json', () => {
   it('names crons, and each path and schedule only once', () => {
@@ -100,16 +97,15 @@ describe.each(cronRoutes)('%s', (route) => {
   it('is called by vercel.json, unless it ticks all queues, and has a handler in the worker as well', () => {
     expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== allQueuesRoute);
     const url = route.replace(/^app|\/route\.ts$/g, '');
-    expect(findHandler(url, scheduledQueues)).toBeTypeOf('function');
+    expect(findHandler(url, punctual.queues)).toBeTypeOf('function');
   });
 
-  it('has a limit that fits its queue’s timeout and 17 s for the claim and the end', async () => {
-    const queues = await queuesOf(route);
-    if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queues).not.toEqual([]);
+  it('has a limit that fits its queue’s timeout and 17 s for the claim and the end', () => {
+    const queue = queueOf(route);
+    if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queue).not.toBeNull();
     const maxDuration = maxDurationOf(route) ?? 0;
     expect(maxDuration).toBeGreaterThan(0);
-    for (const { name, timeoutMs } of queues)
-      expect(timeoutMs, `the timeout of ${name}`).toBeLessThanOrEqual(maxDuration * 1_000 - 17_000);
+    expect(queue?.timeoutMs ?? 0).toBeLessThanOrEqual(maxDuration * 1_000 - 17_000);
   });
 
   it('answers GET, which Vercel sends, and POST, which other schedulers send', async () => {
@@ -138,11 +134,13 @@ describe('the routes of monitors’ regions', () => {
   });
 });
 
-it('scheduledQueues has every queue that lib/queues exports', async () => {
+it('punctual.ts has every queue that lib/queues defines', async () => {
   const exported = await Promise.all(filesOf('lib/queues').map((file) => import(path.join(root, file))));
-  const queues = exported.flatMap(queuesIn);
+  const queues = exported.flatMap(queuesIn).map(({ name }) => name);
   expect(queues.length).toBeGreaterThan(3);
-  expect(new Set(scheduledQueues.map(({ queue }) => queue))).toEqual(new Set(queues));
+  expect(punctual.queues.map(({ name }) => name)).toEqual(
+    expect.arrayContaining([...queues, 'jobs', 'pgmq']),
+  );
 });
 
 describe('file names', () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { handlers as registry } from '../../jobs/handlers.ts';
 import { silentLog } from '../../lib/engine/ports/log.ts';
-import { registry } from '../../lib/jobs/registry.ts';
 import { runJob } from '../../lib/jobs/run-job.ts';
 
 const reported: unknown[] = [];

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { handlers as registry } from '../../jobs/handlers.ts';
 import { defineJob, type Job } from '../../lib/jobs/define-job.ts';
 import { JobError } from '../../lib/jobs/job-error.ts';
-import { registry } from '../../lib/jobs/registry.ts';
 import { testDatabase } from '../support/fixtures.ts';
 import { jobBench } from '../support/job-bench.ts';
 

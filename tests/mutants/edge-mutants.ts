@@ -187,14 +187,6 @@ export const edgeMutants: Mutant[] = [
     seenBy: 'engine/tick.test.ts',
   },
   {
-    name: 'the wait for a job’s file to be filled',
-    guarantee: 'an empty file among the jobs breaks no route of a development server',
-    file: 'scripts/list-jobs.mjs',
-    find: '?.size ?? 0) > 0',
-    replace: '?.size ?? 0) >= 0',
-    seenBy: 'jobs/list-jobs.test.ts',
-  },
-  {
     name: 'smaller steps of retention',
     guarantee: 'retention gets on however slow the database is',
     file: 'lib/cron/handlers/prune-handler.ts',

@@ -2,8 +2,6 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
-// biome-ignore lint/correctness/useImportExtensions: it is JavaScript, with its types beside it
-import { listJobs } from '../../scripts/list-jobs.mjs';
 import { makeDatabase, readOwnMigrations } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 
@@ -16,8 +14,6 @@ declare module 'vitest' {
 
 /** Makes the snapshot, if this schema has none. Creating and migrating a database takes seconds, and loading a snapshot takes 1 s. */
 export default async function setup(project: TestProject) {
-  // In CI the registry of jobs is not written, so a test fails if it is out of date.
-  if (!process.env.CI) listJobs();
   const files = [readSources(process.cwd())];
   const migrations = (await readOwnMigrations()).map(({ version, name }) => [version, name]);
   const hash = createHash('sha256')

@@ -5,6 +5,7 @@ import type { TickReport } from '../../lib/engine/tick-report.ts';
 import type { Jobs } from '../../lib/jobs/find-job.ts';
 import { enqueueJobs } from '../../lib/queues/jobs/new-jobs.ts';
 import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
+import type { ServerEnv } from '../../lib/services/env.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import type { TestDatabase } from './test-database.ts';
@@ -37,7 +38,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
   ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const fullSelection = { queue: null, state: 'pending', limit: 1, ...selection } as const;
-    return runJobs(server, fullSelection, { ...call, queue: jobsQueue(handlers, clock) });
+    return runJobs({ ...server, env: {} as ServerEnv }, fullSelection, jobsQueue(handlers, clock), call);
   };
   async function untilKilled(
     work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { POST } from '../../app/api/trigger/[queue]/route.ts';
 import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler.ts';
-import { jobs } from '../../lib/queues/jobs/queue.ts';
+import { type AnyQueue, findQueue } from '../../lib/queues/find-queue.ts';
 import { getServices } from '../../lib/services/services.ts';
+import { punctual } from '../../punctual.ts';
 import { type PathLoop, startPathLoop } from '../../worker/path-loop.ts';
 import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
@@ -21,7 +22,7 @@ beforeEach(async () => {
   );
   const services = await getServices();
   stop = new AbortController();
-  const handler = partitionsHandler(jobs);
+  const handler = partitionsHandler(findQueue('jobs', punctual.queues) as AnyQueue);
   loop = startPathLoop({
     entry: { path: '/api/cron/jobs', schedule: '0 0 29 2 *' },
     scheduler: 'worker',

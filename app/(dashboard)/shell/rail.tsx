@@ -1,6 +1,6 @@
 import { Suspense } from 'react';
 import { queueHref } from '@/components/link.ts';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
+import { punctual } from '@/punctual.ts';
 import { readNeeds } from '../dal/needs.ts';
 import { readQueues } from '../dal/queues.ts';
 import { railEntries } from './rail-entries.ts';
@@ -19,9 +19,7 @@ export function Rail() {
             </RailLink>
             {hasQueues && (
               <ul className="max-lg:hidden">
-                <Suspense
-                  fallback={<QueueLinks names={scheduledQueues.map(({ queue }) => queue.name).sort()} />}
-                >
+                <Suspense fallback={<QueueLinks names={punctual.queues.map(({ name }) => name).sort()} />}>
                   <RegisteredQueues />
                 </Suspense>
               </ul>
@@ -37,7 +35,7 @@ async function RegisteredQueues() {
   const stats = await readQueues().catch(() => null);
   return (
     <QueueLinks
-      names={stats?.queues.map(({ name }) => name) ?? scheduledQueues.map(({ queue }) => queue.name).sort()}
+      names={stats?.queues.map(({ name }) => name) ?? punctual.queues.map(({ name }) => name).sort()}
       isRead
     />
   );

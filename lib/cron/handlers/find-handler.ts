@@ -1,4 +1,4 @@
-import { pathName, type ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import { type AnyQueue, pathName } from '../../queues/find-queue.ts';
 import type { CronHandler } from '../cron-handler.ts';
 import { pruneHandler } from './prune-handler.ts';
 import { queueHandler } from './queue-handler.ts';
@@ -7,7 +7,7 @@ import { rollUpHandler } from './roll-up-handler.ts';
 import { scheduledHandler } from './scheduled-handler.ts';
 
 /** Returns the handler of a cron path, or null if there is none. The worker runs it without HTTP. */
-export function findHandler(path: string, queues: readonly ScheduledQueue[]): CronHandler | null {
+export function findHandler(path: string, queues: readonly AnyQueue[]): CronHandler | null {
   const { pathname } = new URL(path, 'http://punctual.invalid');
   const [, name = '', partition] = /^\/api\/cron\/([\w-]+)(?:\/([\w-]+))?$/.exec(pathname) ?? [];
   if (partition === undefined) {
@@ -16,7 +16,7 @@ export function findHandler(path: string, queues: readonly ScheduledQueue[]): Cr
     if (name === 'prune') return pruneHandler;
     if (name === 'process-scheduled') return scheduledHandler(queues);
   }
-  const found = queues.find(({ queue }) => pathName(queue.name) === name);
+  const found = queues.find((queue) => pathName(queue.name) === name);
   if (!found || (partition !== undefined && found.partitions !== 'named')) return null;
   return queueHandler(found, partition);
 }

@@ -1,6 +1,6 @@
 import type { StoreError } from '../../engine/ports/store-error.ts';
 import { NotFoundError } from '../../http/http-error.ts';
-import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import type { AnyQueue } from '../../queues/find-queue.ts';
 import { isError } from '../../services/is-error.ts';
 import type { CronHandler } from '../cron-handler.ts';
 import { readDuePartitions } from './due-partitions.ts';
@@ -14,12 +14,9 @@ const concurrency = 4;
  * `left` names the partitions for which no time remained, and the next call begins with them.
  *
  * A partition that fails does not stop the others: its error is the `fault`. Throws a `NotFoundError` for an unknown partition.
- * `unregisteredNote` is the note of the response until the queue is registered.
  */
-export function partitionsHandler(
-  queue: AnyQueue,
-  { unregisteredNote }: { unregisteredNote?: string } = {},
-): CronHandler {
+export function partitionsHandler(queue: AnyQueue): CronHandler {
+  const { unregisteredNote } = queue;
   return async (services, call) => {
     // Missing settings are reported before anything is read.
     queue.connect(services.env);

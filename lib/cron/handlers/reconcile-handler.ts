@@ -1,5 +1,5 @@
 import { type ReconcileReport, reconcile } from '../../engine/reconcile.ts';
-import type { ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import type { AnyQueue } from '../../queues/find-queue.ts';
 import { isError } from '../../services/is-error.ts';
 import type { CronHandler } from '../cron-handler.ts';
 
@@ -8,12 +8,12 @@ import type { CronHandler } from '../cron-handler.ts';
  * backlog has no such tick. The body is `{ reports: [ReconcileReport], notConfigured: [string] }`, the latter with the settings that the
  * queues left out would need. The `fault` is the first queue's that failed for another reason.
  */
-export function reconcileHandler(queues: readonly ScheduledQueue[]): CronHandler {
+export function reconcileHandler(queues: readonly AnyQueue[]): CronHandler {
   return async ({ env, ports }, { maxDuration, startedAt, stop }) => {
     const reports: ReconcileReport[] = [];
     const notConfigured: string[] = [];
     let fault: unknown;
-    for (const { queue } of queues) {
+    for (const queue of queues) {
       if (!queue.reconcile) continue;
       if (stop?.signal.aborted) break;
       try {

@@ -4,7 +4,7 @@ import type { StoreError } from '../../engine/ports/store-error.ts';
 import { tick } from '../../engine/tick.ts';
 import type { TickReport } from '../../engine/tick-report.ts';
 import { NotFoundError } from '../../http/http-error.ts';
-import { jobs } from '../../queues/jobs/queue.ts';
+import type { AnyQueue } from '../../queues/find-queue.ts';
 import { isError } from '../../services/is-error.ts';
 import type { Services } from '../../services/services.ts';
 import type { CronCall } from '../cron-call.ts';
@@ -32,16 +32,13 @@ export interface JobSelection {
  * `NotConfiguredError` for a faulty job definition.
  */
 export async function runJobs(
-  { rpc, ports }: Pick<Services, 'rpc' | 'ports'>,
+  { rpc, ports, env }: Pick<Services, 'rpc' | 'ports' | 'env'>,
   selection: JobSelection,
-  {
-    maxDuration,
-    queue = jobs,
-    ...call
-  }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'scheduler'> & Partial<CronCall> & { queue?: typeof jobs },
+  queue: AnyQueue,
+  { maxDuration, ...call }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'scheduler'> & Partial<CronCall>,
 ): Promise<{ reports: TickReport[]; left: string[] }> {
-  const deps = queue.connect(null);
-  const queues = await readQueues(rpc, selection);
+  const deps = queue.connect(env);
+  const queues = await readQueues(rpc, queue.name, selection);
   if (queues === null) throw new NotFoundError(`there is no queue of jobs named "${selection.queue}"`);
   const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);
   const reports: TickReport[] = [];
@@ -76,9 +73,10 @@ export async function runJobs(
 /** Returns the queues to run, in order, with the timeout of one attempt; null if the named queue does not exist. */
 async function readQueues(
   rpc: Services['rpc'],
+  name: string,
   { queue, state }: JobSelection,
 ): Promise<{ partition: string; timeoutMs: number }[] | null> {
-  if (queue === null && state === 'pending') return readDuePartitions({ rpc }, jobs.name);
+  if (queue === null && state === 'pending') return readDuePartitions({ rpc }, name);
   const known = jobQueues.parse(await rpc('list_job_queues', {}));
   const wanted = known.filter((one) => (queue === null ? one.has_failed : one.queue === queue));
   if (queue !== null && wanted.length === 0) return null;

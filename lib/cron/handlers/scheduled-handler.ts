@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { NotConfiguredError } from '../../engine/queue.ts';
-import { missingSettings, type ScheduledQueue } from '../../queues/scheduled-queue.ts';
+import { type AnyQueue, missingSettings } from '../../queues/find-queue.ts';
 import type { ServerEnv } from '../../services/env.ts';
 import type { Services } from '../../services/services.ts';
 import { type Admits, admitsOf } from '../cron-call.ts';
@@ -24,7 +24,7 @@ const concurrency = 16;
  * `maintenance` is null except once a day, and `notConfigured` names the queues whose provider is not set. A queue that fails does not stop
  * the others: its error is the `fault`. If no queue is configured, the first's `NotConfiguredError` is thrown.
  */
-export function scheduledHandler(queues: readonly ScheduledQueue[]): CronHandler {
+export function scheduledHandler(queues: readonly AnyQueue[]): CronHandler {
   return async (services, call) => {
     const { configured, missing } = split(queues, services.env);
     if (configured.length === 0 && missing[0]) throw missing[0].error;
@@ -33,9 +33,7 @@ export function scheduledHandler(queues: readonly ScheduledQueue[]): CronHandler
         ? null
         : continuationLimits.parse(await services.rpc('list_continuation_limits', {}));
     // Queues that allow fewer continuations wait for the next slot.
-    const wanted = configured.filter(
-      ({ queue }) => !limits || call.continuation <= (limits[queue.name] ?? 0),
-    );
+    const wanted = configured.filter(({ name }) => !limits || call.continuation <= (limits[name] ?? 0));
     const partitions = inTurns(await Promise.all(wanted.map((queue) => duePartitions(services, queue))));
     const [{ reports, left, faults }, maintenance] = await Promise.all([
       tickSideBySide(partitions, services, call, concurrency),
@@ -57,9 +55,9 @@ export function scheduledHandler(queues: readonly ScheduledQueue[]): CronHandler
   };
 }
 
-function split(queues: readonly ScheduledQueue[], env: ServerEnv) {
+function split(queues: readonly AnyQueue[], env: ServerEnv) {
   const missing: { queue: string; error: NotConfiguredError }[] = [];
-  const configured = queues.filter(({ queue }) => {
+  const configured = queues.filter((queue) => {
     const error = missingSettings(queue, env);
     if (error) missing.push({ queue: queue.name, error });
     return !error;
@@ -74,11 +72,8 @@ function inTurns(lists: QueuePartition[][]): QueuePartition[] {
 }
 
 /** Named partitions have paths of their own, in other regions: of those queues only `main` is ticked here. */
-async function duePartitions(
-  services: Services,
-  { queue, partitions }: ScheduledQueue,
-): Promise<QueuePartition[]> {
-  if (partitions !== 'due') return [{ queue, partition: 'main', timeoutMs: queue.timeoutMs }];
+async function duePartitions(services: Services, queue: AnyQueue): Promise<QueuePartition[]> {
+  if (queue.partitions !== 'due') return [{ queue, partition: 'main', timeoutMs: queue.timeoutMs }];
   try {
     return (await readDuePartitions(services, queue.name)).map((partition) => ({ queue, ...partition }));
   } catch (error) {

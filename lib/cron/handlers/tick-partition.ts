@@ -2,7 +2,7 @@ import { systemClock } from '../../engine/ports/clock.ts';
 import type { Queue } from '../../engine/queue.ts';
 import { tick } from '../../engine/tick.ts';
 import type { TickReport } from '../../engine/tick-report.ts';
-import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import type { AnyQueue } from '../../queues/find-queue.ts';
 import type { ServerEnv } from '../../services/env.ts';
 import type { Services } from '../../services/services.ts';
 import type { CronCall } from '../cron-call.ts';

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { type Budget, overheadMs, startBudget } from '../../engine/budget.ts';
 import type { TickReport } from '../../engine/tick-report.ts';
-import type { AnyQueue } from '../../queues/scheduled-queue.ts';
+import type { AnyQueue } from '../../queues/find-queue.ts';
 import type { Services } from '../../services/services.ts';
 import type { CronCall } from '../cron-call.ts';
 import { tickPartition } from './tick-partition.ts';

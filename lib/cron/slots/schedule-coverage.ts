@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { wholeNumber } from '../../http/query.ts';
-import { findQueue } from '../../queues/scheduled-queue.ts';
-import { scheduledQueues } from '../../queues/scheduled-queues.ts';
+import { findQueue } from '../../queues/find-queue.ts';
+import { registeredApp } from '../../queues/registered-app.ts';
 import { type SharedReading, sharedReading } from '../../services/shared-reading.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { type SlotEntry, slotEntriesSchema } from '../../store/slots.ts';
@@ -165,9 +165,10 @@ export const coverageQuery = z.strictObject({
   queue: z
     .string()
     .transform((name, context): string => {
-      const found = findQueue(name, scheduledQueues);
-      if (found) return found.queue.name;
-      const names = scheduledQueues.map(({ queue }) => queue.name).join(', ');
+      const { queues } = registeredApp();
+      const found = findQueue(name, queues);
+      if (found) return found.name;
+      const names = queues.map((queue) => queue.name).join(', ');
       context.addIssue({ code: 'custom', message: `is not a queue. The queues are ${names}` });
       return z.NEVER;
     })

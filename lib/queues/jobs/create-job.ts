@@ -1,6 +1,7 @@
+import type { z } from 'zod';
 import { ValidationError } from '../../http/http-error.ts';
 import type { InsertedRow } from '../../http/input/insert-many.ts';
-import type { JobName, JobPayload } from '../../jobs/job-name.ts';
+import type { Jobs } from '../../jobs/find-job.ts';
 import { getServices, type Services } from '../../services/services.ts';
 import { JobInputError } from './job-input-error.ts';
 import { enqueueJobs } from './new-jobs.ts';
@@ -23,32 +24,41 @@ interface JobSettings {
   expires_at?: Date | string;
 }
 
-export type JobOptions<Name extends JobName> = JobSettings &
-  (Record<string, never> extends JobPayload<Name>
-    ? { payload?: JobPayload<Name> }
-    : { payload: JobPayload<Name> });
+/** The payload that a job of that name is created with. */
+type JobPayload<Known extends Jobs, Name extends keyof Known> = z.input<Known[Name]['payload']>;
 
-export type NewJob = { [Name in JobName]: { name: Name } & JobOptions<Name> }[JobName];
+export type JobOptions<Known extends Jobs, Name extends keyof Known> = JobSettings &
+  (Record<string, never> extends JobPayload<Known, Name>
+    ? { payload?: JobPayload<Known, Name> }
+    : { payload: JobPayload<Known, Name> });
 
-/**
- * Creates a job for a handler in `lib/jobs/handlers`. If a job of this name already has the `unique_key`, returns that job with `created` false.
- * Throws a `JobInputError` with the faults of the input, or a `StoreError`.
- */
-export async function createJob<Name extends JobName>(
-  name: Name,
-  options: JobOptions<Name>,
-  server?: Pick<Services, 'rpc'>,
-): Promise<InsertedRow> {
-  const [created] = await create({ ...withInstants(options), name }, server);
-  return created as InsertedRow;
+export type NewJob<Known extends Jobs> = {
+  [Name in keyof Known]: { name: Name } & JobOptions<Known, Name>;
+}[keyof Known];
+
+export interface JobCreator<Known extends Jobs> {
+  /**
+   * Creates a job for a handler of the app. If a job of this name already has the `unique_key`, returns that job with `created` false. Throws a
+   * `JobInputError` with the faults of the input, or a `StoreError`.
+   */
+  createJob<Name extends keyof Known & string>(
+    name: Name,
+    options: JobOptions<Known, Name>,
+    server?: Pick<Services, 'rpc'>,
+  ): Promise<InsertedRow>;
+  /** Creates up to 1,000 jobs, all or none, and returns them in order. Throws like `createJob`; each fault has its job's index. */
+  createJobs(newJobs: readonly NewJob<Known>[], server?: Pick<Services, 'rpc'>): Promise<InsertedRow[]>;
 }
 
-/** Creates up to 1,000 jobs, all or none, and returns them in order. Throws like `createJob`; each fault has its job's index. */
-export async function createJobs(
-  newJobs: readonly NewJob[],
-  server?: Pick<Services, 'rpc'>,
-): Promise<InsertedRow[]> {
-  return create(newJobs.map(withInstants), server);
+/** Returns the functions that create jobs, with the types of these handlers. */
+export function jobCreator<Known extends Jobs>(): JobCreator<Known> {
+  return {
+    async createJob(name, options, server) {
+      const [created] = await create({ ...withInstants(options), name }, server);
+      return created as InsertedRow;
+    },
+    createJobs: (newJobs, server) => create(newJobs.map(withInstants), server),
+  };
 }
 
 async function create(body: object, server: Pick<Services, 'rpc'> | undefined): Promise<InsertedRow[]> {

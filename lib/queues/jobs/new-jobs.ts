@@ -7,15 +7,15 @@ import { priority } from '../../http/input/priority.ts';
 import { nonEmptyText, unstorable } from '../../http/input/storable-text.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
 import { keepJson } from '../../jobs/keep-json.ts';
-import { registry } from '../../jobs/registry.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { storable } from '../../store/storable.ts';
-import { jobs as jobsQueue } from './queue.ts';
+import { registeredApp } from '../registered-app.ts';
+import { timeoutMs } from './queue.ts';
 
 /** After this many faults the remaining jobs are not checked. */
 const enoughFaults = 200;
 const maxPayloadBytes = 256 * 1_024;
-const maxTimeoutSeconds = jobsQueue.timeoutMs / 1_000;
+const maxTimeoutSeconds = timeoutMs / 1_000;
 
 const jobInput = z
   .strictObject({
@@ -52,7 +52,7 @@ const jobInput = z
 
 /** Checks one job or a list of up to 1,000 with their handlers' schemas, and creates all or none. Throws a `ValidationError` or a `StoreError`. */
 export function enqueueJobs(
-  { rpc, jobs = registry }: { rpc: Rpc; jobs?: Jobs },
+  { rpc, jobs = registeredApp().jobs }: { rpc: Rpc; jobs?: Jobs },
   body: unknown,
 ): Promise<{ rows: InsertedRow[] }> {
   // A handler's schema may report a fault for each of 100,000 entries, which takes 0.5 s and 40 MB. So few jobs are checked at a time.

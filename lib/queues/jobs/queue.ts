@@ -3,22 +3,21 @@ import { systemClock } from '../../engine/ports/clock.ts';
 import { defineQueue } from '../../engine/queue.ts';
 import { jobFault } from '../../jobs/define-job.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
-import { registry } from '../../jobs/registry.ts';
 import { runJob } from '../../jobs/run-job.ts';
 import { runWithin } from '../../jobs/run-within.ts';
-import type { ScheduledQueue } from '../scheduled-queue.ts';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 
 /** The longest attempt of a job. The registry sets 15 s by default. */
-const timeoutMs = 30_000;
+export const timeoutMs = 30_000;
 
-/** Makes the queue `jobs` with the given handlers. */
+/** Makes the queue `jobs` with the given handlers: background jobs, in partitions by name. */
 export function jobsQueue(known: Jobs, clock = systemClock) {
   return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'jobs',
     row,
     delivery: 'at-least-once',
+    partitions: 'due',
     timeoutMs,
     connect: () => null,
     fault: faultOf(known),
@@ -35,18 +34,12 @@ export function jobsQueue(known: Jobs, clock = systemClock) {
 /** Says which definition can never run, and why; null if all can. */
 function faultOf(known: Jobs): string | null {
   for (const [name, job] of Object.entries(known)) {
-    const file = `lib/jobs/handlers/${name}.ts`;
-    if (!job) return `${file} exports no job: add export default defineJob({ … })`;
+    if (!job) return `job ${name} has no handler: pass defineJob({ … })`;
     const fault = jobFault(job);
-    if (fault !== null) return `${file}: ${fault}`;
+    if (fault !== null) return `job ${name}: ${fault}`;
     if ((job.timeoutSeconds ?? 0) * 1_000 > timeoutMs) {
-      return `${file}: a timeout of ${job.timeoutSeconds} s is more than the ${timeoutMs / 1_000} s that lib/queues/jobs/queue.ts allows`;
+      return `job ${name}: a timeout of ${job.timeoutSeconds} s is more than the ${timeoutMs / 1_000} s that jobs may have`;
     }
   }
   return null;
 }
-
-/** Background jobs, in queues by name. */
-export const jobs = jobsQueue(registry);
-
-export const scheduledJobs = { queue: jobs, partitions: 'due' } as const satisfies ScheduledQueue;

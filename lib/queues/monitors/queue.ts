@@ -63,6 +63,7 @@ export const monitors = defineQueue<z.infer<typeof row>, MonitorDeps, MonitorEnv
   name: 'monitors',
   row,
   delivery: 'at-least-once',
+  partitions: 'named',
   // The longest check takes 30 s, and the canaries take the rest.
   timeoutMs: 33_000,
 

@@ -2,9 +2,7 @@ import { z } from 'zod';
 import { dead } from '../../engine/outcome.ts';
 import { defineQueue } from '../../engine/queue.ts';
 import type { Jobs } from '../../jobs/find-job.ts';
-import { registry } from '../../jobs/registry.ts';
 import { runJob } from '../../jobs/run-job.ts';
-import type { ScheduledQueue } from '../scheduled-queue.ts';
 
 const row = z.object({ id: z.string(), job: z.string().nullable(), message: z.unknown() });
 
@@ -14,12 +12,16 @@ const namedJob = z.object({ name: z.string().min(1), payload: z.unknown().defaul
 /** The longest attempt of a message. The registry sets 15 s by default. */
 const timeoutMs = 30_000;
 
-/** Makes the queue `pgmq`, in which each message runs a job. A message stores neither the job's return value nor its progress. */
+/** Makes the queue `pgmq` of Supabase Queues' messages, in which each message runs a job. Each message queue is a partition. A message stores neither the job's return value nor its progress. */
 export function messageQueue(known: Jobs) {
   return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'pgmq',
     row,
     delivery: 'at-least-once',
+    partitions: 'due',
+    // A project without Supabase Queues is no error.
+    unregisteredNote:
+      "no message queue was added yet: run select punctual.add_message_queue('…'), see docs/pgmq.md",
     timeoutMs,
     connect: () => null,
     async perform({ id, job, message }, { attempt, signal, log }) {
@@ -35,14 +37,3 @@ export function messageQueue(known: Jobs) {
     },
   });
 }
-
-/** Messages of Supabase Queues. Each pgmq queue is a partition. */
-export const pgmq = messageQueue(registry);
-
-export const scheduledPgmq = {
-  queue: pgmq,
-  partitions: 'due',
-  // A project without Supabase Queues is no error.
-  unregisteredNote:
-    "no message queue was added yet: run select punctual.add_message_queue('…'), see docs/pgmq.md",
-} as const satisfies ScheduledQueue;

@@ -1,14 +1,15 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { GET, POST } from '../../../app/api/cron/process-scheduled/route.ts';
+import { handlers } from '../../../jobs/handlers.ts';
 import type { CronCall } from '../../../lib/cron/cron-call.ts';
 import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler.ts';
 import { systemClock } from '../../../lib/engine/ports/clock.ts';
 import { silentLog } from '../../../lib/engine/ports/log.ts';
 import { defineQueue } from '../../../lib/engine/queue.ts';
-import { jobs } from '../../../lib/queues/jobs/queue.ts';
-import { scheduledQueues } from '../../../lib/queues/scheduled-queues.ts';
+import { jobsQueue } from '../../../lib/queues/jobs/queue.ts';
 import { getServices, type Services } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { punctual } from '../../../punctual.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
@@ -57,6 +58,7 @@ const call = (startedAt: number): CronCall => ({
   maxDuration: 60,
 });
 
+const jobs = jobsQueue(handlers);
 const jobStatuses = () => database.sql('select status, count(*)::integer as n from punctual.jobs group by 1');
 const doneJobs = (n: number) => [{ status: 'done', n }];
 
@@ -123,7 +125,7 @@ describe('a call of /api/cron/process-scheduled', () => {
   it('ticks the other queues if the definition of one is invalid, and reports it', async () => {
     await addJobs('default', 1);
     const odd = defineQueue({ ...jobs, name: 'odd', timeoutMs: 60_000 });
-    const queues = [{ queue: odd, partitions: 'main' as const }, ...scheduledQueues];
+    const queues = [odd, ...punctual.queues];
     const { fault } = await scheduledHandler(queues)(await getServices(), call(systemClock.now()));
     expect(await jobStatuses()).toEqual(doneJobs(1));
     expect(fault).toMatchObject({ name: 'NotConfiguredError', message: expect.stringContaining('43000 ms') });
@@ -171,10 +173,10 @@ describe('the budget of one call', () => {
     const rpc: Services['rpc'] = (fn, args) => clock.busy(database.rpc(fn, args));
     shared.rpc = rpc;
     shared.ports = { ...shared.ports, store: queueStore(rpc, clock.date), clock, log: silentLog, lock: null };
-    const queues = scheduledQueues.map((one) => (one.queue === jobs ? { ...one, queue: slow } : one));
+    const queues = punctual.queues.map((one) => (one.name === 'jobs' ? slow : one));
     const startedAt = clock.now();
     const { body, fault } = await clock.run(
-      scheduledHandler(queues.filter(({ queue }) => names.includes(queue.name)))(shared, call(startedAt)),
+      scheduledHandler(queues.filter(({ name }) => names.includes(name)))(shared, call(startedAt)),
     );
     return {
       body: body as { reports: CronReport[]; left: string[] },

@@ -152,8 +152,9 @@ describe('a call of /api/cron/reconcile', () => {
         throw new TypeError('undefined is not a function');
       },
     });
-    const both = [broken, posts].map((queue) => ({ queue, partitions: 'main' as const }));
-    const { status, body } = await answered(call(cronRoute(reconcileHandler(both), { maxDuration: 60 })));
+    const { status, body } = await answered(
+      call(cronRoute(reconcileHandler([broken, posts]), { maxDuration: 60 })),
+    );
     const message = expect.stringContaining('dm_queue: connect threw an error');
     expect([status, body.error]).toMatchObject([503, { kind: 'not_configured', message }]);
     expect(checkedQueues).toEqual(['posts']);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { registry } from '@/lib/jobs/registry.ts';
+import { handlers } from '@/jobs/handlers.ts';
 import { monitorInput } from '@/lib/queues/monitors/monitor-fields.ts';
 import { Sites } from '@/sandbox/sites.ts';
 import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts.ts';
@@ -18,7 +18,7 @@ describe('the jobs of the demo', () => {
     expect([jobs.length, new Set(jobs.map((job) => job.unique_key)).size]).toEqual([40, 40]);
     for (const { name, payload, run_at } of jobs) {
       expect(Date.parse(run_at)).toBeLessThan(NOW_MS);
-      const job = registry[name as keyof typeof registry];
+      const job = handlers[name as keyof typeof handlers];
       expect(job?.payload.safeParse(payload).error, name).toBeUndefined();
     }
   });

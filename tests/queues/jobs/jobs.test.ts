@@ -3,9 +3,9 @@ import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs
 import { DELETE, GET } from '../../../app/api/jobs/[id]/route.ts';
 import { POST } from '../../../app/api/jobs/route.ts';
 import { POST as RUN } from '../../../app/api/jobs/run/route.ts';
-import { createJob, createJobs } from '../../../lib/queues/jobs/create-job.ts';
 import { getJob } from '../../../lib/queues/jobs/get-job.ts';
 import { JobInputError } from '../../../lib/queues/jobs/job-input-error.ts';
+import { punctual } from '../../../punctual.ts';
 import { answered, apiRequest, bearer, CRON_SECRET, withKey } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 
@@ -143,6 +143,8 @@ describe('POST /api/jobs', () => {
     expect((await send(`{"name":"nap","payload":${nested}}`)).status).toBe(422);
   });
 });
+
+const { createJob, createJobs } = punctual;
 
 describe('createJob and getJob', () => {
   it('create a job with a typed payload, and read it', async () => {

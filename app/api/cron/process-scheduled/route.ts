@@ -2,11 +2,11 @@
 import { after } from 'next/server';
 import { cronRoute } from '@/lib/cron/cron-route.ts';
 import { scheduledHandler } from '@/lib/cron/handlers/scheduled-handler.ts';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
+import { punctual } from '@/punctual.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(scheduledHandler(scheduledQueues), { maxDuration, after });
+const tick = cronRoute(scheduledHandler(punctual.queues), { maxDuration, after });
 export const GET = tick;
 export const POST = tick;

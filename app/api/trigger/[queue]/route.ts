@@ -1,11 +1,11 @@
 // For schedulers: wakes the worker at WORKER_URL, and ticks here if the worker does not respond.
 import { after } from 'next/server';
 import { triggerRoute } from '@/lib/cron/trigger-route.ts';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
+import { punctual } from '@/punctual.ts';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const trigger = triggerRoute(scheduledQueues, { maxDuration, after });
+const trigger = triggerRoute(punctual.queues, { maxDuration, after });
 export const GET = trigger;
 export const POST = trigger;

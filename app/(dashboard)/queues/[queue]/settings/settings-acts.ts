@@ -2,7 +2,7 @@
 
 import { runQueue } from '@/lib/cron/run-queue-route.ts';
 import { changeSettings, pauseQueue, resumeQueue } from '@/lib/operate/queue-settings.ts';
-import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
+import { punctual } from '@/punctual.ts';
 import { type ActResult, actAsVisitor, textOf } from '../../../dal/act.ts';
 import { partitionFields, queueFields, readChanges } from './setting-fields.ts';
 import { tickInWords } from './tick-in-words.ts';
@@ -50,7 +50,7 @@ export async function runTick(queue: string, partition: string | null): Promise<
   return actAsVisitor(async (services, by) => {
     const call = { queue, partition: partition ?? undefined, by, maxDuration, startedAt };
     return tickInWords(
-      await runQueue(services, scheduledQueues, { ...call, path: `/queues/${queue}/settings` }),
+      await runQueue(services, punctual.queues, { ...call, path: `/queues/${queue}/settings` }),
     );
   });
 }

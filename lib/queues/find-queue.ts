@@ -6,21 +6,12 @@ import { isError } from '../services/is-error.ts';
 // biome-ignore lint/suspicious/noExplicitAny: each queue has its own Row and Deps
 export type AnyQueue = Queue<any, any, ServerEnv>;
 
-/** A queue and how its endpoints tick its partitions. */
-export interface ScheduledQueue {
-  queue: AnyQueue;
-  /** `main`: the queue has one. `named`: each has its own endpoint. `due`: one endpoint ticks all partitions with due rows. */
-  partitions: 'main' | 'named' | 'due';
-  /** The note of the response until the queue is registered. */
-  unregisteredNote?: string;
-}
-
 /** Returns a queue's name as it is written in paths. */
 export const pathName = (queue: string) => queue.replaceAll('_', '-');
 
 /** Finds a queue by its name in the registry or in paths; null if there is none. */
-export function findQueue(name: string, queues: readonly ScheduledQueue[]): ScheduledQueue | null {
-  return queues.find(({ queue }) => queue.name === name || pathName(queue.name) === name) ?? null;
+export function findQueue(name: string, queues: readonly AnyQueue[]): AnyQueue | null {
+  return queues.find((queue) => queue.name === name || pathName(queue.name) === name) ?? null;
 }
 
 /** Returns the error that keeps the queue from running, or null. If its `variables` are empty, the queue's code is wrong. */
