@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const postgres = process.env.STACK_POSTGRES ?? '15';
@@ -21,7 +20,7 @@ const once = [
  * 17 or 18.
  */
 export default defineConfig({
-  resolve: { alias: { '@': fileURLToPath(new URL('.', import.meta.url)).replace(/\/$/, '') } },
+  resolve: { tsconfigPaths: true },
   test: {
     include: ['tests/**/*.real.test.ts', 'tests/sql/**/*.test.ts', 'tests/engine/tick*.test.ts'],
     // A calendar and names of columns, whose SQL asks nothing of the stack.
@@ -31,6 +30,7 @@ export default defineConfig({
       'tests/sql/column-names.long.test.ts',
       ...(postgres === '15' ? [] : once),
     ],
+    setupFiles: ['tests/support/register-app.ts'],
     globalSetup: ['tests/support/seed-setup.ts'],
     provide: { tier: 'real' },
     pool: 'forks',

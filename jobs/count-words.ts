@@ -1,5 +1,5 @@
+import { defineJob } from 'punctual';
 import { z } from 'zod';
-import { defineJob } from '@/lib/jobs/define-job.ts';
 
 /** Counts the words, characters and lines of a text. */
 export default defineJob({

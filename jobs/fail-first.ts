@@ -1,5 +1,5 @@
+import { defineJob } from 'punctual';
 import { z } from 'zod';
-import { defineJob } from '@/lib/jobs/define-job.ts';
 
 /** Fails in the first `times` attempts, then succeeds. */
 export default defineJob({

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { defineJob } from 'punctual';
 import { z } from 'zod';
-import { defineJob } from '@/lib/jobs/define-job.ts';
 
 /** Sleeps for `seconds`, reports its progress every second, and stops when its signal aborts. */
 export default defineJob({

@@ -9,7 +9,7 @@ const outdir = path.join(root, 'dist');
 
 const { outputFiles } = await build({
   absWorkingDir: root,
-  entryPoints: { worker: 'worker/main.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },
+  entryPoints: { worker: 'scripts/worker.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },
   outdir,
   bundle: true,
   // Code behind `await import()` stays in separate files, so the worker listens to signals before it loads the rest.

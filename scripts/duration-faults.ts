@@ -1,4 +1,4 @@
-import { fileMatcher } from '../worker/local-scheduler.ts';
+import { fileMatcher } from '../lib/worker/local-scheduler.ts';
 
 /** Returns the `maxDuration` in a route's source, in seconds. Reads a literal number, as Vercel does. Null if there is none. */
 export function maxDurationOf(source: string): number | null {

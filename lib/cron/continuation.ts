@@ -1,10 +1,8 @@
 import type { TickReport } from '../engine/tick-report.ts';
+import type { After } from '../http/api-route.ts';
 import type { Services } from '../services/services.ts';
 import { callEndpoint, fetchFault, isTimeout } from './call-endpoint.ts';
 import type { CronCall } from './cron-call.ts';
-
-/** Next's `after`: runs a task once the response is sent, within the same function's limit. */
-export type After = (task: () => Promise<void>) => void;
 
 /**
  * How long this function waits for the response of the continuation. The response takes as long as a tick, and a function that waits is billed

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { systemClock } from '../engine/ports/clock.ts';
 import { apiRoute } from '../http/api-route.ts';
 import { NotFoundError } from '../http/http-error.ts';
 import { wholeNumber } from '../http/query.ts';
@@ -25,21 +24,15 @@ function toSelection({ queue, status, limit }: z.output<typeof runJobsQuery>): J
 
 /**
  * The route that runs jobs now: `?queue=` (default: all), `?status=` `pending` for due jobs (default) or `failed` to retry each failed job once,
- * `?limit=` 1 to 1,000 (default: 1). Accepts CRON_SECRET as well as API_KEY. `maxDuration` is the route's limit in seconds.
+ * `?limit=` 1 to 1,000 (default: 1). Accepts CRON_SECRET as well as API_KEY.
  *
  * 200 with `{ reports: [TickReport], left }`; 400 with `{ errors: [{ field, message }] }`; 404 for an unknown queue.
  */
-export function runJobsRoute({ maxDuration }: { maxDuration: number }) {
-  return (request: Request): Promise<Response> => {
-    const startedAt = systemClock.now();
-    const route = apiRoute(
-      async ({ services, query }) => {
-        const queue = findQueue('jobs', registeredApp().queues);
-        if (!queue) throw new NotFoundError('this app has no jobs: give definePunctual some');
-        return runJobs(services, toSelection(query), queue, { maxDuration, startedAt, scheduler: 'api' });
-      },
-      { cron: true, query: runJobsQuery },
-    );
-    return route(request);
-  };
-}
+export const runJobsRoute = apiRoute(
+  async ({ services, query, maxDuration, startedAt }) => {
+    const queue = findQueue('jobs', registeredApp().queues);
+    if (!queue) throw new NotFoundError('this app has no jobs: give definePunctual some');
+    return runJobs(services, toSelection(query), queue, { maxDuration, startedAt, scheduler: 'api' });
+  },
+  { cron: true, query: runJobsQuery },
+);

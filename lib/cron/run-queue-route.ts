@@ -1,10 +1,11 @@
-import { systemClock } from '../engine/ports/clock.ts';
 import { apiRoute } from '../http/api-route.ts';
 import { NotFoundError } from '../http/http-error.ts';
-import { type AnyQueue, findQueue } from '../queues/find-queue.ts';
+import { findQueue } from '../queues/find-queue.ts';
+import { registeredApp } from '../queues/registered-app.ts';
 import { isError } from '../services/is-error.ts';
 import type { Services } from '../services/services.ts';
-import { partitionQuery, runHandler } from './cron-route.ts';
+import { runHandler } from './cron-route.ts';
+import { partitionQuery } from './handlers/find-endpoint.ts';
 import { queueHandler } from './handlers/queue-handler.ts';
 
 interface RunQueue {
@@ -26,10 +27,9 @@ interface RunQueue {
  */
 export async function runQueue(
   services: Services,
-  queues: readonly AnyQueue[],
   { queue, partition, by, path, maxDuration, startedAt }: RunQueue,
 ): Promise<object> {
-  const found = findQueue(queue, queues);
+  const found = findQueue(queue, registeredApp().queues);
   if (!found) throw new NotFoundError(`there is no queue "${queue}" in this deployment`);
   const { name } = found;
   if (partition !== undefined && (found.partitions ?? 'main') === 'main')
@@ -39,7 +39,7 @@ export async function runQueue(
     ...{ p_details: null, p_note: null, p_now: null },
   });
   const call = {
-    path: path.slice(0, 1_000),
+    path,
     params: new URLSearchParams(partition === undefined ? {} : { partition }),
     ...{ scheduler: 'api', slot: null, schedule: null, continuation: 0 },
     ...{ runId: crypto.randomUUID(), startedAt, maxDuration },
@@ -53,16 +53,8 @@ export async function runQueue(
 }
 
 /** The route of `runQueue`. `?partition=` names a partition. 200 with the report; 404 for an unknown queue or partition; 503 as `cronRoute`. */
-export function runQueueRoute(queues: readonly AnyQueue[], { maxDuration }: { maxDuration: number }) {
-  return (request: Request, context: { params: Promise<{ queue: string }> }): Promise<Response> => {
-    const startedAt = systemClock.now();
-    const route = apiRoute<{ queue: string }, typeof partitionQuery>(
-      ({ services, params: { queue }, query: { partition }, by }) => {
-        const path = new URL(request.url).pathname;
-        return runQueue(services, queues, { queue, partition, by, path, maxDuration, startedAt });
-      },
-      { query: partitionQuery },
-    );
-    return route(request, context);
-  };
-}
+export const runQueueRoute = apiRoute<{ queue: string }, typeof partitionQuery>(
+  ({ services, params: { queue }, query: { partition }, by, path, maxDuration, startedAt }) =>
+    runQueue(services, { queue, partition, by, path, maxDuration, startedAt }),
+  { query: partitionQuery },
+);

@@ -39,6 +39,10 @@ export interface Queue<Row, Deps, Env> {
   reconcile?(row: Row, context: ReconcileContext<Deps>): Promise<Finding>;
 }
 
+/** What `defineQueue` takes. Without `connect`, the `deps` of `perform` are null. */
+export type QueueDefinition<Row, Deps, Env> = Omit<Queue<Row, Deps, Env>, 'connect'> &
+  Partial<Pick<Queue<Row, Deps, Env>, 'connect'>>;
+
 export interface ReconcileContext<Deps> {
   deps: Deps;
   /** Aborts when the check's time is over. */
@@ -100,7 +104,9 @@ const shortestLimitMs = 60_000;
  * Checks a queue's definition. A fault is not thrown here, because a module that throws when it is loaded breaks every module that imports it.
  * Instead `connect` throws it as a `NotConfiguredError`, and also wraps any other error of the queue's own `connect` in one.
  */
-export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue<Row, Deps, Env> {
+export function defineQueue<Row, Deps = null, Env = unknown>(
+  queue: QueueDefinition<Row, Deps, Env>,
+): Queue<Row, Deps, Env> {
   const fault = queue.fault ?? faultOf(queue);
   return {
     ...queue,
@@ -108,7 +114,7 @@ export function defineQueue<Row, Deps, Env>(queue: Queue<Row, Deps, Env>): Queue
     connect(env) {
       if (fault !== null) throw new NotConfiguredError(fault, []);
       try {
-        return queue.connect(env);
+        return queue.connect ? queue.connect(env) : (null as Deps);
       } catch (cause) {
         if (Object(cause).kind === 'not_configured') throw cause;
         // The error's own text may contain a secret.

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { systemClock } from '../engine/ports/clock.ts';
 import { accessEnv } from '../services/env.ts';
 import { getServices, type Services } from '../services/services.ts';
 import { apiAccess, apiName } from './auth/access.ts';
@@ -16,10 +17,25 @@ export interface ApiCall<Params, Query = object> {
   /** The caller's name, for histories and the audit. */
   by: string;
   services: Services;
+  /** The path that was called, at most 1,000 characters. */
+  path: string;
+  /** When the call began, in the clock's milliseconds. */
+  startedAt: number;
+  /** The execution limit of the call in seconds. */
+  maxDuration: number;
+  after?: After;
 }
 
-interface RouteContext<Params> {
+/** Next's `after`: runs a task once the response is sent, within the same function's limit. */
+export type After = (task: () => Promise<void>) => void;
+
+/** What a route gets beside the request, from Next and from the file that mounts it. */
+export interface RouteContext<Params = object> {
   params?: Promise<Params>;
+  /** Without it, what is left to do waits for the next tick. */
+  after?: After;
+  /** The execution limit of the file that mounts the route, in seconds; 60 by default. */
+  maxDuration?: number;
 }
 
 interface RouteOptions<Schema> {
@@ -47,11 +63,13 @@ export function apiRoute<Params = object, Schema extends QuerySchema = typeof no
   handle: (call: ApiCall<Params, z.output<Schema>>) => Promise<object>,
   { dashboard = false, cron = false, query }: RouteOptions<Schema> = {},
 ) {
-  return (request: Request, context?: RouteContext<Params>): Promise<Response> =>
-    respond(async () => {
+  return (request: Request, context?: RouteContext<Params>): Promise<Response> => {
+    const startedAt = systemClock.now();
+    return respond(async () => {
       const by = cron && hasCronSecret(request) ? apiName : requireAccess(request, dashboard);
-      return handleRequest(request, context, by, handle, query);
+      return handleRequest(request, { ...context, startedAt, by }, handle, query);
     });
+  };
 }
 
 /** Like `apiRoute`, for a route with a JSON body. `handle` validates `body`. */
@@ -59,12 +77,15 @@ export function apiJsonRoute<Params = object, Schema extends QuerySchema = typeo
   handle: (call: ApiCall<Params, z.output<Schema>> & { body: unknown }) => Promise<object>,
   { optional = false, query, whenInvalid }: JsonRouteOptions<Schema> = {},
 ) {
-  return (request: Request, context?: RouteContext<Params>): Promise<Response> =>
-    respond(async () => {
+  return (request: Request, context?: RouteContext<Params>): Promise<Response> => {
+    const startedAt = systemClock.now();
+    return respond(async () => {
       const by = requireAccess(request, false);
       const body = await readJson(request, optional ? {} : undefined);
-      return handleRequest<Params, Schema>(request, context, by, (call) => handle({ ...call, body }), query);
+      const call = { ...context, startedAt, by };
+      return handleRequest<Params, Schema>(request, call, (read) => handle({ ...read, body }), query);
     }, whenInvalid);
+  };
 }
 
 function requireAccess(request: Request, dashboard: boolean): string {
@@ -75,16 +96,16 @@ function requireAccess(request: Request, dashboard: boolean): string {
 
 async function handleRequest<Params, Schema extends QuerySchema>(
   request: Request,
-  context: RouteContext<Params> | undefined,
-  by: string,
+  { params, maxDuration = 60, ...call }: RouteContext<Params> & Pick<ApiCall<Params>, 'startedAt' | 'by'>,
   handle: (call: ApiCall<Params, z.output<Schema>>) => Promise<object>,
   schema: Schema = noQuery as unknown as Schema,
 ): Promise<object> {
-  const query = readQuery(new URL(request.url), schema);
-  const params = ((await context?.params) ?? {}) as Params;
+  const url = new URL(request.url);
+  const query = readQuery(url, schema);
+  const read = { query, params: ((await params) ?? {}) as Params, path: url.pathname.slice(0, 1_000) };
   const services = await getServices();
   try {
-    return await handle({ query, params, by, services });
+    return await handle({ ...call, ...read, maxDuration, services });
   } finally {
     // The caller's next read shows the change.
     if (request.method !== 'GET') services.stats.forget();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SchedulerCall } from '../../worker/local-scheduler.ts';
+import type { SchedulerCall } from '../../lib/worker/local-scheduler.ts';
 
 /** The monitors' figures since the demo began. */
 export interface WatchFigures {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
-import { findHandler } from '../../lib/cron/handlers/find-handler.ts';
+import { findEndpoint } from '../../lib/cron/handlers/find-endpoint.ts';
 import { findQueue } from '../../lib/queues/find-queue.ts';
 import { punctual } from '../../punctual.ts';
 import { durationFaults, maxDurationOf as maxDurationIn } from '../../scripts/duration-faults.ts';
@@ -16,7 +16,7 @@ function filesOf(folder: string): string[] {
   if (!existsSync(path.join(root, folder))) return [];
   return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((file) => `${folder}/${file.split(path.sep).join('/')}`)
-    .filter((file) => !file.includes('node_modules/') && statSync(path.join(root, file)).isFile());
+    .filter((file) => !/node_modules\/|^lib\/dist\//.test(file) && statSync(path.join(root, file)).isFile());
 }
 
 const {
@@ -58,8 +58,9 @@ describe('vercel.json', () => {
     expect(new Set(entries).size).toBe(entries.length);
   });
 
-  it.each(crons)('has a route for $path', ({ path: url }) => {
-    expect(cronRoutes.filter((route) => serves(route, url))).toHaveLength(1);
+  it.each(crons)('names $path, which a route of its own or the API’s serves', ({ path: url }) => {
+    expect(findEndpoint(url, punctual.queues)).not.toBeNull();
+    expect(cronRoutes.filter((route) => serves(route, url)).length).toBeLessThanOrEqual(1);
   });
 
   it.each(crons)('has a schedule of five fields and a next slot for $path: $schedule', ({ schedule }) => {
@@ -90,19 +91,14 @@ describe('the build', () => {
   );
 });
 
-/** Ticks all queues, so it can replace all other cron routes. */
-const allQueuesRoute = 'app/api/cron/process-scheduled/route.ts';
-
 describe.each(cronRoutes)('%s', (route) => {
-  it('is called by vercel.json, unless it ticks all queues, and has a handler in the worker as well', () => {
-    expect(crons.some(({ path: url }) => serves(route, url))).toBe(route !== allQueuesRoute);
-    const url = route.replace(/^app|\/route\.ts$/g, '');
-    expect(findHandler(url, punctual.queues)).toBeTypeOf('function');
+  it('is called by vercel.json', () => {
+    expect(crons.some(({ path: url }) => serves(route, url))).toBe(true);
   });
 
   it('has a limit that fits its queue’s timeout and 17 s for the claim and the end', () => {
     const queue = queueOf(route);
-    if (/\b(tickHandler|queueHandler)\(/.test(read(route))) expect(queue).not.toBeNull();
+    expect(queue).not.toBeNull();
     const maxDuration = maxDurationOf(route) ?? 0;
     expect(maxDuration).toBeGreaterThan(0);
     expect(queue?.timeoutMs ?? 0).toBeLessThanOrEqual(maxDuration * 1_000 - 17_000);
@@ -128,7 +124,7 @@ describe('the routes of monitors’ regions', () => {
   });
 
   it.each(regionRoutes)('%s ticks the partition that its folder names, every minute', (route) => {
-    expect(read(route)).toContain(`tickHandler(monitors, '${regionOf(route)}')`);
+    expect(read(route)).toContain(`cronRoute(monitors, { maxDuration, partition: '${regionOf(route)}' })`);
     // Monitors leave a region without ticks.
     expect(crons.filter(({ path: url }) => serves(route, url))).toMatchObject([{ schedule: '* * * * *' }]);
   });
@@ -144,7 +140,7 @@ it('punctual.ts has every queue that lib/queues defines', async () => {
 });
 
 describe('file names', () => {
-  const files = ['lib', 'app', 'components', 'worker', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(
+  const files = ['lib', 'app', 'components', 'jobs', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(
     filesOf,
   );
 

@@ -1,8 +1,9 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { type After, hasMore } from '../../lib/cron/continuation.ts';
+import { hasMore } from '../../lib/cron/continuation.ts';
 import { cronRoute } from '../../lib/cron/cron-route.ts';
-import { tickHandler } from '../../lib/cron/handlers/tick-partition.ts';
+import { queueEndpoint } from '../../lib/cron/handlers/find-endpoint.ts';
 import type { TickReport } from '../../lib/engine/tick-report.ts';
+import type { After } from '../../lib/http/api-route.ts';
 import { dmQueue } from '../../lib/queues/dm-queue/queue.ts';
 import { bearer, CRON_SECRET } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
@@ -29,7 +30,7 @@ const quick = {
 
 /** The methods of the app's requests, in order. */
 let methods: string[];
-const handle = cronRoute(tickHandler(quick), { maxDuration: 60, after });
+const handle = cronRoute(queueEndpoint(quick), { maxDuration: 60, after });
 const app = await serveHandler((request) => {
   methods.push(request.method);
   return handle(request);

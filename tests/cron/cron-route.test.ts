@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { GET } from '../../app/api/cron/dm-queue/route.ts';
-import { POST as postDms } from '../../app/api/dms/route.ts';
+import { endpoints as dmsApi } from '../../lib/api/dms.ts';
 import type { Log } from '../../lib/engine/ports/log.ts';
 import { noCounts } from '../../lib/engine/tick-report.ts';
 import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
@@ -8,6 +8,8 @@ import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
 import { API_KEY, apiRequest, bearer, CRON_SECRET, type RequestHeaders } from '../support/api-server.ts';
 import { deadUrl, replaceEnv, replaceServices } from '../support/replace-services.ts';
 import { cronBench } from './cron-bench.ts';
+
+const { 'POST /dms': postDms } = dmsApi;
 
 const PREVIOUS = 'cron-secret-of-last-month';
 const bench = await cronBench();

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { cronRoute } from '../../lib/cron/cron-route.ts';
-import { tickHandler } from '../../lib/cron/handlers/tick-partition.ts';
+import { queueEndpoint } from '../../lib/cron/handlers/find-endpoint.ts';
 import { done } from '../../lib/engine/outcome.ts';
 import { defineQueue } from '../../lib/engine/queue.ts';
 import { noCounts } from '../../lib/engine/tick-report.ts';
@@ -68,7 +68,7 @@ describe('a misconfigured server', () => {
         ...changes,
       });
       const request = apiRequest('GET', '/api/cron/x', bearer(CRON_SECRET));
-      const error = await failure(cronRoute(tickHandler(queue), { maxDuration: 60 })(request));
+      const error = await failure(cronRoute(queueEndpoint(queue), { maxDuration: 60 })(request));
       expect(error).toMatchObject({
         kind: 'not_configured',
         message: expect.stringMatching(message),

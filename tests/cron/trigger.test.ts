@@ -1,9 +1,11 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { POST } from '../../app/api/trigger/[queue]/route.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 import { replaceEnv } from '../support/replace-services.ts';
 import { serveHandler } from '../support/serve-handler.ts';
+
+const { 'POST /trigger/:queue': POST } = queuesApi;
 
 const WORKER_SECRET = 'secret-of-the-worker';
 

@@ -8,9 +8,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GET, POST } from '../../app/api/cron/process-scheduled/route.ts';
+import { answerApi } from '../../lib/api/answer-api.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 import { serveHandler } from '../support/serve-handler.ts';
+
+const GET = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});
+const POST = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');

@@ -1,12 +1,18 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST as DMS } from '../../app/api/dms/route.ts';
-import { POST as JOBS } from '../../app/api/jobs/route.ts';
-import { POST as MONITORS } from '../../app/api/monitors/route.ts';
-import { POST as POSTS } from '../../app/api/posts/route.ts';
-import { POST as ENROLMENTS } from '../../app/api/sequences/[id]/enrolments/route.ts';
+import { endpoints as dmsApi } from '../../lib/api/dms.ts';
+import { endpoints as jobsApi } from '../../lib/api/jobs.ts';
+import { endpoints as monitorsApi } from '../../lib/api/monitors.ts';
+import { endpoints as postsApi } from '../../lib/api/posts.ts';
+import { endpoints as sequencesApi } from '../../lib/api/sequences.ts';
 import { answered, apiRequest, withKey } from '../support/api-server.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const { 'POST /dms': DMS } = dmsApi;
+const { 'POST /jobs': JOBS } = jobsApi;
+const { 'POST /monitors': MONITORS } = monitorsApi;
+const { 'POST /posts': POSTS } = postsApi;
+const { 'POST /sequences/:id/enrolments': ENROLMENTS } = sequencesApi;
 
 // No server listens there, so no name resolves.
 const database = servedDatabase({ MONITOR_DNS_SERVERS: '127.0.0.1:9' });

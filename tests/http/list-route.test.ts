@@ -1,16 +1,20 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GET as ACCOUNTS } from '../../app/api/accounts/route.ts';
-import { GET as DMS } from '../../app/api/dms/route.ts';
-import { GET as ENROLMENTS } from '../../app/api/enrolments/route.ts';
-import { GET as INCIDENTS } from '../../app/api/incidents/route.ts';
-import { GET as MONITORS } from '../../app/api/monitors/route.ts';
-import { GET as POSTS } from '../../app/api/posts/route.ts';
-import { GET as ROWS } from '../../app/api/queues/[queue]/rows/route.ts';
-import { GET as REPLIES } from '../../app/api/replies/route.ts';
-import { GET as SEQUENCES } from '../../app/api/sequences/route.ts';
+import { endpoints as accountsApi } from '../../lib/api/accounts.ts';
+import { endpoints as dmsApi } from '../../lib/api/dms.ts';
+import { endpoints as monitorsApi } from '../../lib/api/monitors.ts';
+import { endpoints as postsApi } from '../../lib/api/posts.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
+import { endpoints as sequencesApi } from '../../lib/api/sequences.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const { 'GET /accounts': ACCOUNTS } = accountsApi;
+const { 'GET /dms': DMS } = dmsApi;
+const { 'GET /enrolments': ENROLMENTS, 'GET /replies': REPLIES, 'GET /sequences': SEQUENCES } = sequencesApi;
+const { 'GET /incidents': INCIDENTS, 'GET /monitors': MONITORS } = monitorsApi;
+const { 'GET /posts': POSTS } = postsApi;
+const { 'GET /queues/:queue/rows': ROWS } = queuesApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

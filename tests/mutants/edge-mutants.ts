@@ -277,7 +277,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the right password comes first',
     guarantee: 'wrong passwords keep nobody out who knows the right one',
-    file: 'app/api/session/route.ts',
+    file: 'lib/http/auth/sign-in.ts',
     find: 'if (!password) {',
     replace: 'if (countFailedSignIn(clientAddress(request, onVercel), nowMs) > 0 || !password) {',
     seenBy: 'http/auth/sign-in.test.ts',
@@ -285,7 +285,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'wrong passwords by address',
     guarantee: 'who is wrong too often makes nobody else wait',
-    file: 'app/api/session/route.ts',
+    file: 'lib/http/auth/sign-in.ts',
     find: 'clientAddress(request, onVercel)',
     replace: `onVercel ? clientAddress(request, onVercel) : 'anybody'`,
     seenBy: 'http/auth/sign-in.test.ts',
@@ -349,7 +349,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the store that next dev ticks',
     guarantee: 'next dev with variables of production ticks nothing',
-    file: 'worker/dev-scheduler.ts',
+    file: 'lib/worker/dev-scheduler.ts',
     find: `if (store.kind !== 'embedded' && !devScheduler) {`,
     replace: `if (store.kind !== 'embedded' && !store.url) {`,
     seenBy: 'worker/dev-scheduler.test.ts',

@@ -272,7 +272,7 @@ export const tickMutants: Mutant[] = [
   {
     name: 'the instant of the next row',
     guarantee: 'the worker ticks when the next row falls due',
-    file: 'worker/path-loop.ts',
+    file: 'lib/worker/path-loop.ts',
     find: 'if (nextDueInMs !== null) callForRowsAt(now() + nextDueInMs, dueGapMs);',
     replace: '',
     seenBy: 'worker/path-loop.test.ts',

@@ -1,9 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST as PAUSE } from '../../app/api/accounts/[id]/pause/route.ts';
-import { POST as RESUME } from '../../app/api/accounts/[id]/resume/route.ts';
-import { GET } from '../../app/api/accounts/[id]/route.ts';
+import { endpoints as accountsApi } from '../../lib/api/accounts.ts';
 import { answered, apiRequest, cookie } from '../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const {
+  'POST /accounts/:id/pause': PAUSE,
+  'POST /accounts/:id/resume': RESUME,
+  'GET /accounts/:id': GET,
+} = accountsApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { GET, POST } from '../../app/api/accounts/route.ts';
+import { endpoints as accountsApi } from '../../lib/api/accounts.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
+
+const { 'GET /accounts': GET, 'POST /accounts': POST } = accountsApi;
 
 const database = servedDatabase();
 

@@ -1,8 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GET as PROVE } from '../../app/api/actions/[id]/proof/route.ts';
-import { GET as READ } from '../../app/api/actions/[id]/route.ts';
-import { POST as STOP } from '../../app/api/actions/[id]/stop/route.ts';
-import { GET as LIST } from '../../app/api/actions/route.ts';
+import { endpoints as actionsApi } from '../../lib/api/actions.ts';
 import { runAction } from '../../lib/operate/rows/actions.ts';
 import { startActionRoute, steerActionRoute } from '../../lib/operate/rows/actions-route.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
@@ -10,6 +7,13 @@ import { attempt } from '../support/attempt.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTest, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
+
+const {
+  'GET /actions/:id/proof': PROVE,
+  'GET /actions/:id': READ,
+  'POST /actions/:id/stop': STOP,
+  'GET /actions': LIST,
+} = actionsApi;
 
 const database = servedDatabase({}, { own: true });
 const sql = perTestExchanges(database);
@@ -21,8 +25,8 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-/** The tests run the steps themselves, where the route leaves them to `after`. */
-const START = startActionRoute({ after: () => {} });
+/** The tests run the steps themselves, which the app's routes leave to `after`. */
+const START = startActionRoute();
 const CONTINUE = steerActionRoute('continue');
 const start = (body: object, queue = 'dm_queue') =>
   answered(

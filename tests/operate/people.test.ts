@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST } from '../../app/api/people/forget/route.ts';
+import { endpoints as peopleApi } from '../../lib/api/people.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { findText } from '../support/find-text.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const { 'POST /people/forget': POST } = peopleApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

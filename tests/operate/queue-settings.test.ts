@@ -1,11 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST as PAUSE } from '../../app/api/queues/[queue]/pause/route.ts';
-import { POST as RESUME } from '../../app/api/queues/[queue]/resume/route.ts';
-import { GET as GET_ONE, PATCH } from '../../app/api/queues/[queue]/route.ts';
-import { POST as RUN } from '../../app/api/queues/[queue]/run/route.ts';
-import { GET } from '../../app/api/queues/route.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
 import { answered, apiRequest, cookie, viewerCookie, withKey } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
+
+const {
+  'POST /queues/:queue/pause': PAUSE,
+  'POST /queues/:queue/resume': RESUME,
+  'GET /queues/:queue': GET_ONE,
+  'PATCH /queues/:queue': PATCH,
+  'POST /queues/:queue/run': RUN,
+  'GET /queues': GET,
+} = queuesApi;
 
 const database = servedDatabase();
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { POST } from '../../app/api/refusals/end/route.ts';
+import { endpoints as accountsApi } from '../../lib/api/accounts.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
+
+const { 'POST /refusals/end': POST } = accountsApi;
 
 const database = servedDatabase();
 

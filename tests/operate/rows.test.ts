@@ -1,12 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST } from '../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
-import { GET as WHY } from '../../app/api/queues/[queue]/rows/[id]/why/route.ts';
-import { GET as LIST } from '../../app/api/queues/[queue]/rows/route.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
 import { toHttpError } from '../../lib/http/http-error.ts';
 import { explanationSchema } from '../../lib/store/explanation.ts';
 import { type ListedRow, listedRowSchema } from '../../lib/store/listed-row.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const {
+  'POST /queues/:queue/rows/:id/resolve': POST,
+  'GET /queues/:queue/rows/:id/why': WHY,
+  'GET /queues/:queue/rows': LIST,
+} = queuesApi;
 
 const WORDS = {
   pending: 'todo',

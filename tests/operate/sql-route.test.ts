@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/sql/route.ts';
+import { endpoints as sqlApi } from '../../lib/api/sql.ts';
 import type { Services } from '../../lib/services/services.ts';
 import { type RunSql, SqlError } from '../../lib/store/embedded/pglite-sql.ts';
 import {
@@ -14,6 +14,8 @@ import {
   stubSecrets,
   withKey,
 } from '../support/api-server.ts';
+
+const { 'POST /sql': POST } = sqlApi;
 
 const withSecret = bearer(CRON_SECRET);
 let directory: string;

@@ -1,11 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GET as FIND } from '../../app/api/find/route.ts';
-import { POST as KNOWN } from '../../app/api/queues/[queue]/errors/[id]/known/route.ts';
-import { GET as GROUP } from '../../app/api/queues/[queue]/errors/[id]/route.ts';
-import { GET as GROUPS } from '../../app/api/queues/[queue]/errors/route.ts';
-import { GET as ROW } from '../../app/api/queues/[queue]/rows/[id]/route.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+
+const {
+  'GET /find': FIND,
+  'POST /queues/:queue/errors/:id/known': KNOWN,
+  'GET /queues/:queue/errors/:id': GROUP,
+  'GET /queues/:queue/errors': GROUPS,
+  'GET /queues/:queue/rows/:id': ROW,
+} = queuesApi;
 
 const database = servedDatabase({ UNIPILE_DSN: 'x', UNIPILE_API_KEY: 'y' }, { own: true });
 const sql = perTestExchanges(database);

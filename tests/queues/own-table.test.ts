@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { answerApi } from '../../lib/api/answer-api.ts';
 import { silentLog } from '../../lib/engine/ports/log.ts';
 import { tick } from '../../lib/engine/tick.ts';
+import { registerApp } from '../../lib/queues/registered-app.ts';
 import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
+import { punctual } from '../../punctual.ts';
 import { freeTrials } from '../fixtures/free-trials/free-trials.ts';
-import { GET, maxDuration, POST } from '../fixtures/free-trials/route.ts';
 import { httpAnswer, loopback } from '../net/loopback.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { perTest, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
@@ -91,9 +93,14 @@ function makeBench() {
   };
 }
 
-describe('a queue of your own, from one file, one migration and one route', () => {
-  const call = (route = GET, token = CRON_SECRET) =>
-    answered(route(apiRequest('GET', '/api/cron/free-trials', bearer(token))));
+describe('a queue of your own, from one file, one migration and a place in punctual.ts', () => {
+  beforeEach(() => registerApp({ ...punctual, queues: [...punctual.queues, freeTrials] }));
+  afterEach(() => registerApp(punctual));
+
+  const call = (method = 'GET', token = CRON_SECRET) => {
+    const request = apiRequest(method, '/api/cron/free-trials', bearer(token));
+    return answered(answerApi(request, ['cron', 'free-trials'], {}));
+  };
 
   it('reports that its table was dropped, and says what to do', async () => {
     await migrate(fixture('existing-table.sql'));
@@ -128,7 +135,7 @@ describe('a queue of your own, from one file, one migration and one route', () =
     await migrate(fixture('migration.sql'));
     expect(await trials()).toMatchObject(before);
 
-    expect((await call(GET, 'a guess')).status).toBe(401);
+    expect((await call('GET', 'a guess')).status).toBe(401);
     expect(questions).toEqual([]);
     expect(await call()).toMatchObject({
       status: 200,
@@ -172,11 +179,7 @@ describe('a queue of your own, from one file, one migration and one route', () =
       { reason: 'next_question_scheduled_for is null', rows: 1 },
       { reason: 'asking without a lease: set by hand, or by another program', rows: 1 },
     ]);
-    expect((await call(POST)).body).toMatchObject({ outcome: 'idle', counts: { claimed: 0 } });
-  });
-
-  it('has a timeout that fits into the limit of its route', () => {
-    expect(maxDuration * 1_000 - 15_000).toBeGreaterThanOrEqual(freeTrials.timeoutMs);
+    expect((await call('POST')).body).toMatchObject({ outcome: 'idle', counts: { claimed: 0 } });
   });
 });
 
@@ -332,13 +335,9 @@ describe('a trial', () => {
 });
 
 describe('docs/your-own-table.md', () => {
-  it.each(['existing-table.sql', 'migration.sql', 'free-trials.ts', 'route.ts'])(
-    'contains %s in full',
-    (file) => {
-      const text = fixture(file).replace(`'./free-trials.ts'`, `'@/lib/queues/free-trials.ts'`);
-      expect(page).toContain(`\n${text}\`\`\``);
-    },
-  );
+  it.each(['existing-table.sql', 'migration.sql', 'free-trials.ts'])('contains %s in full', (file) => {
+    expect(page).toContain(`\n${fixture(file)}\`\`\``);
+  });
 
   it('shows a table with four status words and numeric ids that becomes a queue of the rows in one status', async () => {
     const section = /### Four words and a check([\s\S]*?)\n## /.exec(page)?.[1] ?? '';

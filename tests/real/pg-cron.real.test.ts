@@ -6,7 +6,7 @@ import { POST as enrolments } from '../../app/api/cron/enrolments/route.ts';
 import { POST as jobs } from '../../app/api/cron/jobs/route.ts';
 import { POST as monitors } from '../../app/api/cron/monitors/route.ts';
 import { POST as posts } from '../../app/api/cron/posts/route.ts';
-import { POST as reconcile } from '../../app/api/cron/reconcile/route.ts';
+import { answerApi } from '../../lib/api/answer-api.ts';
 import { serverEnv } from '../../lib/services/env.ts';
 import { makeServices } from '../../lib/services/services.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
@@ -15,6 +15,8 @@ import { type Stack, startStack } from '../stack/start-stack.ts';
 import { provideServices } from '../support/api-server.ts';
 import { serveHandler } from '../support/serve-handler.ts';
 import { addStandIns, standInForPgNetByCurl, standInForVault } from '../support/supabase-stand-ins.ts';
+
+const reconcile = (request: Request) => answerApi(request, ['cron', 'reconcile'], {});
 
 /*
  * The real pg_cron (Debian's, 1.4) calls the app's routes. Debian has no packages of the other extensions, so they have STAND-INS: pg_net

@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { GET as read } from '../../app/api/analytics/route.ts';
-import { GET, POST } from '../../app/api/cron/analytics/route.ts';
+import { answerApi } from '../../lib/api/answer-api.ts';
+import { endpoints as statsApi } from '../../lib/api/stats.ts';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import { analyticsSchema } from '../../lib/store/analytics.ts';
 import { API_KEY, answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 import { replaceRpc } from '../support/replace-services.ts';
+
+const { 'GET /analytics': read } = statsApi;
+const GET = (request: Request) => answerApi(request, ['cron', 'analytics'], {});
+const POST = (request: Request) => answerApi(request, ['cron', 'analytics'], {});
 
 const database = servedDatabase();
 

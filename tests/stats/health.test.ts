@@ -41,7 +41,7 @@ const startServer = (rpc?: Rpc, lockUrl?: string) =>
 /** Imports the route anew, because it caches its response. */
 async function freshRoute(): Promise<() => Promise<Response>> {
   vi.resetModules();
-  return (await import('../../app/api/health/route.ts')).GET;
+  return (await import('../../lib/api/stats.ts')).endpoints['GET /health'];
 }
 
 async function getHealth(get?: () => Promise<Response>) {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { GET } from '../../app/api/stats/route.ts';
+import { endpoints as statsApi } from '../../lib/api/stats.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 import { replaceEnv } from '../support/replace-services.ts';
+
+const { 'GET /stats': GET } = statsApi;
 
 const database = servedDatabase({}, { own: true });
 

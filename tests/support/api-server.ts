@@ -3,8 +3,6 @@ import { signSession } from '../../lib/http/auth/session.ts';
 import { serverEnv } from '../../lib/services/env.ts';
 import { makeServices, type Services } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
-// Registers the queues and jobs, as every route and page does.
-import '../../punctual.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
 export const API_KEY = 'api-key-of-this-server';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startDevScheduler } from '../../worker/dev-scheduler.ts';
+import { startDevScheduler } from '../../lib/worker/dev-scheduler.ts';
 import { perTest } from '../support/fixtures.ts';
 
 const supabase = { SUPABASE_URL: 'https://production.supabase.co', SUPABASE_SECRET_KEY: 'sb_secret_1' };

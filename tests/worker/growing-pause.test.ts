@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { growingPause } from '../../worker/growing-pause.ts';
+import { growingPause } from '../../lib/worker/growing-pause.ts';
 
 it('the pause doubles after each failure, up to a minute, and is a second again after a success', () => {
   const pause = growingPause();

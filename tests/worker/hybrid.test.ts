@@ -1,13 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../app/api/trigger/[queue]/route.ts';
+import { endpoints as queuesApi } from '../../lib/api/queues.ts';
 import { partitionsHandler } from '../../lib/cron/handlers/partitions-handler.ts';
 import { type AnyQueue, findQueue } from '../../lib/queues/find-queue.ts';
 import { getServices } from '../../lib/services/services.ts';
+import { type PathLoop, startPathLoop } from '../../lib/worker/path-loop.ts';
+import { startWorkerServer, type WorkerServer } from '../../lib/worker/worker-server.ts';
 import { punctual } from '../../punctual.ts';
-import { type PathLoop, startPathLoop } from '../../worker/path-loop.ts';
-import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
+
+const { 'POST /trigger/:queue': POST } = queuesApi;
 
 const WORKER_SECRET = 'secret-of-the-worker';
 const database = servedDatabase();

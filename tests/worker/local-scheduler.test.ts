@@ -13,7 +13,7 @@ import {
   type SchedulerCall,
   scheduleOf,
   startLocalScheduler,
-} from '@/worker/local-scheduler.ts';
+} from '@/lib/worker/local-scheduler.ts';
 
 const everyMinute = { path: '/api/cron/dm-queue', schedule: '* * * * *' };
 const onceADay = { path: '/api/cron/prune', schedule: '17 3 * * *' };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { startPathLoop, type TickRequest } from '../../worker/path-loop.ts';
+import { startPathLoop, type TickRequest } from '../../lib/worker/path-loop.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 type Call = TickRequest & { continuation: number; runId: string };

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { runRegionAgent } from '../../worker/region-agent.ts';
+import { runRegionAgent } from '../../lib/worker/region-agent.ts';
 import { buildWorker } from '../support/build-worker.ts';
 import { workerServices } from './worker-services.ts';
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { readSchedules } from '../../worker/local-scheduler.ts';
-import { chooseEntries, runWorker } from '../../worker/run-worker.ts';
+import { readSchedules } from '../../lib/worker/local-scheduler.ts';
+import { chooseEntries, runWorker } from '../../lib/worker/run-worker.ts';
 import { workerServices } from './worker-services.ts';
 
 const { provide, outputOf } = workerServices();

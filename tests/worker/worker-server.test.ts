@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { PathLoop, TickRequest } from '../../worker/path-loop.ts';
-import { startWorkerServer, type WorkerServer } from '../../worker/worker-server.ts';
+import type { PathLoop, TickRequest } from '../../lib/worker/path-loop.ts';
+import { startWorkerServer, type WorkerServer } from '../../lib/worker/worker-server.ts';
 import { bearer } from '../support/api-server.ts';
 import { perTest } from '../support/fixtures.ts';
 

@@ -1,4 +1,4 @@
-import { apiJsonRoute, apiRoute } from '../../http/api-route.ts';
+import { type After, apiJsonRoute, apiRoute } from '../../http/api-route.ts';
 import { listRoute } from '../../http/page.ts';
 import { json } from '../../http/respond.ts';
 import type { Services } from '../../services/services.ts';
@@ -14,8 +14,6 @@ import {
 } from './actions.ts';
 import { readQueueName } from './rows-route.ts';
 
-type After = (task: () => Promise<void>) => void;
-
 /** Steps of an action run for so long after the response. */
 const runMs = 20_000;
 
@@ -23,12 +21,12 @@ const runMs = 20_000;
  * Returns the route that starts an action: `{ action, filter | ids, dry_run?, note?, key?, expect?, first?, due_at?, priority?, confirm? }`. 202 with the
  * action; 200 with `{ count, more, sample, left }` for a dry run; 404; 409 if the key is another action’s or if other rows match than `expect`; 422.
  */
-export function startActionRoute({ after }: { after: After }) {
+export function startActionRoute() {
   return apiJsonRoute<{ queue: string }>(
-    async ({ services, params, by, body }) => {
+    async ({ services, params, by, body, after }) => {
       const started = await startAction(services.rpc, readQueueName(params.queue), body, by);
       if (!('id' in started)) return started;
-      runLater(services, started.id, after);
+      if (after) runLater(services, started.id, after);
       return json(202, started);
     },
     { whenInvalid: 'nothing was changed' },
@@ -56,11 +54,11 @@ export function proveActionRoute() {
 }
 
 /** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended. */
-export function steerActionRoute(verb: 'stop' | 'continue', { after }: { after?: After } = {}) {
+export function steerActionRoute(verb: 'stop' | 'continue') {
   return apiJsonRoute<{ id: string }>(
-    async ({ services, params, by }) => {
+    async ({ services, params, by, after }) => {
       const action = await steerAction(services.rpc, params.id, verb, by);
-      if (after) runLater(services, action.id, after);
+      if (after && verb === 'continue') runLater(services, action.id, after);
       return action;
     },
     { optional: true },

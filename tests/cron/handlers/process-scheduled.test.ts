@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { GET, POST } from '../../../app/api/cron/process-scheduled/route.ts';
 import { handlers } from '../../../jobs/handlers.ts';
+import { answerApi } from '../../../lib/api/answer-api.ts';
 import type { CronCall } from '../../../lib/cron/cron-call.ts';
 import { scheduledHandler } from '../../../lib/cron/handlers/scheduled-handler.ts';
 import { systemClock } from '../../../lib/engine/ports/clock.ts';
@@ -16,6 +16,9 @@ import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-ser
 import { servedDatabase } from '../../support/fixtures.ts';
 import { replaceEnv } from '../../support/replace-services.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
+
+const GET = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});
+const POST = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});
 
 const path = '/api/cron/process-scheduled';
 const sandbox = await startSandbox();

@@ -1,10 +1,12 @@
 import { expect, it } from 'vitest';
-import { GET as rollUp } from '../../../app/api/cron/analytics/route.ts';
-import { GET } from '../../../app/api/cron/prune/route.ts';
+import { answerApi } from '../../../lib/api/answer-api.ts';
 import { StoreError } from '../../../lib/engine/ports/store-error.ts';
 import { apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { replaceRpc } from '../../support/replace-services.ts';
+
+const rollUp = (request: Request) => answerApi(request, ['cron', 'analytics'], {});
+const GET = (request: Request) => answerApi(request, ['cron', 'prune'], {});
 
 const database = servedDatabase();
 const prune = async () => {

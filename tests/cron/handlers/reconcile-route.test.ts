@@ -1,10 +1,11 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { GET as sendByGet } from '../../../app/api/cron/dm-queue/route.ts';
-import { GET, POST } from '../../../app/api/cron/reconcile/route.ts';
+import { answerApi } from '../../../lib/api/answer-api.ts';
 import { cronRoute } from '../../../lib/cron/cron-route.ts';
 import { reconcileHandler } from '../../../lib/cron/handlers/reconcile-handler.ts';
 import { StoreError } from '../../../lib/engine/ports/store-error.ts';
 import { defineQueue } from '../../../lib/engine/queue.ts';
+import { noQuery } from '../../../lib/http/query.ts';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { posts } from '../../../lib/queues/posts/queue.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
@@ -12,6 +13,9 @@ import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { replaceEnv, replaceRpc } from '../../support/replace-services.ts';
+
+const GET = (request: Request) => answerApi(request, ['cron', 'reconcile'], {});
+const POST = (request: Request) => answerApi(request, ['cron', 'reconcile'], {});
 
 const sandbox = await startSandbox();
 afterAll(() => sandbox.close());
@@ -153,7 +157,7 @@ describe('a call of /api/cron/reconcile', () => {
       },
     });
     const { status, body } = await answered(
-      call(cronRoute(reconcileHandler([broken, posts]), { maxDuration: 60 })),
+      call(cronRoute({ handler: reconcileHandler([broken, posts]), query: noQuery }, { maxDuration: 60 })),
     );
     const message = expect.stringContaining('dm_queue: connect threw an error');
     expect([status, body.error]).toMatchObject([503, { kind: 'not_configured', message }]);

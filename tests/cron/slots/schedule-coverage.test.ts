@@ -21,7 +21,7 @@ afterEach(() => {
 /** Imports the route anew, because it caches its response. */
 async function freshRoute() {
   vi.resetModules();
-  return (await import('../../../app/api/schedulers/route.ts')).GET;
+  return (await import('../../../lib/api/stats.ts')).endpoints['GET /schedulers'];
 }
 
 const getCoverage = async (query = '', get?: Awaited<ReturnType<typeof freshRoute>>) =>

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../../app/api/session/route.ts';
+import { endpoints as sessionApi } from '../../../lib/api/session.ts';
 import { clientAddress } from '../../../lib/http/auth/client-address.ts';
 import { countFailedSignIn } from '../../../lib/http/auth/failed-sign-ins.ts';
 import { verifySession } from '../../../lib/http/auth/session.ts';
 import { PASSWORD, stubSecrets, VIEWER_PASSWORD } from '../../support/api-server.ts';
+
+const { 'POST /session': POST } = sessionApi;
 
 beforeEach(() => stubSecrets());
 afterEach(() => {

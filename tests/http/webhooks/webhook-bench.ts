@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto';
 import { beforeEach, vi } from 'vitest';
-import { POST as unipile } from '../../../app/api/webhooks/unipile/route.ts';
-import { POST as whatsapp } from '../../../app/api/webhooks/whatsapp/route.ts';
+import { endpoints as webhooksApi } from '../../../lib/api/webhooks.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { serveHandler } from '../../support/serve-handler.ts';
+
+const { 'POST /webhooks/unipile': unipile, 'POST /webhooks/whatsapp': whatsapp } = webhooksApi;
 
 export const APP_SECRET = 'app-secret-of-meta';
 export const VERIFY_TOKEN = 'verify-token';

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { POST as whatsapp } from '../../../app/api/webhooks/whatsapp/route.ts';
+import { endpoints as webhooksApi } from '../../../lib/api/webhooks.ts';
 import { supabaseRpc } from '../../../lib/store/supabase-rpc.ts';
 import { replaceRpc } from '../../support/replace-services.ts';
 import {
@@ -12,6 +12,8 @@ import {
   whatsappBody,
   whatsappStatus,
 } from './webhook-bench.ts';
+
+const { 'POST /webhooks/whatsapp': whatsapp } = webhooksApi;
 
 const { stored } = webhookBench();
 const body = whatsappBody(whatsappStatus());

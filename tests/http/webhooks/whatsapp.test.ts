@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { GET as challenge } from '../../../app/api/webhooks/whatsapp/route.ts';
+import { endpoints as webhooksApi } from '../../../lib/api/webhooks.ts';
 import type { Rpc } from '../../../lib/store/rpc.ts';
 import { replaceRpc } from '../../support/replace-services.ts';
 import {
@@ -12,6 +12,8 @@ import {
   webhookBench,
   whatsappBody,
 } from './webhook-bench.ts';
+
+const { 'GET /webhooks/whatsapp': challenge } = webhooksApi;
 
 const { stored } = webhookBench();
 const statuses = (length: number) => Array.from({ length }, (_, n) => status({ id: `wamid.${n}` }));

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { POST } from '../../../app/api/dms/route.ts';
+import { endpoints as dmsApi } from '../../../lib/api/dms.ts';
 import { apiRequest, withKey } from '../../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
 import { assertProperty } from '../../support/property.ts';
+
+const { 'POST /dms': POST } = dmsApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

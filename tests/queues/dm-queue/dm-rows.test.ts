@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST } from '../../../app/api/dms/[id]/resolve/route.ts';
-import { GET as WHY } from '../../../app/api/dms/[id]/why/route.ts';
-import { GET } from '../../../app/api/dms/route.ts';
+import { endpoints as dmsApi } from '../../../lib/api/dms.ts';
 import { explanationSchema } from '../../../lib/store/explanation.ts';
 import { listedRowSchema } from '../../../lib/store/listed-row.ts';
 import { answered, apiRequest, cookie, withKey } from '../../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
+
+const { 'POST /dms/:id/resolve': POST, 'GET /dms/:id/why': WHY, 'GET /dms': GET } = dmsApi;
 
 const database = servedDatabase({ UNIPILE_DSN: 'http://127.0.0.1', UNIPILE_API_KEY: 'key' });
 const sql = perTestExchanges(database);

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST } from '../../../app/api/dms/route.ts';
+import { endpoints as dmsApi } from '../../../lib/api/dms.ts';
 import { answered, apiRequest, withKey } from '../../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
+
+const { 'POST /dms': POST } = dmsApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

@@ -1,13 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/jobs/route.ts';
-import { DELETE, GET } from '../../../app/api/jobs/[id]/route.ts';
-import { POST } from '../../../app/api/jobs/route.ts';
-import { POST as RUN } from '../../../app/api/jobs/run/route.ts';
+import { endpoints as jobsApi } from '../../../lib/api/jobs.ts';
 import { getJob } from '../../../lib/queues/jobs/get-job.ts';
 import { JobInputError } from '../../../lib/queues/jobs/job-input-error.ts';
 import { punctual } from '../../../punctual.ts';
 import { answered, apiRequest, bearer, CRON_SECRET, withKey } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
+
+const {
+  'DELETE /jobs/:id': DELETE,
+  'GET /jobs/:id': GET,
+  'POST /jobs': POST,
+  'POST /jobs/run': RUN,
+} = jobsApi;
 
 const database = servedDatabase();
 

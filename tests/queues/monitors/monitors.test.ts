@@ -1,14 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { GET as tickMain } from '../../../app/api/cron/monitors/route.ts';
 import { GET as tickSingapore } from '../../../app/api/cron/monitors/sin1/route.ts';
-import { GET as GET_INCIDENTS } from '../../../app/api/incidents/route.ts';
-import { GET as GET_MONITORING } from '../../../app/api/monitoring/route.ts';
-import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/monitors/[id]/route.ts';
-import { GET, POST } from '../../../app/api/monitors/route.ts';
-import { DELETE as DELETE_REGION } from '../../../app/api/regions/[name]/route.ts';
-import { GET as GET_REGIONS, POST as POST_REGION } from '../../../app/api/regions/route.ts';
+import { endpoints as monitorsApi } from '../../../lib/api/monitors.ts';
 import { answered, apiRequest, bearer, CRON_SECRET, withKey } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
+
+const {
+  'GET /incidents': GET_INCIDENTS,
+  'GET /monitoring': GET_MONITORING,
+  'DELETE /monitors/:id': DELETE,
+  'GET /monitors/:id': GET_ONE,
+  'PATCH /monitors/:id': PATCH,
+  'GET /monitors': GET,
+  'POST /monitors': POST,
+  'DELETE /regions/:name': DELETE_REGION,
+  'GET /regions': GET_REGIONS,
+  'POST /regions': POST_REGION,
+} = monitorsApi;
 
 const database = servedDatabase({
   MONITOR_ALLOW_PRIVATE: '127.0.0.1:4321, 10.1.0.0/16',

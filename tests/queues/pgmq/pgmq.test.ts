@@ -1,10 +1,11 @@
 import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { GET as tickByGet, POST as tickByPost } from '../../../app/api/cron/pgmq/route.ts';
-import { POST as RESOLVE } from '../../../app/api/queues/[queue]/rows/[id]/resolve/route.ts';
-import { GET as WHY } from '../../../app/api/queues/[queue]/rows/[id]/why/route.ts';
+import { endpoints as queuesApi } from '../../../lib/api/queues.ts';
 import { answered, apiRequest, bearer, CRON_SECRET, withKey } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { installPgmq } from '../../support/pgmq-sql.ts';
+
+const { 'POST /queues/:queue/rows/:id/resolve': RESOLVE, 'GET /queues/:queue/rows/:id/why': WHY } = queuesApi;
 
 const database = servedDatabase({}, { own: true });
 beforeAll(() => installPgmq(database));

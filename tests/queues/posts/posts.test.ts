@@ -1,9 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DELETE, GET as GET_ONE, PATCH } from '../../../app/api/posts/[id]/route.ts';
-import { GET, POST } from '../../../app/api/posts/route.ts';
+import { endpoints as postsApi } from '../../../lib/api/posts.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
 import { answered, apiRequest, cookie, withKey } from '../../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
+
+const {
+  'DELETE /posts/:id': DELETE,
+  'GET /posts/:id': GET_ONE,
+  'PATCH /posts/:id': PATCH,
+  'GET /posts': GET,
+  'POST /posts': POST,
+} = postsApi;
 
 const database = servedDatabase({ MEDIA_ALLOW_PRIVATE: '127.0.0.1:4321' });
 const sql = perTestExchanges(database);

@@ -1,14 +1,19 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { POST as PAUSE } from '../../../app/api/enrolments/[id]/pause/route.ts';
-import { POST as REPLY } from '../../../app/api/enrolments/[id]/reply/route.ts';
-import { POST as RESUME } from '../../../app/api/enrolments/[id]/resume/route.ts';
-import { GET as GET_ONE } from '../../../app/api/enrolments/[id]/route.ts';
-import { POST as STOP } from '../../../app/api/enrolments/[id]/stop/route.ts';
-import { GET } from '../../../app/api/enrolments/route.ts';
-import { GET as REPLIES } from '../../../app/api/replies/route.ts';
-import { POST as UNIPILE } from '../../../app/api/webhooks/unipile/route.ts';
+import { endpoints as sequencesApi } from '../../../lib/api/sequences.ts';
+import { endpoints as webhooksApi } from '../../../lib/api/webhooks.ts';
 import { answered, apiRequest, withKey } from '../../support/api-server.ts';
 import { perTestConversations, perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
+
+const {
+  'POST /enrolments/:id/pause': PAUSE,
+  'POST /enrolments/:id/reply': REPLY,
+  'POST /enrolments/:id/resume': RESUME,
+  'GET /enrolments/:id': GET_ONE,
+  'POST /enrolments/:id/stop': STOP,
+  'GET /enrolments': GET,
+  'GET /replies': REPLIES,
+} = sequencesApi;
+const { 'POST /webhooks/unipile': UNIPILE } = webhooksApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

@@ -1,10 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { POST as ENROL } from '../../../app/api/sequences/[id]/enrolments/route.ts';
-import { POST as PREVIEW } from '../../../app/api/sequences/[id]/preview/route.ts';
-import { GET as GET_ONE, PATCH } from '../../../app/api/sequences/[id]/route.ts';
-import { GET, POST } from '../../../app/api/sequences/route.ts';
+import { endpoints as sequencesApi } from '../../../lib/api/sequences.ts';
 import { answered, apiRequest, withKey } from '../../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
+
+const {
+  'POST /sequences/:id/enrolments': ENROL,
+  'POST /sequences/:id/preview': PREVIEW,
+  'GET /sequences/:id': GET_ONE,
+  'PATCH /sequences/:id': PATCH,
+  'GET /sequences': GET,
+  'POST /sequences': POST,
+} = sequencesApi;
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);

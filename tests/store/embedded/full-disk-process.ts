@@ -4,9 +4,13 @@
  */
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { POST as createAccount } from '../../../app/api/accounts/route.ts';
-import { POST as createDms } from '../../../app/api/dms/route.ts';
-import { GET as readHealth } from '../../../app/api/health/route.ts';
+import { endpoints as accountsApi } from '../../../lib/api/accounts.ts';
+import { endpoints as dmsApi } from '../../../lib/api/dms.ts';
+import { endpoints as statsApi } from '../../../lib/api/stats.ts';
+
+const { 'POST /accounts': createAccount } = accountsApi;
+const { 'POST /dms': createDms } = dmsApi;
+const { 'GET /health': readHealth } = statsApi;
 
 const [folder = ''] = process.argv.slice(2);
 const key = 'a-key';

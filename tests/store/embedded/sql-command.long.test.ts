@@ -3,13 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { POST } from '../../../app/api/sql/route.ts';
+import { endpoints as sqlApi } from '../../../lib/api/sql.ts';
 import type { Services } from '../../../lib/services/services.ts';
 import { openEmbeddedDatabase } from '../../../lib/store/embedded/embedded-database.ts';
 import type { RunSql } from '../../../lib/store/embedded/pglite-sql.ts';
 import { CRON_SECRET, provideServices, stubSecrets } from '../../support/api-server.ts';
 import { buildWorker } from '../../support/build-worker.ts';
 import { serveHandler } from '../../support/serve-handler.ts';
+
+const { 'POST /sql': POST } = sqlApi;
 
 const root = mkdtempSync(path.join(tmpdir(), 'punctual-sql-'));
 const directory = path.join(root, 'db');

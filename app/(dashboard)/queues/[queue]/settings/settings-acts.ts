@@ -2,7 +2,6 @@
 
 import { runQueue } from '@/lib/cron/run-queue-route.ts';
 import { changeSettings, pauseQueue, resumeQueue } from '@/lib/operate/queue-settings.ts';
-import { punctual } from '@/punctual.ts';
 import { type ActResult, actAsVisitor, textOf } from '../../../dal/act.ts';
 import { partitionFields, queueFields, readChanges } from './setting-fields.ts';
 import { tickInWords } from './tick-in-words.ts';
@@ -49,9 +48,7 @@ export async function runTick(queue: string, partition: string | null): Promise<
   const startedAt = Date.now();
   return actAsVisitor(async (services, by) => {
     const call = { queue, partition: partition ?? undefined, by, maxDuration, startedAt };
-    return tickInWords(
-      await runQueue(services, punctual.queues, { ...call, path: `/queues/${queue}/settings` }),
-    );
+    return tickInWords(await runQueue(services, { ...call, path: `/queues/${queue}/settings` }));
   });
 }
 

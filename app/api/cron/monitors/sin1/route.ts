@@ -1,12 +1,8 @@
 // Every minute in Singapore, by vercel.json.
-import { after } from 'next/server';
-import { cronRoute } from '@/lib/cron/cron-route.ts';
-import { tickHandler } from '@/lib/cron/handlers/tick-partition.ts';
-import { monitors } from '@/lib/queues/monitors/queue.ts';
+import { cronRoute } from 'punctual/next';
+import { monitors } from 'punctual/queues';
 
 export const dynamic = 'force-dynamic';
 export const maxDuration = 60;
 
-const tick = cronRoute(tickHandler(monitors, 'sin1'), { maxDuration, after });
-export const GET = tick;
-export const POST = tick;
+export const { GET, POST } = cronRoute(monitors, { maxDuration, partition: 'sin1' });

@@ -1,6 +1,0 @@
-import { readActionRoute } from '@/lib/operate/rows/actions-route.ts';
-
-export const dynamic = 'force-dynamic';
-export const maxDuration = 15;
-
-export const GET = readActionRoute();

@@ -1,7 +1,0 @@
-import { after } from 'next/server';
-import { startActionRoute } from '@/lib/operate/rows/actions-route.ts';
-
-export const dynamic = 'force-dynamic';
-export const maxDuration = 30;
-
-export const POST = startActionRoute({ after });

@@ -1,6 +1,0 @@
-import { listRowsRoute } from '@/lib/operate/rows/rows-route.ts';
-
-export const dynamic = 'force-dynamic';
-export const maxDuration = 15;
-
-export const GET = listRowsRoute();

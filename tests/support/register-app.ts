@@ -1,0 +1,2 @@
+// Every route and page imports the app's queues and jobs.
+import '../../punctual.ts';
