@@ -1,32 +1,55 @@
 import { z } from 'zod';
-import { coverageQuery, readCoverage } from '../cron/slots/schedule-coverage.ts';
+import { coverageQuery, coverageSchema, readCoverage } from '../cron/slots/schedule-coverage.ts';
 import { apiRoute } from '../http/api-route.ts';
+import { describeEndpoint } from '../http/describe-endpoint.ts';
 import { wholeNumber } from '../http/query.ts';
 import { json } from '../http/respond.ts';
-import { readHealth } from '../stats/health.ts';
-import { readPulse } from '../stats/pulse.ts';
+import { healthSchema, readHealth } from '../stats/health.ts';
+import { pulseSchema, readPulse } from '../stats/pulse.ts';
 import { readAnalytics, readStats } from '../stats/stats.ts';
+import { analyticsSchema } from '../store/analytics.ts';
+import { statsSchema } from '../store/stats.ts';
 import type { Endpoints } from './endpoints.ts';
 
 export const endpoints = {
-  /** Says whether the database answers and ticks come. Needs no secret. 200, or 503 with the reason. */
-  'GET /health': async () => {
-    const health = await readHealth();
-    return json(health.status === 'ok' ? 200 : 503, health);
-  },
-  /** Returns the queues' daily figures of `?days=` days, 1 to 90, 14 by default. The format is in `lib/store/analytics.ts`. */
-  'GET /analytics': apiRoute(({ query: { days } }) => readAnalytics(days), {
+  'GET /health': describeEndpoint(
+    async () => {
+      const health = await readHealth();
+      return json(health.status === 'ok' ? 200 : 503, health);
+    },
+    {
+      summary:
+        'Says whether the database responds and ticks come. 503 if the database is down or its schema is `behind`, with the same body.',
+      access: 'none',
+      response: healthSchema,
+      statuses: [200, 503],
+    },
+  ),
+  'GET /analytics': apiRoute({
+    summary: 'Returns the queues’ [daily figures](analytics.md).',
+    response: analyticsSchema,
     dashboard: true,
-    query: z.strictObject({ days: wholeNumber(1, 90, 'must be a whole number from 1 to 90').default(14) }),
+    query: z.strictObject({
+      days: wholeNumber(1, 90, 'must be a whole number from 1 to 90')
+        .default(14)
+        .describe('1 to 90; default 14.'),
+    }),
+    handle: ({ query: { days } }) => readAnalytics(days),
   }),
-  /** Returns a value of a few bytes that changes when a page of the dashboard should be rendered anew. The format is in `lib/stats/pulse.ts`. */
-  'GET /pulse': apiRoute(({ services: { rpc } }) => readPulse(rpc), { dashboard: true }),
-  /**
-   * Returns the slots that schedulers delivered and missed in the last `?hours=` (1 to 48, 24 by default), for `?queue=` or all queues. The format is
-   * in `lib/cron/slots/schedule-coverage.ts`. 400 for an invalid query.
-   */
-  'GET /schedulers': apiRoute(
-    async ({ query: { hours, queue }, services: { rpc } }) => {
+  'GET /pulse': apiRoute({
+    summary:
+      'Returns a value under 300 bytes that changes with each tick that is not idle, and with its progress. The dashboard reads it, and renders the page anew when it differs.',
+    response: pulseSchema,
+    dashboard: true,
+    handle: ({ services: { rpc } }) => readPulse(rpc),
+  }),
+  'GET /schedulers': apiRoute({
+    summary:
+      'Returns [which slots came](schedulers.md#slots-in-the-ledger) of each scheduler, and which schedules are `silent`.',
+    response: coverageSchema,
+    dashboard: true,
+    query: coverageQuery,
+    async handle({ query: { hours, queue }, services: { rpc } }) {
       const { schedulers, ...rest } = await readCoverage(rpc, hours);
       return {
         ...rest,
@@ -34,8 +57,12 @@ export const endpoints = {
           queue === undefined ? schedulers : schedulers.filter(({ queues }) => queues.includes(queue)),
       };
     },
-    { dashboard: true, query: coverageQuery },
-  ),
-  /** Returns the dashboard's figures as JSON, at most one second old. 503 with the reason while the database does not respond. */
-  'GET /stats': apiRoute(() => readStats(), { dashboard: true }),
+  }),
+  'GET /stats': apiRoute({
+    summary:
+      'Returns the figures of each queue, at most a second old: counts by state, rows that `failed` in the last 24 hours, `undecided` rows, outcomes by minute (`throughput`) and by hour (`day`), the `last_tick`, and what holds rows; also `paused_accounts` and `providers` that rest.',
+    response: statsSchema,
+    dashboard: true,
+    handle: () => readStats(),
+  }),
 } satisfies Endpoints;

@@ -26,8 +26,8 @@ beforeEach(async () => {
 });
 
 /** The tests run the steps themselves, which the app's routes leave to `after`. */
-const START = startActionRoute();
-const CONTINUE = steerActionRoute('continue');
+const START = startActionRoute;
+const CONTINUE = steerActionRoute('continue', '');
 const start = (body: object, queue = 'dm_queue') =>
   answered(
     START(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {

@@ -17,11 +17,10 @@ const enoughFaults = 200;
 const maxPayloadBytes = 256 * 1_024;
 const maxTimeoutSeconds = timeoutMs / 1_000;
 
-const jobInput = z
+export const jobInput = z
   .strictObject({
-    name: z.string(),
-    payload: z.unknown().optional(),
-    /** A new queue is created with the settings of `default`. */
+    name: z.string().describe('The name of a handler.'),
+    payload: z.unknown().optional().describe('By the handler’s schema; default `{}`. 256 kB at most.'),
     queue: z
       .string()
       .regex(
@@ -32,18 +31,27 @@ const jobInput = z
         (queue) => queue !== 'failed',
         'is not a queue: a failed job stays in its own queue, and you find it by the status "failed"',
       )
-      .default('default'),
-    /** Now by default. */
-    run_at: instant.optional(),
+      .default('default')
+      .describe('The job’s partition. A new one is created with the settings of `default`.'),
+    run_at: instant.optional().describe('When it is due; default now.'),
     priority: priority.optional(),
-    /** While a job of this name has this key, no other is created with it. */
-    unique_key: nonEmptyText(200).optional(),
-    /** How long the key holds, from the job's creation. Until the job is deleted by default. */
-    unique_seconds: z.int().min(1).max(315_360_000).optional(),
-    max_attempts: z.int().min(1).max(1_000).optional(),
-    timeout_seconds: z.int().min(1).optional(),
-    /** The job does not start after this. */
-    expires_at: instant.optional(),
+    unique_key: nonEmptyText(200)
+      .optional()
+      .describe('While a job of this name has this key, no other is created with it.'),
+    unique_seconds: z
+      .int()
+      .min(1)
+      .max(315_360_000)
+      .optional()
+      .describe("How long the key holds, from the job's creation. Until the job is deleted by default."),
+    max_attempts: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .optional()
+      .describe('By default the handler’s, or else the queue’s.'),
+    timeout_seconds: z.int().min(1).optional().describe('Of one attempt; at most the handler’s.'),
+    expires_at: instant.optional().describe('The job does not start after this.'),
   })
   .refine((job) => job.unique_seconds === undefined || job.unique_key !== undefined, {
     path: ['unique_seconds'],

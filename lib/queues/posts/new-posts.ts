@@ -7,17 +7,15 @@ import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { postBody, postMedia } from './post-fields.ts';
 
-const postInput = (guard: AddressGuard) =>
+export const postInput = (guard: AddressGuard) =>
   z.strictObject({
-    account_id: z.guid(),
-    body: postBody,
-    media_urls: postMedia(guard).optional(),
-    /** Now by default. */
-    scheduled_for: instant.optional(),
+    account_id: z.guid().describe('From `/api/accounts`.'),
+    body: postBody.describe('Up to 3,000 characters.'),
+    media_urls: postMedia(guard).optional().describe('Public addresses of pictures and videos, 20 at most.'),
+    scheduled_for: instant.optional().describe('When it is due; default now.'),
     priority: priority.optional(),
-    /** The post is not published after this. */
-    expires_at: instant.optional(),
-    idempotency_key: nonEmptyText(200).optional(),
+    expires_at: instant.optional().describe('The post is not published after this.'),
+    idempotency_key: nonEmptyText(200).optional().describe('See [idempotency keys](#idempotency-keys).'),
   });
 
 /**
