@@ -1,14 +1,20 @@
 import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
 import { bulkRoute } from '../http/bulk-route.ts';
-import { addressGuard } from '../net/public-address.ts';
 import { resolvedRow } from '../operate/rows/resolve-row.ts';
 import { listRowsRoute } from '../operate/rows/rows-route.ts';
-import { cancelPost, editPost, postChanges, postSchema, readPost } from '../queues/posts/edit-post.ts';
-import { enqueuePosts, postInput } from '../queues/posts/new-posts.ts';
+import {
+  cancelPost,
+  editPost,
+  mediaGuard,
+  postChanges,
+  postSchema,
+  readPost,
+} from '../queues/posts/edit-post.ts';
+import { insertPosts, postInput } from '../queues/posts/new-posts.ts';
 import type { Endpoints } from './endpoints.ts';
 
 /** Which addresses are allowed is a setting, and no part of a document. */
-const guard = addressGuard([]);
+const guard = mediaGuard([]);
 
 export const endpoints = {
   'GET /posts': listRowsRoute('posts'),
@@ -22,7 +28,7 @@ export const endpoints = {
     },
     row: postInput(guard),
     nothing: 'nothing was created',
-    create: ({ services: { rpc, env }, body }) => enqueuePosts(rpc, env.mediaAllowPrivate, body),
+    create: ({ services: { rpc, env }, body }) => insertPosts(rpc, mediaGuard(env.mediaAllowPrivate), body),
   }),
   'GET /posts/:id': apiRoute({
     summary: 'Returns the post.',

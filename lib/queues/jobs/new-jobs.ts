@@ -5,6 +5,7 @@ import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/
 import { instant } from '../../http/input/instant.ts';
 import { priority } from '../../http/input/priority.ts';
 import { nonEmptyText, unstorable } from '../../http/input/storable-text.ts';
+import type { Job } from '../../jobs/define-job.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
 import { keepJson } from '../../jobs/keep-json.ts';
 import type { Rpc } from '../../store/rpc.ts';
@@ -58,9 +59,9 @@ export const jobInput = z
     message: 'needs a unique_key: set one, or leave unique_seconds out',
   });
 
-/** Checks one job or a list of up to 1,000 with their handlers' schemas, and creates all or none. Throws a `ValidationError` or a `StoreError`. */
+/** Checks one job or a list of up to 1,000 with their handlers' schemas, if `jobs` is not null, and creates all or none. Throws a `ValidationError` or a `StoreError`. */
 export function enqueueJobs(
-  { rpc, jobs = registeredApp().jobs }: { rpc: Rpc; jobs?: Jobs },
+  { rpc, jobs = registeredApp().jobs }: { rpc: Rpc; jobs?: Jobs | null },
   body: unknown,
 ): Promise<{ rows: InsertedRow[] }> {
   // A handler's schema may report a fault for each of 100,000 entries, which takes 0.5 s and 40 MB. So few jobs are checked at a time.
@@ -80,12 +81,15 @@ export function enqueueJobs(
   );
 }
 
-async function checkJob(jobs: Jobs, input: unknown): Promise<CheckedRow> {
+/** Stands for a job whose handler is in another process, which checks the payload when it runs the job. */
+const unknownJob: Pick<Job, 'payload' | 'timeoutSeconds' | 'maxAttempts'> = { payload: z.unknown() };
+
+async function checkJob(jobs: Jobs | null, input: unknown): Promise<CheckedRow> {
   const parsed = jobInput.safeParse(input);
   const faults: Omit<FieldError, 'index'>[] = parsed.success ? [] : fieldErrors(parsed.error);
   const { name, payload = {} } = Object(input) as { name?: unknown; payload?: unknown };
   if (typeof name !== 'string') return { faults };
-  const found = findJob(jobs, name);
+  const found = jobs === null ? { job: unknownJob } : findJob(jobs, name);
   if ('missing' in found) return { faults: [{ field: 'name', message: found.missing }, ...faults] };
   const { job } = found;
   const json = keepJson(payload, maxPayloadBytes);

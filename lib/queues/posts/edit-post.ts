@@ -4,10 +4,10 @@ import { instant } from '../../http/input/instant.ts';
 import { parseChanges } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById } from '../../http/input/row-id.ts';
-import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
+import { addressGuard } from '../../net/public-address.ts';
 import { type ResolvedRow, resolvedRow } from '../../operate/rows/resolve-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
-import { postBody, postMedia } from './post-fields.ts';
+import { postBody, postMedia, type UrlGuard } from './post-fields.ts';
 
 export const postSchema = z.object({
   id: z.string(),
@@ -29,7 +29,7 @@ export const postSchema = z.object({
 
 type StoredPost = z.infer<typeof postSchema>;
 
-export const postChanges = (guard: AddressGuard) =>
+export const postChanges = (guard: UrlGuard) =>
   z.strictObject({
     body: postBody.optional(),
     media_urls: postMedia(guard).optional(),
@@ -37,6 +37,10 @@ export const postChanges = (guard: AddressGuard) =>
     expires_at: instant.nullable().optional().describe('Null publishes the post however late.'),
     priority: priority.optional(),
   });
+
+/** Allows public addresses, and the exceptions of `MEDIA_ALLOW_PRIVATE`. */
+export const mediaGuard = (allowPrivate: string[]) =>
+  addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' });
 
 /** Reads a post. Throws an `HttpError` or a `StoreError`. */
 export function readPost(rpc: Rpc, id: string): Promise<StoredPost> {
@@ -54,10 +58,7 @@ export async function editPost(
   body: unknown,
   by: string,
 ): Promise<StoredPost> {
-  const p_changes = parseChanges(
-    postChanges(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })),
-    body,
-  );
+  const p_changes = parseChanges(postChanges(mediaGuard(allowPrivate)), body);
   return findPost(id, async (p_id) =>
     postSchema.parse(await rpc('update_post', { p_id, p_changes, p_by: by })),
   );
