@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { answerApi } from '../../lib/api/answer-api.ts';
 import { PunctualError, punctualClient } from '../../lib/client/punctual-client.ts';
 import { defineJob } from '../../lib/jobs/define-job.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { API_KEY } from '../support/api-server.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 const database = servedDatabase();
 const sql = perTestExchanges(database);
