@@ -34,7 +34,9 @@ export function lockFile(file: string): (() => void) | null {
 
 function tryLock(file: string, fd: number): boolean {
   for (const [command = '', ...args] of process.platform === 'win32' ? [] : lockers) {
-    const { error, status, stderr } = spawnSync(/* turbopackIgnore: true */ command, args, { stdio: ['ignore', 'ignore', 'pipe', fd] });
+    const { error, status, stderr } = spawnSync(/* turbopackIgnore: true */ command, args, {
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+    });
     if (status === 0) return true;
     const reason = error?.message ?? `${stderr}`.trim();
     if (status === 1 && reason === '') return false;
