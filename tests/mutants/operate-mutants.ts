@@ -37,7 +37,7 @@ export const operateMutants: Mutant[] = [
   {
     name: 'the role of a Server Function’s caller',
     guarantee: 'a viewer, and another site, change nothing from a page',
-    file: 'app/(dashboard)/acts/operator.ts',
+    file: 'app/(dashboard)/dal/act.ts',
     find: 'const access = apiAccess(request, accessEnv(), Date.now());',
     replace: `const access = { allowed: true, actor: { name: 'anyone' } } as ReturnType<typeof apiAccess>;`,
     seenBy: 'dashboard/acts/server-functions.test.ts',
@@ -49,6 +49,22 @@ export const operateMutants: Mutant[] = [
     find: 'const rest = failed.rows - explained;',
     replace: 'const rest = recent.length > 0 ? 0 : failed.rows;',
     seenBy: 'dashboard/needs/list-needs.test.ts',
+  },
+  {
+    name: 'the limit of a search for neighbours',
+    guarantee: 'the page of a row reads a bounded number of rows of its list',
+    file: 'supabase/schemas/rows/read-neighbours.sql',
+    find: `'null::jsonb', 2, 20000`,
+    replace: `'null::jsonb', 2, 2000000`,
+    seenBy: 'sql/row-filters.test.ts',
+  },
+  {
+    name: 'the place of a row that has left its list',
+    guarantee: 'after an act on a row, the next key opens the next row of the list',
+    file: 'supabase/schemas/rows/read-neighbours.sql',
+    find: 'coalesce(p_place, punctual.place_of_row(q, p_id))',
+    replace: 'punctual.place_of_row(q, p_id)',
+    seenBy: 'sql/row-filters.test.ts',
   },
   {
     name: 'acts on one target',

@@ -189,3 +189,77 @@ describe('lists of many rows', () => {
     expect(await count({ status: ['failed'], text: 'rare' })).toEqual({ count: 1, more: false });
   });
 });
+
+describe('the neighbours of a row in a list', () => {
+  type Found = Record<'previous' | 'next', { id: string; place: unknown } | null>;
+  const neighbours = (p_id: string, p_filter: object = {}, more: object = {}) =>
+    database.rpc('read_neighbours', {
+      p_queue: 'dm_queue',
+      p_id,
+      p_filter,
+      p_now: sql.now,
+      ...more,
+    }) as Promise<Found>;
+  const idsOf = ({ previous, next }: Found) => [previous?.id ?? null, next?.id ?? null];
+  const failed = (at: string | null, last_error = 'e') =>
+    sql.addDm(account, { status: 'failed', finished_at: at, last_error });
+
+  it.each([[null], ['finished'], ['-finished']])(
+    'are those that the list shows, sorted by %s',
+    async (p_sort) => {
+      if (p_sort === null) {
+        for (const lease_expires_at of [sql.at(60), sql.at(30)])
+          await sql.addDm(account, { status: 'sending', lease_expires_at });
+        for (const due of [5, 5, -60]) await sql.addDm(account, { send_at: sql.at(due) });
+      }
+      for (const at of [sql.at(-9), sql.now, sql.at(-9), null, null]) await failed(at);
+      const ids = await list({}, { p_sort });
+      for (const [n, id] of ids.entries())
+        expect(idsOf(await neighbours(id, {}, { p_sort }))).toEqual([ids[n - 1] ?? null, ids[n + 1] ?? null]);
+    },
+  );
+
+  it('skip rows that do not match', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1), 'other'), await failed(sql.at(-2))];
+    await sql.addDm(account);
+    const filter = { status: ['failed'], text: 'e' };
+    expect(idsOf(await neighbours(ids[0] as string, { ...filter, text: 'other' }))).toEqual([null, ids[1]]);
+    expect(idsOf(await neighbours(ids[2] as string, { status: ['failed'], text: 'x' }))).toEqual([
+      null,
+      null,
+    ]);
+    expect(idsOf(await neighbours(ids[1] as string, filter))).toEqual([ids[0], ids[2]]);
+  });
+
+  it('stay those of its place after the row has left the list', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1)), await failed(sql.at(-2))];
+    const { next } = await neighbours(ids[0] as string, { status: ['failed'] });
+    expect(next?.id).toBe(ids[1]);
+    await database.sql(`update punctual.dm_queue set status = 'pending', finished_at = null where id = $1`, [
+      ids[1],
+    ]);
+    const at = { p_place: next?.place };
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }, at))).toEqual([ids[0], ids[2]]);
+    // In the list of all rows it is its own predecessor by now.
+    expect(idsOf(await neighbours(ids[1] as string, {}, at))).toEqual([ids[0], ids[2]]);
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }))).toEqual([null, null]);
+  });
+
+  it('are none for a row that does not exist', async () => {
+    await failed(sql.now);
+    for (const id of ['99999', 'x']) expect(idsOf(await neighbours(id))).toEqual([null, null]);
+  });
+
+  it('are sought among 20,000 rows in each direction', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at, last_error)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2::timestamptz - n * interval '1 second', case when n in (1, 24000) then 'rare' else 'common' end
+         from generate_series(1, 25000) n`,
+      [account, sql.now],
+    );
+    await database.sql('analyze punctual.dm_queue');
+    const filter = { status: ['failed'], text: 'rare' };
+    const [first] = await list(filter);
+    expect(idsOf(await neighbours(first as string, filter))).toEqual([null, null]);
+  });
+});

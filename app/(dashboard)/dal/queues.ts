@@ -3,6 +3,7 @@ import { cache } from 'react';
 import { parseInput } from '@/lib/http/input/parse-input.ts';
 import { listAccounts } from '@/lib/operate/accounts.ts';
 import { listRows, rowsQuery } from '@/lib/operate/rows/list-rows.ts';
+import { type Neighbours, parsePlace, readNeighbours } from '@/lib/operate/rows/neighbours.ts';
 import { findRows, readRow } from '@/lib/operate/rows/read-row.ts';
 import { readPath } from '@/lib/operate/rows/rows-route.ts';
 import { listTicks, readTick, ticksQuery } from '@/lib/operate/ticks.ts';
@@ -28,6 +29,19 @@ export async function readQueue(name: string): Promise<{ queue: QueueStats; now:
 export async function readRows(queue: string, query: Record<string, string | undefined>) {
   const { rpc } = await visitedServices();
   return withFields(() => listRows(rpc, queue, parseInput(rowsQuery, query)));
+}
+
+/** Reads the neighbours of a row in the list that its address names; null if it names none. `query`: the parts of a filter, and `place`. */
+export async function readNeighboursOf(
+  queue: string,
+  id: string,
+  { place: text, ...query }: Record<string, string | undefined>,
+): Promise<Neighbours | null> {
+  const place = parsePlace(text);
+  if (place === null) return null;
+  const { rpc } = await visitedServices();
+  const { limit: _, cursor: __, count: ___, ...list } = parseInput(rowsQuery, query);
+  return withFields(() => readNeighbours(rpc, queue, id, list, place));
 }
 
 /** Reads a row with all that happened to it. If the queue has no such row, says so, and names queues that have one. */

@@ -30,6 +30,7 @@ export function FilterBar({ queue, filter, accounts }: FilterBarProps) {
       {/* A new address is a new form: its fields show the filter. */}
       <form key={JSON.stringify(filter)} action={queueHref(queue.name, '/rows')} className="grid gap-3">
         {filter.status && <input type="hidden" name="status" value={filter.status} />}
+        {filter.sort && <input type="hidden" name="sort" value={filter.sort} />}
         {filter.decide && <input type="hidden" name="decide" value={filter.decide} />}
         <div className="flex flex-wrap items-end gap-3">
           <Field
