@@ -4,9 +4,11 @@
 import countWordsJob from './handlers/count-words.ts';
 import failFirstJob from './handlers/fail-first.ts';
 import napJob from './handlers/nap.ts';
+import testJob from './handlers/test.ts';
 
 export const registry = {
   'count-words': countWordsJob,
   'fail-first': failFirstJob,
   'nap': napJob,
+  'test': testJob,
 };

@@ -67,6 +67,14 @@ export const operateMutants: Mutant[] = [
     seenBy: 'sql/row-filters.test.ts',
   },
   {
+    name: 'the record of a test row',
+    guarantee: 'the audit names who sent a test row',
+    file: 'supabase/schemas/jobs/send-test-row.sql',
+    find: "  perform punctual.note_act(p_by, 'send_test_row', 'jobs', v_id#>>'{}', null, null, v_now);\n",
+    replace: '',
+    seenBy: 'dashboard/acts/server-functions.test.ts',
+  },
+  {
     name: 'acts on one target',
     guarantee: 'the audit of an account lists no act on another',
     file: 'supabase/schemas/audit/list-audit.sql',

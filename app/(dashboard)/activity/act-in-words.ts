@@ -1,4 +1,4 @@
-import { accountHref, errorHref, queueHref } from '@/components/link.ts';
+import { accountHref, errorHref, queueHref, rowHref } from '@/components/link.ts';
 import { plural } from '@/components/plural.ts';
 import type { Act } from '@/lib/operate/audit.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
@@ -54,6 +54,8 @@ export function actInWords(act: Act, { words, accounts }: ActNames): ActWords {
       const word = words.get(inQueue)?.[decision as keyof QueueStats['words']] ?? decision;
       return say('marked', row, href, word);
     }
+    case 'send_test_row':
+      return say('sent', `test row ${target} of ${inQueue}`, target && rowHref(inQueue, target));
     case 'change_post':
       return say('changed', `post ${target}`, queueHref('posts', `/rows/${target}`));
     case 'pause_queue':

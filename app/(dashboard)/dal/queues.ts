@@ -7,6 +7,7 @@ import { type Neighbours, parsePlace, readNeighbours } from '@/lib/operate/rows/
 import { findRows, readRow } from '@/lib/operate/rows/read-row.ts';
 import { readPath } from '@/lib/operate/rows/rows-route.ts';
 import { listTicks, readTick, ticksQuery } from '@/lib/operate/ticks.ts';
+import { listTestRows, maxTestRows } from '@/lib/queues/jobs/test-rows.ts';
 import { readStats } from '@/lib/stats/stats.ts';
 import type { QueueStats, Stats } from '@/lib/store/stats.ts';
 import type { RowStory } from '@/lib/store/story/row-story.ts';
@@ -17,6 +18,19 @@ export const readQueues = cache(async (): Promise<Stats> => {
   await visitedServices();
   return readStats();
 });
+
+/** Reads the figures of all queues. `isNew`: no queue has rows apart from test rows, which `tests` lists, the latest first. */
+export async function readStart(): Promise<Stats & { isNew: boolean; tests: string[] }> {
+  const stats = await readQueues();
+  const rows = stats.queues.flatMap(({ name, states }) =>
+    Object.values(states).map(({ count }) => ({ name, count })),
+  );
+  const jobs = rows.reduce((sum, { name, count }) => sum + (name === 'jobs' ? count : 0), 0);
+  if (jobs > maxTestRows || rows.some(({ name, count }) => name !== 'jobs' && count > 0))
+    return { ...stats, isNew: false, tests: [] };
+  const tests = jobs === 0 ? [] : await listTestRows((await visitedServices()).rpc);
+  return { ...stats, isNew: jobs <= tests.length, tests };
+}
 
 /** Reads the figures of one queue, and when they were read. */
 export async function readQueue(name: string): Promise<{ queue: QueueStats; now: string }> {

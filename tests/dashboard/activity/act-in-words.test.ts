@@ -38,6 +38,7 @@ it.each<[says: string, changes: Partial<Act>]>([
   ],
   ['resumed dm_queue → /queues/dm_queue/settings', { act: 'resume_queue', ...inQueue }],
   ['changed the settings of dm_queue → /queues/dm_queue/settings', { act: 'change_settings', ...inQueue }],
+  ['sent test row 7 of jobs → /queues/jobs/rows/7', { act: 'send_test_row', queue: 'jobs', target: '7' }],
   ['ran a tick of dm_queue → /queues/dm_queue/ticks', { act: 'run_queue', ...inQueue }],
   [
     'added account Ada → /accounts/a',

@@ -1,12 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as accountActs from '../../../app/(dashboard)/accounts/[id]/account-acts.ts';
 import * as rowActs from '../../../app/(dashboard)/acts/actions.ts';
+import { readStart } from '../../../app/(dashboard)/dal/queues.ts';
 import * as errorActs from '../../../app/(dashboard)/queues/[queue]/errors/[group]/mark-error.ts';
 import * as settingsActs from '../../../app/(dashboard)/queues/[queue]/settings/settings-acts.ts';
+import * as testActs from '../../../app/(dashboard)/today/send-test-row.ts';
 import { readAccount } from '../../../lib/operate/account-pace.ts';
 import { listAudit } from '../../../lib/operate/audit.ts';
 import { readQueueSettings } from '../../../lib/operate/queue-settings.ts';
 import { readErrorGroup } from '../../../lib/operate/rows/error-groups.ts';
+import { getJob } from '../../../lib/queues/jobs/get-job.ts';
 import { cookie, viewerCookie } from '../../support/api-server.ts';
 import { perTestConversations, perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
 import { setPageHeaders } from '../../support/page-headers.ts';
@@ -55,6 +58,7 @@ const pausing = { reason: 'wrong text' };
 const all: [name: string, run: () => Promise<object>][] = [
   ['start an action', () => rowActs.startAct(null, form(retrying))],
   ['stop an action', () => rowActs.steerAct('1', 'stop')],
+  ['send a test row', () => testActs.sendTest()],
   ['pause a queue', () => settingsActs.pause('dm_queue', null, null, form(pausing))],
   ['resume a queue', () => settingsActs.resume('dm_queue', null)],
   [
@@ -139,6 +143,20 @@ describe('an operator', () => {
   it('runs a tick and reads what it did', async () => {
     expect(await settingsActs.runTick('jobs', 'default')).toEqual({ done: 'The tick found nothing due.' });
     expect(await acts()).toEqual(['Mira run_queue']);
+  });
+
+  it('sends a test row that a tick runs, and finds it on an empty Today', async () => {
+    await database.sql(`delete from punctual.jobs`);
+    expect(await readStart()).toMatchObject({ isNew: true, tests: [] });
+    const { done } = (await testActs.sendTest()) as { done: string };
+    const id = /row (\d+) of jobs/.exec(done)?.[1] as string;
+    expect(await acts()).toEqual(['Mira send_test_row']);
+    expect(await readStart()).toMatchObject({ isNew: true, tests: [id] });
+    await settingsActs.runTick('jobs', 'default');
+    expect(await getJob(id, database)).toMatchObject({ name: 'test', status: 'done', result: {} });
+    // Jobs of its own end the first steps.
+    await database.sql(`insert into punctual.jobs (name, run_at) values ('a', now())`);
+    expect(await readStart()).toMatchObject({ isNew: false });
   });
 
   it('marks an error as known with a note, and as new again', async () => {
