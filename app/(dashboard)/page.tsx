@@ -18,7 +18,7 @@ export default async function TodayPage() {
     <>
       <PageHeader title="Today" />
       <Part read={readNeeds} height="h-64">
-        {(needs) => <NeedsList needs={needs} />}
+        {(needs) => <NeedsList needs={needs} mayAct={mayAct} />}
       </Part>
       <Part read={readStart} height="h-96">
         {({ queues, now, isNew, tests }) => (

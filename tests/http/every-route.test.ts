@@ -43,7 +43,7 @@ async function callMethods(
     methods.map(async (method) => {
       const sent = method === 'POST' || method === 'PATCH' ? body : undefined;
       const request = apiRequest(method, `/api/${path.dirname(file)}?${query}`, headers, sent);
-      const params = Promise.resolve({ id: '1', queue: 'dm_queue', name: 'main' });
+      const params = Promise.resolve({ id: '1', queue: 'dm_queue', name: 'main', key: 'main' });
       const response = await handlers[method]?.(request, { params });
       return { method, status: response?.status ?? 0, body: await response?.json() };
     }),
@@ -123,6 +123,7 @@ describe('a call', () => {
       'GET enrolments/[id]',
       'GET find',
       'GET monitoring',
+      'GET needs',
       'GET posts',
       'GET pulse',
       'GET queues',

@@ -45,10 +45,10 @@ export const operateMutants: Mutant[] = [
   {
     name: 'failed rows without an error group',
     guarantee: 'Today hides no failed row because another error is known',
-    file: 'app/(dashboard)/needs/list-needs.ts',
+    file: 'lib/stats/needs/queue-needs.ts',
     find: 'const rest = failed.rows - explained;',
     replace: 'const rest = recent.length > 0 ? 0 : failed.rows;',
-    seenBy: 'dashboard/needs/list-needs.test.ts',
+    seenBy: 'stats/needs/list-needs.test.ts',
   },
   {
     name: 'the limit of a search for neighbours',
@@ -73,6 +73,30 @@ export const operateMutants: Mutant[] = [
     find: "  perform punctual.note_act(p_by, 'send_test_row', 'jobs', v_id#>>'{}', null, null, v_now);\n",
     replace: '',
     seenBy: 'dashboard/acts/server-functions.test.ts',
+  },
+  {
+    name: 'the end of a snooze that grew',
+    guarantee: 'a line that was put off is shown again once it counts more than half more',
+    file: 'lib/stats/needs/snoozes.ts',
+    find: 'count > snooze.count * 1.5 || ',
+    replace: '',
+    seenBy: 'stats/needs/snoozes.test.ts',
+  },
+  {
+    name: 'the end of a snooze of another thing',
+    guarantee: 'an incident or an error that is new is never hidden by the snooze of an earlier one',
+    file: 'lib/stats/needs/snoozes.ts',
+    find: ' || parts.some((part) => !snooze.parts.includes(part))',
+    replace: '',
+    seenBy: 'stats/needs/snoozes.test.ts',
+  },
+  {
+    name: 'the later snooze of a line that was worse',
+    guarantee: 'a page that was read before a snooze does not end it',
+    file: 'supabase/schemas/operate/snoozes.sql',
+    find: ' and s.at = e.at returning',
+    replace: ' returning',
+    seenBy: 'stats/needs/snoozes.test.ts',
   },
   {
     name: 'acts on one target',

@@ -1,7 +1,7 @@
 import { Suspense } from 'react';
 import { queueHref } from '@/components/link.ts';
 import { scheduledQueues } from '@/lib/queues/scheduled-queues.ts';
-import { readNeeds } from '../dal/needs.ts';
+import { readOpenNeeds } from '../dal/needs.ts';
 import { readQueues } from '../dal/queues.ts';
 import { railEntries } from './rail-entries.ts';
 import { RailLink } from './rail-link.tsx';
@@ -56,7 +56,7 @@ function QueueLinks({ names, isRead = false }: { names: string[]; isRead?: boole
 
 /** Draws how many lines of Today wait for a person. */
 async function Count() {
-  const needs = (await readNeeds().catch(() => [])).filter(({ tone }) => tone !== 'wait');
+  const needs = (await readOpenNeeds().catch(() => [])).filter(({ tone }) => tone !== 'wait');
   if (needs.length === 0) return null;
   const isBad = needs.some(({ tone }) => tone === 'bad');
   return (
@@ -71,7 +71,7 @@ async function Count() {
 
 /** Draws a red mark if something is wrong on a page. */
 async function Mark({ page }: { page: string }) {
-  const needs = await readNeeds().catch(() => []);
+  const needs = await readOpenNeeds().catch(() => []);
   if (!needs.some((need) => need.tone === 'bad' && need.page === page)) return null;
   return (
     <span className="ml-auto">

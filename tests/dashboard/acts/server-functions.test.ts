@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as accountActs from '../../../app/(dashboard)/accounts/[id]/account-acts.ts';
 import * as rowActs from '../../../app/(dashboard)/acts/actions.ts';
 import { readStart } from '../../../app/(dashboard)/dal/queues.ts';
+import * as needActs from '../../../app/(dashboard)/needs/snooze-acts.ts';
 import * as errorActs from '../../../app/(dashboard)/queues/[queue]/errors/[group]/mark-error.ts';
 import * as settingsActs from '../../../app/(dashboard)/queues/[queue]/settings/settings-acts.ts';
 import * as testActs from '../../../app/(dashboard)/today/send-test-row.ts';
@@ -10,6 +11,7 @@ import { listAudit } from '../../../lib/operate/audit.ts';
 import { readQueueSettings } from '../../../lib/operate/queue-settings.ts';
 import { readErrorGroup } from '../../../lib/operate/rows/error-groups.ts';
 import { getJob } from '../../../lib/queues/jobs/get-job.ts';
+import { listSnoozes } from '../../../lib/stats/needs/snoozes.ts';
 import { cookie, viewerCookie } from '../../support/api-server.ts';
 import { perTestConversations, perTestExchanges, servedDatabase } from '../../support/fixtures.ts';
 import { setPageHeaders } from '../../support/page-headers.ts';
@@ -59,6 +61,8 @@ const all: [name: string, run: () => Promise<object>][] = [
   ['start an action', () => rowActs.startAct(null, form(retrying))],
   ['stop an action', () => rowActs.steerAct('1', 'stop')],
   ['send a test row', () => testActs.sendTest()],
+  ['snooze a line', () => needActs.snooze('jobs.paused', null, form({ until: 'hour' }))],
+  ['wake a line', () => needActs.wake('jobs.paused')],
   ['pause a queue', () => settingsActs.pause('dm_queue', null, null, form(pausing))],
   ['resume a queue', () => settingsActs.resume('dm_queue', null)],
   [
@@ -143,6 +147,21 @@ describe('an operator', () => {
   it('runs a tick and reads what it did', async () => {
     expect(await settingsActs.runTick('jobs', 'default')).toEqual({ done: 'The tick found nothing due.' });
     expect(await acts()).toEqual(['Mira run_queue']);
+  });
+
+  it('snoozes a line for an hour, a week or until an instant, and wakes it', async () => {
+    await settingsActs.pause('jobs', null, null, form(pausing));
+    const snoozed = async (until: string) => {
+      expect(await needActs.snooze('jobs.paused', null, form({ until }))).toHaveProperty('done');
+      const [one] = await listSnoozes(database.rpc);
+      return (Date.parse(one?.until ?? '') - Date.parse(one?.at ?? '')) / 3_600_000;
+    };
+    expect(await snoozed('hour')).toBeCloseTo(1, 1);
+    expect(await snoozed('week')).toBeCloseTo(168, 1);
+    expect(await snoozed(new Date(Date.now() + 7_200_000).toISOString())).toBeCloseTo(2, 1);
+    expect(await needActs.wake('jobs.paused')).toHaveProperty('done');
+    expect(await listSnoozes(database.rpc)).toEqual([]);
+    expect(await needActs.snooze('jobs.gone', null, form({ until: 'hour' }))).toHaveProperty('failure');
   });
 
   it('sends a test row that a tick runs, and finds it on an empty Today', async () => {
