@@ -1,4 +1,5 @@
 import { readActs } from './dal/activity.ts';
+import { readNextHours } from './dal/figures.ts';
 import { readNeeds } from './dal/needs.ts';
 import { readStart } from './dal/queues.ts';
 import { readAddress, readVisitor } from './dal/visitor.ts';
@@ -7,6 +8,7 @@ import { PageHeader } from './shell/page-header.tsx';
 import { Part } from './shell/part.tsx';
 import { Activity } from './today/activity.tsx';
 import { FirstSteps } from './today/first-steps.tsx';
+import { NextHours } from './today/next-hours.tsx';
 import { QueueTable } from './today/queue-table.tsx';
 
 export const metadata = { title: 'Today' };
@@ -27,6 +29,9 @@ export default async function TodayPage() {
             <QueueTable queues={queues} now={now} />
           </>
         )}
+      </Part>
+      <Part read={readNextHours} height="h-40">
+        {(forecast) => <NextHours forecast={forecast} />}
       </Part>
       <Part read={() => readActs({ limit: 10 })} height="h-64">
         {({ items, names }) => <Activity acts={items} names={names} />}

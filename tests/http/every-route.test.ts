@@ -122,6 +122,7 @@ describe('a call', () => {
       'GET enrolments',
       'GET enrolments/[id]',
       'GET find',
+      'GET forecast',
       'GET monitoring',
       'GET needs',
       'GET posts',

@@ -99,6 +99,23 @@ export const operateMutants: Mutant[] = [
     seenBy: 'stats/needs/snoozes.test.ts',
   },
   {
+    name: 'the rows of one account in the forecast',
+    guarantee: 'Today does not say "enough" because another account has room',
+    file: 'supabase/schemas/stats/forecast.sql',
+    find: 'v_short := v_short + v_forecast.short;',
+    replace:
+      'v_short := greatest(0, (select sum(d) from unnest(v_due) d) - (select sum(m) from unnest(v_may) m));',
+    seenBy: 'sql/forecast.test.ts',
+  },
+  {
+    name: 'the limit of the forecast’s reads',
+    guarantee: 'Today reads 10,000 rows an hour at most',
+    file: 'supabase/schemas/stats/forecast.sql',
+    find: 'limit 10000) r',
+    replace: 'limit 1000000) r',
+    seenBy: 'sql/forecast.test.ts',
+  },
+  {
     name: 'acts on one target',
     guarantee: 'the audit of an account lists no act on another',
     file: 'supabase/schemas/audit/list-audit.sql',
