@@ -116,6 +116,14 @@ export const operateMutants: Mutant[] = [
     seenBy: 'sql/forecast.test.ts',
   },
   {
+    name: 'the limit of a chart’s reads',
+    guarantee: 'the chart of a large queue reads a bounded number of rows',
+    file: 'supabase/schemas/rows/chart-rows.sql',
+    find: 'else 6000 end / p_bars',
+    replace: 'else 6000000 end / p_bars',
+    seenBy: 'sql/row-filters.test.ts',
+  },
+  {
     name: 'acts on one target',
     guarantee: 'the audit of an account lists no act on another',
     file: 'supabase/schemas/audit/list-audit.sql',

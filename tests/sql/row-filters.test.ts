@@ -190,6 +190,60 @@ describe('lists of many rows', () => {
   });
 });
 
+describe('the chart of a filter', () => {
+  interface Chart {
+    bars: (Record<string, number> & { from: string; to: string })[];
+    more: boolean;
+  }
+  const chart = (p_filter: object, more: object = {}) =>
+    database.rpc('chart_rows', {
+      ...{ p_queue: 'dm_queue', p_filter, p_from: sql.at(-1_200), p_to: sql.now, p_now: sql.now },
+      ...more,
+    }) as Promise<Chart | null>;
+  const end = (status: string, at: number, more: object = {}) =>
+    sql.addDm(account, { status, finished_at: sql.at(at), ...more });
+  const barsOf = (of: Chart | null, state: string) => of?.bars.map((bar) => bar[state]);
+
+  it('counts the rows that ended in each of twelve parts, which its times list', async () => {
+    for (const at of [-1_200, -1_101, -1_100, -1, 0, -1_201]) await end('failed', at);
+    await end('sent', -1);
+    await sql.addDm(account);
+    const found = await chart({});
+    expect(barsOf(found, 'dead')).toEqual([2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(barsOf(found, 'done')).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(found?.more).toBe(false);
+    for (const { from, to, dead = 0, done = 0 } of found?.bars ?? [])
+      expect(await list({ finished_from: from, finished_to: to })).toHaveLength(dead + done);
+  });
+
+  it('counts only rows that match, in the states of the filter', async () => {
+    await end('failed', -1, { last_error: 'timed out' });
+    await end('failed', -1, { last_error: 'other' });
+    await end('sent', -1, { last_error: 'timed out' });
+    const found = await chart({ status: ['failed'], text: 'timed', finished_from: sql.at(-9) });
+    expect(barsOf(found, 'dead')?.at(-1)).toBe(1);
+    expect(barsOf(found, 'done')?.at(-1)).toBeUndefined();
+  });
+
+  it('is none for rows that have no end', async () => {
+    expect(await chart({ status: ['pending', 'sending'] })).toBeNull();
+    expect(await chart({}, { p_from: sql.now })).toBeNull();
+    await expect(chart({ status: ['gone'] })).rejects.toMatchObject({ code: '22023', detail: 'status' });
+  });
+
+  it('reads a bounded number of rows, and says so', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2 from generate_series(1, 10500)`,
+      [account, sql.at(-1)],
+    );
+    const failed = { status: ['failed'] };
+    expect(barsOf(await chart(failed), 'dead')?.at(-1)).toBe(10_000);
+    const found = await chart({ ...failed, to: 'c' });
+    expect([barsOf(found, 'dead')?.at(-1), found?.more]).toEqual([500, true]);
+  });
+});
+
 describe('the neighbours of a row in a list', () => {
   type Found = Record<'previous' | 'next', { id: string; place: unknown } | null>;
   const neighbours = (p_id: string, p_filter: object = {}, more: object = {}) =>
