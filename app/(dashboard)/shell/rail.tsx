@@ -61,7 +61,7 @@ async function Count() {
   const isBad = needs.some(({ tone }) => tone === 'bad');
   return (
     <span
-      className={`ml-auto rounded-full px-1.5 text-xs font-semibold ${isBad ? 'bg-bad-tint text-bad' : 'bg-warn-tint text-warn'}`}
+      className={`rounded-full px-1.5 text-xs font-semibold lg:ml-auto ${isBad ? 'bg-bad-tint text-bad' : 'bg-warn-tint text-warn'}`}
     >
       {needs.length}
       <span className="sr-only"> {needs.length === 1 ? 'needs' : 'need'} you</span>
@@ -74,7 +74,7 @@ async function Mark({ page }: { page: string }) {
   const needs = await readOpenNeeds().catch(() => []);
   if (!needs.some((need) => need.tone === 'bad' && need.page === page)) return null;
   return (
-    <span className="ml-auto">
+    <span className="lg:ml-auto">
       <span aria-hidden="true" className="block size-2 rounded-full bg-bad-bar" />
       <span className="sr-only">, something is wrong</span>
     </span>
