@@ -102,9 +102,9 @@ export const operateMutants: Mutant[] = [
     name: 'the rows of one account in the forecast',
     guarantee: 'Today does not say "enough" because another account has room',
     file: 'supabase/schemas/stats/forecast.sql',
-    find: 'v_short := v_short + v_forecast.short;',
+    find: 'v_short := v_short + v_row.short;',
     replace:
-      'v_short := greatest(0, (select sum(d) from unnest(v_due) d) - (select sum(m) from unnest(v_may) m));',
+      'v_short := greatest(0, (select sum(d) from unnest(v_found.due) d) - (select sum(m) from unnest(v_may) m));',
     seenBy: 'sql/forecast.test.ts',
   },
   {

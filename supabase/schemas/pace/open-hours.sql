@@ -75,8 +75,7 @@ begin
 end
 $$;
 
--- Returns for how many seconds the hours are open from p_from to p_to, less than a day later. Counts as if the clocks did not change meanwhile. Null
--- hours are always open.
+-- Returns for how many seconds the hours are open from p_from to p_to, less than a day later. Counts as if the clocks did not change meanwhile.
 create function punctual.open_seconds(p_hours jsonb, p_zone text, p_from timestamptz, p_to timestamptz) returns integer
 language plpgsql stable set search_path = '' as $$
 declare
@@ -84,7 +83,6 @@ declare
   v_to timestamp := v_from + (p_to - p_from);
 begin
   if p_from >= p_to then return 0; end if;
-  if p_hours is null then return extract(epoch from p_to - p_from); end if;
   return (
     select coalesce(sum(greatest(0, extract(epoch from least(d.day + right(s, 5)::time, v_to) - greatest(d.day + left(s, 5)::time, v_from)))), 0)
       from (select v_from::date + n as day from generate_series(0, v_to::date - v_from::date) n) d

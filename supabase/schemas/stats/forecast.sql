@@ -1,7 +1,7 @@
 -- What falls due in the next hours, and what the accounts may send of it. An estimate by the rules of claims: a row counts as sent in the hour in
 -- which it may be claimed.
 
--- Returns the most rows that an account may send in each of p_hours hours from p_now on, apart from its daily limit; null without a limit. p_from: it
+-- Returns the most rows that an account may send in each of p_hours hours from p_now on, apart from its daily limit; null without another limit. p_from: it
 -- sends nothing before.
 create function punctual.hourly_room(
   p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz, p_hours integer, p_now timestamptz) returns integer[]
@@ -14,17 +14,20 @@ declare
   v_gap numeric := coalesce(p_pace.gap_seconds, p_account.gap_seconds, 0)
                  + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds, 0) / 2.0;
   v_room integer[] := '{}';
+  v_start timestamptz;
   v_end timestamptz;
   v_open integer;
 begin
+  -- Raises for a time zone that Postgres does not know. Such an account may not send.
+  perform p_now at time zone p_account.time_zone;
   for n in 0..p_hours - 1 loop
     v_end := p_now + (n + 1) * interval '1 hour';
     -- A pause without an end lasts beyond every hour.
-    v_open := punctual.open_seconds(v_hours, p_account.time_zone, least(greatest(v_from, p_now + n * interval '1 hour'), v_end), v_end);
+    v_start := least(greatest(v_from, p_now + n * interval '1 hour'), v_end);
+    v_open := case when v_hours is null then extract(epoch from v_end - v_start) else punctual.open_seconds(v_hours, p_account.time_zone, v_start, v_end) end;
     v_room := v_room || case when v_open = 0 then 0 else least(v_limit, case when v_gap > 0 then ceil(v_open / v_gap)::integer end) end;
   end loop;
   return v_room;
--- A time zone that Postgres does not know: the account may not send.
 exception when invalid_parameter_value then
   return array_fill(0, array[p_hours]);
 end
@@ -37,26 +40,49 @@ create function punctual.forecast_account(
 language plpgsql stable set search_path = '' as $$
 declare
   v_room integer[] := punctual.hourly_room(p_account, p_pace, p_from, cardinality(p_due), p_now);
-  v_zone text := case when punctual.is_time_zone(p_account.time_zone) then p_account.time_zone else 'UTC' end;
   v_used integer := coalesce(p_pace.used, 0);
   v_until timestamptz := p_pace.used_until;
   v_day record;
   v_at timestamptz;
   v_may integer;
 begin
-  may := '{}';
+  may := v_room;
   short := 0;
   for n in 1..cardinality(p_due) loop
-    v_at := p_now + (n - 1) * interval '1 hour';
-    v_day := punctual.used_of_day(v_used, v_until, v_zone, v_at);
-    v_may := greatest(0, punctual.daily_limit_on(p_account, p_pace, (v_at at time zone v_zone)::date) - v_day.used);
-    v_may := least(v_may, v_room[n]);
     short := short + p_due[n];
-    v_used := v_day.used + least(v_may, short);
+    continue when v_room[n] = 0;
+    v_at := p_now + (n - 1) * interval '1 hour';
+    v_day := punctual.used_of_day(v_used, v_until, p_account.time_zone, v_at);
+    v_used := v_day.used;
     v_until := v_day.until;
+    v_may := least(v_room[n], greatest(0, punctual.daily_limit_on(p_account, p_pace, (v_at at time zone p_account.time_zone)::date) - v_used));
+    may[n] := v_may;
+    v_used := v_used + least(v_may, short);
     short := short - least(v_may, short);
-    may := may || v_may;
   end loop;
+end
+$$;
+
+-- Counts the pending rows of a queue that fall due in each hour, 10,000 of each, and finds the 200 accounts with the most of them: due, a count for each
+-- hour; accounts, how many have rows; own: [{account, due: {hour: count}}].
+create function punctual.due_by_hour(
+  q punctual.queues, p_hours integer, p_now timestamptz, out due integer[], out accounts integer, out own jsonb)
+language plpgsql stable set search_path = '' as $$
+begin
+  execute punctual.render_sql(q, $sql$
+    with counted as materialized (
+      select h.n, r.account, count(*)::integer as rows
+        from generate_series(1, $2) h (n) cross join lateral (
+          select t.{account} as account from {table} t
+           where t.{status} = {pending} and t.priority + 0 >= 0
+             and {due_at} >= case when h.n = 1 then '-infinity' else $1 + (h.n - 1) * interval '1 hour' end and {due_at} < $1 + h.n * interval '1 hour'
+           order by {due_at}, t.id limit 10000) r
+       group by 1, 2),
+    most as (
+      select c.account, jsonb_object_agg(c.n, c.rows) as due from counted c where c.account is not null group by 1 order by sum(c.rows) desc, 1 limit 200)
+    select array(select coalesce((select sum(c.rows) from counted c where c.n = h), 0)::integer from generate_series(1, $2) h),
+           (select count(distinct c.account) from counted c), (select coalesce(jsonb_agg(to_jsonb(m)), '[]') from most m)
+    $sql$) into due, accounts, own using p_now, p_hours;
 end
 $$;
 
@@ -64,43 +90,28 @@ $$;
 create function punctual.forecast_queue(q punctual.queues, p_hours integer, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  v_due integer[] := array_fill(0, array[p_hours]);
+  v_found record := punctual.due_by_hour(q, p_hours, p_now);
+  v_paused timestamptz := punctual.pause_end(q.paused_at, q.paused_until, p_now);
   v_may integer[] := array_fill(0, array[p_hours]);
   v_short integer := 0;
-  v_accounts integer := 0;
   v_row record;
-  v_own integer[];
-  v_forecast record;
 begin
-  for v_row in execute punctual.render_sql(q, $sql$
-    select x.account, jsonb_object_agg(x.n, x.rows) as due
-      from (select h.n, r.account, count(*) as rows
-              from generate_series(1, $2) h (n) cross join lateral (
-                select t.{account} as account from {table} t
-                 where t.{status} = {pending} and t.priority + 0 >= 0
-                   and {due_at} >= case when h.n = 1 then '-infinity' else $1 + (h.n - 1) * interval '1 hour' end and {due_at} < $1 + h.n * interval '1 hour'
-                 order by {due_at}, t.id limit 10000) r
-             group by 1, 2) x
-     group by 1 order by sum(x.rows) desc, 1
-    $sql$) using p_now, p_hours
-  loop
-    v_own := array(select coalesce((v_row.due->>n::text)::integer, 0) from generate_series(1, p_hours) n);
-    v_due := array(select v_due[n] + v_own[n] from generate_series(1, p_hours) n);
-    v_accounts := v_accounts + 1;
-    continue when v_accounts > 200;
-    select f.may, f.short into v_forecast
-      from punctual.accounts a
+  -- Rows without an account are unreachable, which is said elsewhere.
+  for v_row in
+    select f.may, f.short
+      from jsonb_to_recordset(v_found.own) o (account uuid, due jsonb)
+      join punctual.accounts a on a.id = o.account
       left join punctual.pace p on p.queue = q.name and p.account_id = a.id
       left join punctual.providers v on v.name = a.provider
-     cross join punctual.forecast_account(a, p, v_own, greatest(punctual.pause_end(q.paused_at, q.paused_until, p_now), v.paused_until), p_now) f
-     where a.id = v_row.account;
-    -- Rows without an account are unreachable, which is said elsewhere.
-    continue when not found;
-    v_may := array(select v_may[n] + v_forecast.may[n] from generate_series(1, p_hours) n);
-    v_short := v_short + v_forecast.short;
+     cross join lateral punctual.forecast_account(
+       a, p, array(select coalesce((o.due->>n::text)::integer, 0) from generate_series(1, p_hours) n), greatest(v_paused, v.paused_until), p_now) f
+  loop
+    for n in 1..p_hours loop v_may[n] := v_may[n] + v_row.may[n]; end loop;
+    v_short := v_short + v_row.short;
   end loop;
-  return jsonb_build_object('queue', q.name, 'short', v_short, 'more', v_accounts > 200 or 10000 = any (v_due), 'hours', (
-    select jsonb_agg(jsonb_build_object('at', p_now + (n - 1) * interval '1 hour', 'due', v_due[n], 'may', v_may[n]) order by n) from generate_series(1, p_hours) n));
+  return jsonb_build_object('queue', q.name, 'short', v_short, 'more', v_found.accounts > 200 or 10000 = any (v_found.due), 'hours', (
+    select jsonb_agg(jsonb_build_object('at', p_now + (n - 1) * interval '1 hour', 'due', v_found.due[n], 'may', v_may[n]) order by n)
+      from generate_series(1, p_hours) n));
 end
 $$;
 
