@@ -1,5 +1,5 @@
 import Link from 'next/link';
-import { LINK, queueHref } from '@/components/link.ts';
+import { LINK, queueHref, rowsHref } from '@/components/link.ts';
 import { type Column, Table } from '@/components/lists/table.tsx';
 import { Section } from '@/components/section.tsx';
 import type { Forecast } from '@/lib/stats/forecast.ts';
@@ -21,7 +21,15 @@ export function NextHours({ forecast }: { forecast: Forecast[] }) {
     {
       head: 'falls due',
       meaning: 'Rows by hour. The first hour has those that are due already.',
-      cell: (one) => <Bars of={one} kind="due" fill="var(--busy)" />,
+      cell: (one) => (
+        <Link
+          href={rowsHref(one.queue, { status: 'pending', due_to: endOf(one) })}
+          prefetch={false}
+          className="inline-block"
+        >
+          <Bars of={one} kind="due" fill="var(--busy)" />
+        </Link>
+      ),
     },
     {
       head: 'may be sent',
@@ -29,7 +37,7 @@ export function NextHours({ forecast }: { forecast: Forecast[] }) {
       cell: (one) => <Bars of={one} kind="may" fill="var(--good-bar)" />,
     },
     {
-      head: 'so it is',
+      head: 'is it enough',
       meaning: 'Whether each account can send its rows in these hours. Those that are short go later.',
       cell: (one) => (
         <span className={one.short > 0 ? 'font-semibold text-warn' : 'text-good'}>{enoughInWords(one)}</span>
@@ -43,6 +51,11 @@ export function NextHours({ forecast }: { forecast: Forecast[] }) {
       </div>
     </Section>
   );
+}
+
+function endOf({ hours }: Forecast): string | undefined {
+  const last = hours.at(-1);
+  return last && new Date(Date.parse(last.at) + 3_600_000).toISOString();
 }
 
 /** Both charts of a queue have the same scale, which ends at what is due: more room than that says nothing. */

@@ -31,7 +31,8 @@ export function readNeighbours(
 /** Reads the place of an address, `settled,2026-12-01T08:00:00Z`; null for another text. */
 export function parsePlace(text = ''): Place | null {
   const [segment, at = ''] = text.split(',');
-  const isInstant = at === '' || !Number.isNaN(Date.parse(at));
+  // As JSON and SQL write instants.
+  const isInstant = /^(|infinity|\d{4,}-\d\d-\d\d[T ][\d:.]+(Z|[+-][\d:]+))$/.test(at);
   const place = placeSchema.safeParse([segment, at || null]);
   return isInstant && place.success ? place.data : null;
 }

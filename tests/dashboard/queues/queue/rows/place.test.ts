@@ -18,6 +18,8 @@ describe('the address of a row in a list', () => {
     [words.pending, { due_at: at }, `pending,${at}`],
     [words.running, { row: { lease_expires_at: at } }, `running,${at}`],
     [words.done, {}, 'settled,'],
+    [words.pending, { due_at: 'infinity' }, 'pending,infinity'],
+    [words.pending, { due_at: '2026-12-01 08:00:00+00' }, 'pending,2026-12-01 08:00:00+00'],
   ])('has the filter and the place of a row that is %s', (status, more, place) => {
     expect(listOf(words, { error: '6fa1c0de' }, row(status, more))).toEqual({ error: '6fa1c0de', place });
     const [segment, instant] = place.split(',');
@@ -28,9 +30,12 @@ describe('the address of a row in a list', () => {
     expect(listOf(words, { status: 'failed' }, row('lost'))).toEqual({});
   });
 
-  it.each([undefined, '', 'gone,', 'settled,yesterday'])('is no place if it says %j', (text) => {
-    expect(parsePlace(text)).toBeNull();
-  });
+  it.each([undefined, '', 'gone,', 'settled,yesterday', 'settled,12'])(
+    'is no place if it says %j',
+    (text) => {
+      expect(parsePlace(text)).toBeNull();
+    },
+  );
 
   it('leads to the rows beside it, in the same list', () => {
     const next = { id: 'a:8', place: ['settled', null] as ['settled', null] };
