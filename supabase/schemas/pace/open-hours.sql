@@ -75,17 +75,19 @@ begin
 end
 $$;
 
--- Returns for how many seconds the hours are open from p_from to p_to, less than a day later. Counts as if the clocks did not change meanwhile.
-create function punctual.open_seconds(p_hours jsonb, p_zone text, p_from timestamptz, p_to timestamptz) returns integer
+-- Returns for how many seconds the hours are open in each of p_count hours from p_now on, and not before p_from, which is finite. Counts as if the clocks did not change
+-- meanwhile. At most a day.
+create function punctual.open_seconds(p_hours jsonb, p_zone text, p_from timestamptz, p_count integer, p_now timestamptz) returns integer[]
 language plpgsql stable set search_path = '' as $$
 declare
-  v_from timestamp := p_from at time zone p_zone;
-  v_to timestamp := v_from + (p_to - p_from);
+  v_local timestamp := p_now at time zone p_zone;
+  v_from timestamp := v_local + (p_from - p_now);
 begin
-  if p_from >= p_to then return 0; end if;
-  return (
-    select coalesce(sum(greatest(0, extract(epoch from least(d.day + right(s, 5)::time, v_to) - greatest(d.day + left(s, 5)::time, v_from)))), 0)
-      from (select v_from::date + n as day from generate_series(0, v_to::date - v_from::date) n) d
-     cross join jsonb_array_elements_text(punctual.spans_on(p_hours, d.day)) s);
+  return array(
+    select coalesce((
+             select sum(greatest(0, extract(epoch from least(d.day + right(s, 5)::time, v_local + n * interval '1 hour')
+                                                     - greatest(d.day + left(s, 5)::time, v_local + (n - 1) * interval '1 hour', v_from))))
+               from (values (v_local::date), (v_local::date + 1)) d (day) cross join jsonb_array_elements_text(punctual.spans_on(p_hours, d.day)) s), 0)::integer
+      from generate_series(1, p_count) n);
 end
 $$;

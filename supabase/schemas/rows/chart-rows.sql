@@ -4,7 +4,7 @@
 -- it read. Raises as list_rows does.
 create function punctual.chart_rows(
   p_queue text, p_filter jsonb, p_from timestamptz, p_to timestamptz, p_bars integer default 12, p_now timestamptz default null) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
   q punctual.queues := punctual.read_queue(p_queue);
   v_filter jsonb := coalesce(p_filter, '{}') - '{finished_from,finished_to}'::text[];

@@ -7,25 +7,26 @@ create function punctual.hourly_room(
   p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz, p_hours integer, p_now timestamptz) returns integer[]
 language plpgsql stable set search_path = '' as $$
 declare
-  v_from timestamptz := greatest(p_from, p_account.paused_until, p_pace.retry_at, p_now);
+  -- A pause may have no end.
+  v_from timestamptz := least(greatest(p_from, p_account.paused_until, p_pace.retry_at, p_now), p_now + interval '1 day');
   v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
   v_limit integer := coalesce(p_pace.hourly_limit, p_account.hourly_limit);
   -- Half of the jitter on average.
   v_gap numeric := coalesce(p_pace.gap_seconds, p_account.gap_seconds, 0)
                  + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds, 0) / 2.0;
   v_room integer[] := '{}';
-  v_start timestamptz;
-  v_end timestamptz;
-  v_open integer;
+  v_open integer[];
 begin
-  -- Raises for a time zone that Postgres does not know. Such an account may not send.
-  perform p_now at time zone p_account.time_zone;
-  for n in 0..p_hours - 1 loop
-    v_end := p_now + (n + 1) * interval '1 hour';
-    -- A pause without an end lasts beyond every hour.
-    v_start := least(greatest(v_from, p_now + n * interval '1 hour'), v_end);
-    v_open := case when v_hours is null then extract(epoch from v_end - v_start) else punctual.open_seconds(v_hours, p_account.time_zone, v_start, v_end) end;
-    v_room := v_room || case when v_open = 0 then 0 else least(v_limit, case when v_gap > 0 then ceil(v_open / v_gap)::integer end) end;
+  if v_hours is null then
+    v_open := array(
+      select extract(epoch from greatest(interval '0', p_now + n * interval '1 hour' - greatest(v_from, p_now + (n - 1) * interval '1 hour')))::integer
+        from generate_series(1, p_hours) n);
+  else
+    -- Raises for a time zone that Postgres does not know. Such an account may not send.
+    v_open := punctual.open_seconds(v_hours, p_account.time_zone, v_from, p_hours, p_now);
+  end if;
+  for n in 1..p_hours loop
+    v_room := v_room || case when v_open[n] = 0 then 0 else least(v_limit, case when v_gap > 0 then ceil(v_open[n] / v_gap)::integer end) end;
   end loop;
   return v_room;
 exception when invalid_parameter_value then
@@ -79,9 +80,11 @@ begin
            order by {due_at}, t.id limit 10000) r
        group by 1, 2),
     most as (
-      select c.account, jsonb_object_agg(c.n, c.rows) as due from counted c where c.account is not null group by 1 order by sum(c.rows) desc, 1 limit 200)
+      select c.account from counted c where c.account is not null group by 1 order by sum(c.rows) desc, 1 limit 200)
     select array(select coalesce((select sum(c.rows) from counted c where c.n = h), 0)::integer from generate_series(1, $2) h),
-           (select count(distinct c.account) from counted c), (select coalesce(jsonb_agg(to_jsonb(m)), '[]') from most m)
+           (select count(distinct c.account) from counted c),
+           (select coalesce(jsonb_agg(jsonb_build_object('account', o.account, 'due', o.due)), '[]')
+              from (select c.account, jsonb_object_agg(c.n, c.rows) as due from most m join counted c on c.account = m.account group by 1) o)
     $sql$) into due, accounts, own using p_now, p_hours;
 end
 $$;
@@ -117,9 +120,10 @@ $$;
 
 -- Returns for each queue with accounts what falls due in each of the next p_hours hours, with what is due already in the first, and what the accounts of
 -- these rows may send: [{queue, hours: [{at, due, may}], short, more}]. short: how many of the rows cannot go in this time. Counts 10,000 rows an hour
--- at most, and looks at the 200 accounts with the most of them; more: there may be more.
+-- at most, and looks at the 200 accounts with the most of them; more: there may be more. A bitmap would read
+-- all due rows before the first is counted.
 create function punctual.forecast_hours(p_hours integer default 6, p_now timestamptz default null) returns jsonb
-language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
   return (
     select coalesce(jsonb_agg(punctual.forecast_queue(q, p_hours, coalesce(p_now, clock_timestamp())) order by q.name), '[]')
