@@ -1,12 +1,22 @@
 import { z } from 'zod';
 import { coverageQuery, readCoverage } from '../cron/slots/schedule-coverage.ts';
-import { apiRoute } from '../http/api-route.ts';
+import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
 import { wholeNumber } from '../http/query.ts';
 import { json } from '../http/respond.ts';
+import { readForecast } from '../stats/forecast.ts';
 import { readHealth } from '../stats/health.ts';
+import { needSources, readNeeds } from '../stats/needs/read-needs.ts';
+import { snoozeNeed, wakeNeed } from '../stats/needs/snoozes.ts';
 import { readPulse } from '../stats/pulse.ts';
 import { readAnalytics, readStats } from '../stats/stats.ts';
+import type { Rpc } from '../store/rpc.ts';
 import type { Endpoints } from './endpoints.ts';
+
+const listed = (rpc: Rpc) =>
+  readNeeds(
+    rpc,
+    needSources(rpc, () => readCoverage(rpc, 24)),
+  );
 
 export const endpoints = {
   /** Says whether the database answers and ticks come. Needs no secret. 200, or 503 with the reason. */
@@ -38,4 +48,22 @@ export const endpoints = {
   ),
   /** Returns the dashboard's figures as JSON, at most one second old. 503 with the reason while the database does not respond. */
   'GET /stats': apiRoute(() => readStats(), { dashboard: true }),
+  /** Returns what falls due in the next six hours, and what the accounts may send, as `{ queues }`. */
+  'GET /forecast': apiRoute(async ({ services: { rpc } }) => ({ queues: await readForecast(rpc) }), {
+    dashboard: true,
+  }),
+  /** Returns what waits for a person, the worst first, as `{ needs }`, also what was put off. */
+  'GET /needs': apiRoute(async ({ services: { rpc } }) => ({ needs: await listed(rpc) }), {
+    dashboard: true,
+  }),
+  /** Puts a line off: `{ until }`. 200 with the snooze; 404 if there is no such line now; 422. */
+  'POST /needs/:key/snooze': apiJsonRoute<{ key: string }>(
+    async ({ services: { rpc }, params, body, by }) =>
+      snoozeNeed(rpc, await listed(rpc), params.key, body, by),
+    { whenInvalid: 'nothing was put off' },
+  ),
+  /** Ends the snooze of a line. 200 with `{ key }`, also if it had none. */
+  'DELETE /needs/:key/snooze': apiRoute<{ key: string }>(async ({ services: { rpc }, params, by }) =>
+    wakeNeed(rpc, await listed(rpc), params.key, by),
+  ),
 } satisfies Endpoints;

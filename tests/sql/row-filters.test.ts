@@ -189,3 +189,131 @@ describe('lists of many rows', () => {
     expect(await count({ status: ['failed'], text: 'rare' })).toEqual({ count: 1, more: false });
   });
 });
+
+describe('the chart of a filter', () => {
+  interface Chart {
+    bars: (Record<string, number> & { from: string; to: string })[];
+    more: boolean;
+  }
+  const chart = (p_filter: object, more: object = {}) =>
+    database.rpc('chart_rows', {
+      ...{ p_queue: 'dm_queue', p_filter, p_from: sql.at(-1_200), p_to: sql.now, p_now: sql.now },
+      ...more,
+    }) as Promise<Chart | null>;
+  const end = (status: string, at: number, more: object = {}) =>
+    sql.addDm(account, { status, finished_at: sql.at(at), ...more });
+  const barsOf = (of: Chart | null, state: string) => of?.bars.map((bar) => bar[state]);
+
+  it('counts the rows that ended in each of twelve parts, which its times list', async () => {
+    for (const at of [-1_200, -1_101, -1_100, -1, 0, -1_201]) await end('failed', at);
+    await end('sent', -1);
+    await sql.addDm(account);
+    const found = await chart({});
+    expect(barsOf(found, 'dead')).toEqual([2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(barsOf(found, 'done')).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(found?.more).toBe(false);
+    for (const { from, to, dead = 0, done = 0 } of found?.bars ?? [])
+      expect(await list({ finished_from: from, finished_to: to })).toHaveLength(dead + done);
+  });
+
+  it('counts only rows that match, in the states of the filter', async () => {
+    await end('failed', -1, { last_error: 'timed out' });
+    await end('failed', -1, { last_error: 'other' });
+    await end('sent', -1, { last_error: 'timed out' });
+    const found = await chart({ status: ['failed'], text: 'timed', finished_from: sql.at(-9) });
+    expect(barsOf(found, 'dead')?.at(-1)).toBe(1);
+    expect(barsOf(found, 'done')?.at(-1)).toBeUndefined();
+  });
+
+  it('is none for rows that have no end', async () => {
+    expect(await chart({ status: ['pending', 'sending'] })).toBeNull();
+    expect(await chart({}, { p_from: sql.now })).toBeNull();
+    await expect(chart({ status: ['gone'] })).rejects.toMatchObject({ code: '22023', detail: 'status' });
+  });
+
+  it('reads a bounded number of rows, and says so', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2 from generate_series(1, 10500)`,
+      [account, sql.at(-1)],
+    );
+    const failed = { status: ['failed'] };
+    expect(barsOf(await chart(failed), 'dead')?.at(-1)).toBe(10_000);
+    const found = await chart({ ...failed, to: 'c' });
+    expect([barsOf(found, 'dead')?.at(-1), found?.more]).toEqual([500, true]);
+  });
+});
+
+describe('the neighbours of a row in a list', () => {
+  type Found = Record<'previous' | 'next', { id: string; place: unknown } | null>;
+  const neighbours = (p_id: string, p_filter: object = {}, more: object = {}) =>
+    database.rpc('read_neighbours', {
+      p_queue: 'dm_queue',
+      p_id,
+      p_filter,
+      p_now: sql.now,
+      ...more,
+    }) as Promise<Found>;
+  const idsOf = ({ previous, next }: Found) => [previous?.id ?? null, next?.id ?? null];
+  const failed = (at: string | null, last_error = 'e') =>
+    sql.addDm(account, { status: 'failed', finished_at: at, last_error });
+
+  it.each([[null], ['finished'], ['-finished']])(
+    'are those that the list shows, sorted by %s',
+    async (p_sort) => {
+      if (p_sort === null) {
+        for (const lease_expires_at of [sql.at(60), sql.at(30)])
+          await sql.addDm(account, { status: 'sending', lease_expires_at });
+        for (const due of [5, 5, -60]) await sql.addDm(account, { send_at: sql.at(due) });
+      }
+      for (const at of [sql.at(-9), sql.now, sql.at(-9), null, null]) await failed(at);
+      const ids = await list({}, { p_sort });
+      for (const [n, id] of ids.entries())
+        expect(idsOf(await neighbours(id, {}, { p_sort }))).toEqual([ids[n - 1] ?? null, ids[n + 1] ?? null]);
+    },
+  );
+
+  it('skip rows that do not match', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1), 'other'), await failed(sql.at(-2))];
+    await sql.addDm(account);
+    const filter = { status: ['failed'], text: 'e' };
+    expect(idsOf(await neighbours(ids[0] as string, { ...filter, text: 'other' }))).toEqual([null, ids[1]]);
+    expect(idsOf(await neighbours(ids[2] as string, { status: ['failed'], text: 'x' }))).toEqual([
+      null,
+      null,
+    ]);
+    expect(idsOf(await neighbours(ids[1] as string, filter))).toEqual([ids[0], ids[2]]);
+  });
+
+  it('stay those of its place after the row has left the list', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1)), await failed(sql.at(-2))];
+    const { next } = await neighbours(ids[0] as string, { status: ['failed'] });
+    expect(next?.id).toBe(ids[1]);
+    await database.sql(`update punctual.dm_queue set status = 'pending', finished_at = null where id = $1`, [
+      ids[1],
+    ]);
+    const at = { p_place: next?.place };
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }, at))).toEqual([ids[0], ids[2]]);
+    // In the list of all rows it is its own predecessor by now.
+    expect(idsOf(await neighbours(ids[1] as string, {}, at))).toEqual([ids[0], ids[2]]);
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }))).toEqual([null, null]);
+  });
+
+  it('are none for a row that does not exist', async () => {
+    await failed(sql.now);
+    for (const id of ['99999', 'x']) expect(idsOf(await neighbours(id))).toEqual([null, null]);
+  });
+
+  it('are sought among 20,000 rows in each direction', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at, last_error)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2::timestamptz - n * interval '1 second', case when n in (1, 24000) then 'rare' else 'common' end
+         from generate_series(1, 25000) n`,
+      [account, sql.now],
+    );
+    await database.sql('analyze punctual.dm_queue');
+    const filter = { status: ['failed'], text: 'rare' };
+    const [first] = await list(filter);
+    expect(idsOf(await neighbours(first as string, filter))).toEqual([null, null]);
+  });
+});

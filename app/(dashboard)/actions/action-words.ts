@@ -1,6 +1,6 @@
-import { plural } from '@/components/plural.ts';
 import type { State } from '@/components/state-badge.tsx';
 import type { Action } from '@/lib/operate/rows/actions.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 
 export type ActionName = Action['action'];

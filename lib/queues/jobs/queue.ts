@@ -5,6 +5,7 @@ import { jobFault } from '../../jobs/define-job.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
 import { runJob } from '../../jobs/run-job.ts';
 import { runWithin } from '../../jobs/run-within.ts';
+import { testJob } from '../../jobs/test-job.ts';
 
 const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
 
@@ -12,7 +13,8 @@ const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unkno
 export const timeoutMs = 30_000;
 
 /** Makes the queue `jobs` with the given handlers: background jobs, in partitions by name. */
-export function jobsQueue(known: Jobs, clock = systemClock) {
+export function jobsQueue(own: Jobs, clock = systemClock) {
+  const known = { test: testJob, ...own };
   return defineQueue<z.infer<typeof row>, null, unknown>({
     name: 'jobs',
     row,

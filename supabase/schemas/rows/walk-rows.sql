@@ -69,8 +69,8 @@ end
 $$;
 
 -- Returns the segments to read, in order: [{segment, states, desc}]. p_sort: due or finished, with a leading - for descending order; null for each
--- segment's own order. Raises 22023 if a state has no such order.
-create function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text) returns jsonb
+-- segment's own order. p_back: the whole order reversed. Raises 22023 if a state has no such order.
+create function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text, p_back boolean default false) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_states text[] := punctual.filter_states(q, p_filter);
@@ -88,7 +88,8 @@ begin
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('segment', s.segment, 'states', s.states,
-                                                 'desc', case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end) order by s.n), '[]')
+                                                 'desc', p_back <> case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end)
+                              order by case when p_back then -s.n else s.n end), '[]')
       from (select g.n, g.segment, array(select x from unnest(g.states) x where x = any (v_states)) as states
               from (values (1, 'running', '{running}'::text[]), (2, 'pending', '{pending}'), (3, 'settled', '{unknown,dead,cancelled,done}')) g (n, segment, states)) s
      where s.states <> '{}');
@@ -97,10 +98,10 @@ $$;
 
 -- Reads rows that match p_filter, in order, until it has p_wanted of them or has read p_reads rows. p_item: SQL of the jsonb that it returns of a row
 -- t. $1 is now. p_cursor: `next` of the call before. items: [{item, key}]. next: the key of the last row that it read; null at the
--- end. Raises 22P02 for a cursor of other segments.
+-- end. p_back: from the cursor towards the beginning. Raises 22P02 for a cursor of other segments.
 create function punctual.walk_rows(
   q punctual.queues, p_filter jsonb, p_sort text, p_cursor jsonb, p_item text, p_wanted integer, p_reads integer, p_now timestamptz,
-  out items jsonb, out next jsonb)
+  p_back boolean default false, out items jsonb, out next jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
   v_condition text := punctual.filter_condition(q, p_filter, p_now);
@@ -112,7 +113,7 @@ declare
   v_read record;
 begin
   items := '[]';
-  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort)) with ordinality e (s, n) order by n loop
+  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort, p_back)) with ordinality e (s, n) order by n loop
     v_desc := (v_segment->>'desc')::boolean;
     -- A cursor begins with the name of its segment. Those before it are read.
     if p_cursor is not null then

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { listNeeds } from '../../../app/(dashboard)/needs/list-needs.ts';
-import type { Coverage } from '../../../lib/cron/slots/schedule-coverage.ts';
+import { type ListedSchedule, listNeeds } from '../../../lib/stats/needs/list-needs.ts';
 import type { Monitoring } from '../../../lib/store/monitoring.ts';
 import type { Stats } from '../../../lib/store/stats.ts';
 import type { ErrorGroup } from '../../../lib/store/story/error-group.ts';
-import { errorGroup } from '../error-group.ts';
-import { ago, lastTick, now, partition, queueStats } from '../queue-stats.ts';
+import { errorGroup } from '../../dashboard/error-group.ts';
+import { ago, lastTick, now, partition, queueStats } from '../../dashboard/queue-stats.ts';
 
 const stats = (changes: Parameters<typeof queueStats>[0] = {}, more: Partial<Stats> = {}): Stats => ({
   now,
@@ -14,11 +13,11 @@ const stats = (changes: Parameters<typeof queueStats>[0] = {}, more: Partial<Sta
   providers: [],
   ...more,
 });
-const lines = (of: Stats, monitoring: unknown = null, coverage: unknown = null, groups?: ErrorGroup[]) =>
+const lines = (of: Stats, monitoring: unknown = null, schedules: unknown = null, groups?: ErrorGroup[]) =>
   listNeeds(
     of,
     monitoring as Monitoring | null,
-    coverage as Coverage | null,
+    schedules as ListedSchedule[] | null,
     new Map(groups && [['dm_queue', groups]]),
   ).map(({ tone, queue, text, detail, href }) =>
     `${tone}: ${queue ?? ''} ${text}${detail ? ` (${detail})` : ''} → ${href}`.replace(':  ', ': '),
@@ -117,13 +116,13 @@ describe('Today', () => {
     schedule: '* * * * *',
     lastSlot: ago(180),
   };
-  const silent = { schedulers: [{ ...schedule, queues: ['dm_queue'], silent: true }] };
+  const silent = [{ ...schedule, queues: ['dm_queue'], silent: true }];
 
   it('names a silent schedule once, and not also the queue that it leaves without ticks', () => {
     expect(lines(stats({ unticked: 'no tick for 12 min' }), null, silent)).toEqual([
       'bad: pg-cron no longer calls /api/cron/dm-queue (Two of its slots have passed without a call.) → /schedules',
     ]);
-    expect(lines(stats(), null, { schedulers: [{ ...schedule, queues: [], silent: false }] })).toEqual([]);
+    expect(lines(stats(), null, [{ ...schedule, queues: [], silent: false }])).toEqual([]);
   });
 
   it('gives open incidents one line with the first names', () => {
@@ -191,5 +190,46 @@ describe('failed rows on Today', () => {
     expect(lines(failed, null, null, groups).at(-1)).toBe(
       `bad: dm_queue Rows failed with 2 more errors → ${page}/errors`,
     );
+  });
+});
+
+describe('the key of a line', () => {
+  const keysOf = (of: Stats, groups: ErrorGroup[] = []) =>
+    listNeeds(of, null, null, new Map([['dm_queue', groups]])).map(({ key, count, parts }) => [
+      key,
+      count,
+      parts,
+    ]);
+
+  it('stays the same while its count changes', () => {
+    const waiting = (rows: number) => stats({ undecided: { rows }, failed: { rows } });
+    expect(keysOf(waiting(2))).toEqual([
+      ['dm_queue.failed', 2, []],
+      ['dm_queue.undecided', 2, []],
+    ]);
+    expect(keysOf(waiting(9)).map(([key]) => key)).toEqual(['dm_queue.failed', 'dm_queue.undecided']);
+  });
+
+  it('names the error of its rows, so a new error is a new line', () => {
+    const groups = Array.from({ length: 7 }, (_, n) => errorGroup({ id: `0000000${n}`, rows_dead: 3 }));
+    const lines = keysOf(stats({ failed: { rows: 21 } }), groups);
+    expect(lines[0]).toEqual(['dm_queue.error.00000000', 3, []]);
+    expect(lines.at(-1)).toEqual(['dm_queue.errors', 2, ['00000005', '00000006']]);
+  });
+
+  it('is about one pause: another one is something new', () => {
+    expect(keysOf(stats({ paused_at: ago(60) }))).toEqual([['dm_queue.paused', 1, [ago(60)]]]);
+  });
+
+  it('has only characters that an address needs not encode', () => {
+    const all = keysOf(
+      stats({
+        unreachable: [{ reason: 'no account: "Ä/ö"', rows: 2 }],
+        refused: [{ ...account, account: null, name: null }],
+        partitions: [partition('a/b', { paused_at: ago(9), paused_reason: null })],
+      }),
+    );
+    for (const [key] of all) expect(key).toMatch(/^[\w.-]+$/);
+    expect(all).toHaveLength(3);
   });
 });

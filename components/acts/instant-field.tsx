@@ -1,7 +1,8 @@
 'use client';
 
-import { useEffect, useRef, useState } from 'react';
-import { useTimeZone } from './server-now.tsx';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { useTimeZone } from '../time/server-now.tsx';
+import { describedBy, FIELD, Labelled } from './field.tsx';
 
 interface InstantFieldProps {
   name: string;
@@ -9,10 +10,12 @@ interface InstantFieldProps {
   /** The instant that it shows at first. */
   value?: string;
   required?: boolean;
+  hint?: ReactNode;
 }
 
-/** Draws a field for an instant. It sends an ISO instant from the browser’s time zone; before scripts have loaded it takes UTC, and sends no zone. */
-export function InstantField({ name, label, value = '', required = false }: InstantFieldProps) {
+/** Draws a field for an instant. It sends an ISO instant from the browser’s time zone; before scripts have loaded it takes UTC, and sends no
+ * zone: `instantOf` reads both. */
+export function InstantField({ name, label, value = '', required = false, hint }: InstantFieldProps) {
   const isBrowser = useTimeZone() === undefined;
   const [at, setAt] = useState(value);
   const field = useRef<HTMLInputElement>(null);
@@ -26,22 +29,20 @@ export function InstantField({ name, label, value = '', required = false }: Inst
   }, [value]);
 
   return (
-    <label className="grid gap-1">
-      <span className="text-muted">
-        {label}
-        {!isBrowser && ' (UTC)'}
-      </span>
+    <Labelled id={name} label={isBrowser ? label : `${label} (UTC)`} hint={hint}>
       <input
         ref={field}
+        id={name}
         type="datetime-local"
         name={isBrowser ? undefined : name}
         required={required}
         defaultValue={inField(value, false)}
         onChange={({ target }) => setAt(toInstant(target.value))}
-        className="h-9 w-full min-w-0 rounded-md border border-muted bg-surface px-2 text-base sm:text-sm"
+        aria-describedby={describedBy({ id: name, hint })}
+        className={FIELD}
       />
       {isBrowser && <input type="hidden" name={name} value={at} />}
-    </label>
+    </Labelled>
   );
 }
 
