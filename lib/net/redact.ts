@@ -28,6 +28,21 @@ export function redact(text: string, secrets: string[], privateTexts: string[] =
   return clean;
 }
 
+/** Returns the values of headers as `redact` takes them: credentials without their scheme. */
+export const headerSecrets = (headers: Record<string, string>): string[] =>
+  Object.values(headers).map((value) => value.replace(/^(Bearer|Basic) +/i, ''));
+
+/** Makes the beginning of a response fit for a log and a page: without secrets, private texts and control characters. Providers quote tokens. */
+export function presentable(
+  text: string,
+  { secrets, privateTexts, maxLength }: { secrets: string[]; privateTexts?: string[]; maxLength: number },
+): string {
+  return redact(text, secrets, privateTexts)
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, maxLength)
+    .toWellFormed();
+}
+
 /** Removes each place that begins as one of the forms of a line does, as far as the longest of them continues. */
 function withoutQuotes(text: string, forms: string[]): string {
   const [line = ''] = forms;

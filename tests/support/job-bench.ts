@@ -4,7 +4,7 @@ import { type TickOptions, tick } from '../../lib/engine/tick.ts';
 import type { TickReport } from '../../lib/engine/tick-report.ts';
 import type { Jobs } from '../../lib/jobs/find-job.ts';
 import { enqueueJobs } from '../../lib/queues/jobs/new-jobs.ts';
-import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
+import { type JobEnv, jobsQueue } from '../../lib/queues/jobs/queue.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import type { TestDatabase } from './test-database.ts';
@@ -14,7 +14,7 @@ import { VirtualClock } from './virtual-clock.ts';
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);
 
 /** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. */
-export function jobBench(database: TestDatabase, handlers: Jobs) {
+export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {}) {
   const clock = new VirtualClock();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
@@ -37,7 +37,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
   ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const fullSelection = { queue: null, state: 'pending', limit: 1, ...selection } as const;
-    return runJobs(server, fullSelection, { ...call, queue: jobsQueue(handlers, clock) });
+    return runJobs({ ...server, env }, fullSelection, { ...call, queue: jobsQueue(handlers, clock) });
   };
   async function untilKilled(
     work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,
@@ -61,7 +61,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
     /** Creates jobs and returns their ids in the same order. */
     async create(...jobs: object[]): Promise<string[]> {
-      const { rows } = await enqueueJobs({ rpc, jobs: handlers }, jobs);
+      const { rows } = await enqueueJobs({ rpc, env, jobs: handlers }, jobs);
       return rows.map(({ id }) => id);
     },
     /** Runs one tick of one partition, with the handlers of `known`. */

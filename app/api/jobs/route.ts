@@ -5,6 +5,6 @@ export const dynamic = 'force-dynamic';
 export const maxDuration = 15;
 
 /** Creates jobs: see `bulkRoute`. */
-export const POST = bulkRoute('nothing was created', ({ services: { rpc }, body }) =>
-  enqueueJobs({ rpc }, body),
+export const POST = bulkRoute('nothing was created', ({ services: { rpc, env }, body }) =>
+  enqueueJobs({ rpc, env }, body),
 );

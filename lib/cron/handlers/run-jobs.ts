@@ -4,7 +4,7 @@ import type { StoreError } from '../../engine/ports/store-error.ts';
 import { tick } from '../../engine/tick.ts';
 import type { TickReport } from '../../engine/tick-report.ts';
 import { NotFoundError } from '../../http/http-error.ts';
-import { jobs } from '../../queues/jobs/queue.ts';
+import { type JobEnv, jobs } from '../../queues/jobs/queue.ts';
 import { isError } from '../../services/is-error.ts';
 import type { Services } from '../../services/services.ts';
 import type { CronCall } from '../cron-call.ts';
@@ -32,7 +32,7 @@ export interface JobSelection {
  * `NotConfiguredError` for a faulty job definition.
  */
 export async function runJobs(
-  { rpc, ports }: Pick<Services, 'rpc' | 'ports'>,
+  { rpc, ports, env }: Pick<Services, 'rpc' | 'ports'> & { env: JobEnv },
   selection: JobSelection,
   {
     maxDuration,
@@ -40,7 +40,7 @@ export async function runJobs(
     ...call
   }: Pick<CronCall, 'maxDuration' | 'startedAt' | 'scheduler'> & Partial<CronCall> & { queue?: typeof jobs },
 ): Promise<{ reports: TickReport[]; left: string[] }> {
-  const deps = queue.connect(null);
+  const deps = queue.connect(env);
   const queues = await readQueues(rpc, selection);
   if (queues === null) throw new NotFoundError(`there is no queue of jobs named "${selection.queue}"`);
   const budget = startBudget(ports.clock, call.startedAt, maxDuration * 1_000);

@@ -1,9 +1,11 @@
 import { ValidationError } from '../../http/http-error.ts';
 import type { InsertedRow } from '../../http/input/insert-many.ts';
+import type { jobMethods } from '../../jobs/call-url.ts';
 import type { JobName, JobPayload } from '../../jobs/job-name.ts';
 import { getServices, type Services } from '../../services/services.ts';
 import { JobInputError } from './job-input-error.ts';
 import { enqueueJobs } from './new-jobs.ts';
+import type { JobEnv } from './queue.ts';
 
 interface JobSettings {
   /** `default` by default. A new queue is created with the settings of `default`. */
@@ -12,7 +14,7 @@ interface JobSettings {
   run_at?: Date | string;
   /** 0 runs first, 3 last. 1 by default. */
   priority?: 0 | 1 | 2 | 3;
-  /** While a job of this name has this key, no other is created with it. */
+  /** While a job of this name, or of this method and URL, has this key, no other is created with it. */
   unique_key?: string;
   /** How long the key holds, from the job's creation. Until the job is deleted by default. */
   unique_seconds?: number;
@@ -28,33 +30,55 @@ export type JobOptions<Name extends JobName> = JobSettings &
     ? { payload?: JobPayload<Name> }
     : { payload: JobPayload<Name> });
 
-export type NewJob = { [Name in JobName]: { name: Name } & JobOptions<Name> }[JobName];
+/** A job that calls a URL, signed, instead of a handler. */
+export interface UrlJob extends JobSettings {
+  /** `https://`, at a public address. `MONITOR_ALLOW_PRIVATE` lists exceptions. */
+  url: string;
+  /** `POST` by default. */
+  method?: (typeof jobMethods)[number];
+  /** Up to 50, and 8,000 characters in all. Lists, pages and logs never show their values. */
+  headers?: Record<string, string>;
+  /** The body, as JSON. GET has none. */
+  payload?: unknown;
+}
+
+export type NewJob = { [Name in JobName]: { name: Name } & JobOptions<Name> }[JobName] | UrlJob;
+
+/** What creates jobs. Without `env` no job may call a URL. */
+type JobServer = Pick<Services, 'rpc'> & { env?: JobEnv };
 
 /**
- * Creates a job for a handler in `lib/jobs/handlers`. If a job of this name already has the `unique_key`, returns that job with `created` false.
- * Throws a `JobInputError` with the faults of the input, or a `StoreError`.
+ * Creates a job for a handler in `lib/jobs/handlers`, or one that calls a URL. If a job of this name, or of this method and URL, already has the
+ * `unique_key`, returns that job with `created` false. Throws a `JobInputError` with the faults of the input, a `StoreError`, or a `NotConfiguredError`
+ * for a URL without `JOB_SIGNING_SECRET`.
  */
+export async function createJob(job: UrlJob, server?: JobServer): Promise<InsertedRow>;
 export async function createJob<Name extends JobName>(
   name: Name,
   options: JobOptions<Name>,
-  server?: Pick<Services, 'rpc'>,
+  server?: JobServer,
+): Promise<InsertedRow>;
+export async function createJob(
+  target: string | UrlJob,
+  ...more: [options: JobSettings, server?: JobServer] | [server?: JobServer]
 ): Promise<InsertedRow> {
-  const [created] = await create({ ...withInstants(options), name }, server);
+  const [options, server] =
+    typeof target === 'string'
+      ? [{ ...(more[0] as JobSettings), name: target }, more[1]]
+      : [target, more[0] as JobServer | undefined];
+  const [created] = await create(withInstants(options), server);
   return created as InsertedRow;
 }
 
 /** Creates up to 1,000 jobs, all or none, and returns them in order. Throws like `createJob`; each fault has its job's index. */
-export async function createJobs(
-  newJobs: readonly NewJob[],
-  server?: Pick<Services, 'rpc'>,
-): Promise<InsertedRow[]> {
+export async function createJobs(newJobs: readonly NewJob[], server?: JobServer): Promise<InsertedRow[]> {
   return create(newJobs.map(withInstants), server);
 }
 
-async function create(body: object, server: Pick<Services, 'rpc'> | undefined): Promise<InsertedRow[]> {
-  const { rpc } = server ?? (await getServices());
+async function create(body: object, server: JobServer | undefined): Promise<InsertedRow[]> {
+  const { rpc, env } = server ?? (await getServices());
   try {
-    return (await enqueueJobs({ rpc }, body)).rows;
+    return (await enqueueJobs({ rpc, env }, body)).rows;
   } catch (error) {
     if (!(error instanceof ValidationError)) throw error;
     throw new JobInputError(
