@@ -66,7 +66,7 @@ export async function callUrl(
     );
   }
   const url = new URL(request.url);
-  const target: Target = { host: url.host, secrets: secretsOf(url, request.headers), now: clock.now };
+  const target: Target = { host: url.host, secrets: secretsOf(url, request.headers), now: () => clock.now() };
   if (signingSecrets.length === 0) {
     throw failure(target, 'account_refused', 'was not called: set JOB_SIGNING_SECRET and redeploy');
   }

@@ -28,7 +28,8 @@ export function guardedRequest(
       // A kept-alive connection may have been made under another guard.
       agent: false,
       lookup: guard.lookupFor(url),
-      headers,
+      // By itself Node sends the body of a DELETE without its length.
+      headers: body === undefined ? headers : { ...headers, 'content-length': Buffer.byteLength(body) },
       signal,
     })
       .on('response', resolve)

@@ -13,7 +13,7 @@ import { VirtualClock } from './virtual-clock.ts';
 /** The functions that get the virtual time in `p_now`. In production none gets a time. */
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);
 
-/** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. */
+/** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. `env` is for jobs that call URLs. */
 export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {}) {
   const clock = new VirtualClock();
   const logged: { fields: object; message: string }[] = [];
@@ -30,6 +30,16 @@ export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {
     newId: () => crypto.randomUUID(),
     lock: null,
   };
+  /** A call of a URL is real work: no time passes while it runs. */
+  const queueOf = (known: Jobs) => {
+    const queue = jobsQueue(known, clock);
+    const perform: typeof queue.perform = (job, context) =>
+      job.request == null
+        ? queue.perform(job, context)
+        : clock.busy(Promise.resolve(queue.perform(job, context)));
+    return { ...queue, perform };
+  };
+  const deps = jobsQueue({}, clock).connect(env);
   const runSelected = (
     server: { rpc: Rpc; ports: typeof ports },
     selection: Partial<JobSelection>,
@@ -37,7 +47,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {
   ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const fullSelection = { queue: null, state: 'pending', limit: 1, ...selection } as const;
-    return runJobs({ ...server, env }, fullSelection, { ...call, queue: jobsQueue(handlers, clock) });
+    return runJobs({ ...server, env }, fullSelection, { ...call, queue: queueOf(handlers) });
   };
   async function untilKilled(
     work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,
@@ -65,9 +75,9 @@ export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {
       return rows.map(({ id }) => id);
     },
     /** Runs one tick of one partition, with the handlers of `known`. */
-    tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
-      const defaults = { deps: null, partition: 'default', limitMs: 60_000, scheduler: 'test' };
-      return clock.run(tick(jobsQueue(known, clock), ports, { ...defaults, ...options }));
+    tick(options: Partial<TickOptions<typeof deps>> = {}, known: Jobs = handlers): Promise<TickReport> {
+      const defaults = { deps, partition: 'default', limitMs: 60_000, scheduler: 'test' };
+      return clock.run(tick(queueOf(known), ports, { ...defaults, ...options }));
     },
     /** Ends the whole function, as the platform would. For handlers inside an `…UntilKilled` call only. */
     killFunction(): void {
@@ -76,8 +86,8 @@ export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {
     /** Runs one tick of `default` in a function of its own, which a handler may kill. */
     tickUntilKilled: () =>
       untilKilled((mortal) =>
-        tick(jobsQueue(handlers, clock), mortal.ports, {
-          deps: null,
+        tick(queueOf(handlers), mortal.ports, {
+          deps,
           partition: 'default',
           limitMs: 60_000,
           scheduler: 'test',

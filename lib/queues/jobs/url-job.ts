@@ -8,7 +8,7 @@ import { addressCheck } from '../../net/address-check.ts';
 import { type JobEnv, jobGuard } from './queue.ts';
 
 /** In characters of its ASCII form. With a unique key of the longest length, the index of keys takes no longer name. */
-const maxUrlLength = 1_500;
+const maxUrlLength = 2_000;
 
 const jobUrl = storableText(maxUrlLength)
   .superRefine((value, context) => {
