@@ -6,7 +6,7 @@ import { guardedRequest } from '../net/guarded-request.ts';
 import { maxAnswerLength, ProviderError, type ProviderErrorKind, retryAfterSeconds } from '../net/http.ts';
 import { networkCode } from '../net/network-error.ts';
 import { type AddressGuard, PRIVATE_ADDRESS } from '../net/public-address.ts';
-import { headerSecrets, presentable } from '../net/redact.ts';
+import { headerSecrets, presentable, withoutSecrets } from '../net/redact.ts';
 import { maxResponseBytes, readResponseBody } from '../net/response-body.ts';
 import { within } from '../net/within.ts';
 import { toResult } from './keep-json.ts';
@@ -66,7 +66,12 @@ export async function callUrl(
     );
   }
   const url = new URL(request.url);
-  const target: Target = { host: url.host, secrets: secretsOf(url, request.headers), now: () => clock.now() };
+  const target: Target = {
+    host: url.host,
+    secrets: secretsOf(url, request.headers),
+    credentials: credentialsOf(url, request.headers),
+    now: () => clock.now(),
+  };
   if (signingSecrets.length === 0) {
     throw failure(target, 'account_refused', 'was not called: set JOB_SIGNING_SECRET and redeploy');
   }
@@ -75,7 +80,9 @@ export async function callUrl(
 
   const body = request.method === 'GET' ? '' : JSON.stringify(job.payload);
   const signature = await signBody(body, signingSecrets, Math.floor(clock.now() / 1_000));
-  target.secrets.push(...signature.split(/,?v1=/).slice(1));
+  const macs = signature.split(/,?v1=/).slice(1);
+  target.secrets.push(...macs);
+  target.credentials.push(...macs);
   const headers = {
     'user-agent': 'Punctual',
     ...(body !== '' && { 'content-type': 'application/json' }),
@@ -107,7 +114,10 @@ export async function callUrl(
 /** What errors of a call need. */
 interface Target {
   host: string;
+  /** Not shown in errors. */
   secrets: string[];
+  /** Those that no result may keep. */
+  credentials: string[];
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -119,8 +129,20 @@ const idempotencyKey = ({ id, created_at }: UrlJob) => `job-${id}-${Date.parse(c
 const secretsOf = (url: URL, headers: Record<string, string>) => [
   ...headerSecrets(headers),
   url.search.slice(1),
-  ...url.searchParams.values(),
+  ...queryValues([...url.searchParams]),
 ];
+
+/** A result may rightly repeat any other header or parameter. */
+const isCredential = ([name]: [string, string]) =>
+  /authorization|cookie|key|token|secret|password|signature/i.test(name);
+
+const credentialsOf = (url: URL, headers: Record<string, string>) => [
+  ...headerSecrets(Object.fromEntries(Object.entries(headers).filter(isCredential))),
+  ...queryValues([...url.searchParams].filter(isCredential)),
+];
+
+const queryValues = (parameters: [string, string][]) =>
+  parameters.flatMap(([, value]) => [value, encodeURIComponent(value)]);
 
 const lowerCased = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
@@ -134,7 +156,7 @@ async function outcomeOf(target: Target, response: IncomingMessage, signal: Abor
   }
   if (cut !== null)
     throw failure(target, 'uncertain', `answered ${status}, and ${cutOff(signal)}`, { status });
-  return body === null ? done() : done({ result: toResult(body) });
+  return body === null ? done() : done({ result: withoutSecrets(toResult(body), target.credentials) });
 }
 
 /** Statuses of a request that may be sent again as it is. */

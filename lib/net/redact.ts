@@ -32,6 +32,21 @@ export function redact(text: string, secrets: string[], privateTexts: string[] =
 export const headerSecrets = (headers: Record<string, string>): string[] =>
   Object.values(headers).map((value) => value.replace(/^(Bearer|Basic) +/i, ''));
 
+/** Copies a JSON value, with `secrets` removed from its texts. Unlike `redact` it leaves values under the name of a secret, which may be meant to be kept. */
+export function withoutSecrets(value: unknown, secrets: string[]): unknown {
+  if (typeof value === 'string') {
+    return secrets.reduce(
+      (text, secret) => (secret.length >= leastSecret ? text.replaceAll(secret, hidden) : text),
+      value,
+    );
+  }
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [withoutSecrets(key, secrets), withoutSecrets(item, secrets)]),
+  );
+}
+
 /** Makes the beginning of a response fit for a log and a page: without secrets, private texts and control characters. Providers quote tokens. */
 export function presentable(
   text: string,

@@ -284,6 +284,23 @@ describe('the answer of a receiver', () => {
   });
 });
 
+it('the result of a job keeps what its answer repeats, but no credential of the call', async () => {
+  const { url } = await receive((request, response) => {
+    const said = [request.url, { [String(request.headers.authorization)]: 1 }, request.headers];
+    response.end(JSON.stringify(said));
+  });
+  const headers = { Authorization: 'Bearer hush-hush', 'X-Api-Key': 'hush-too', 'X-Team': 'blue-team' };
+  const id = await create(`${url}?token=hush-also&shop=berlin`, { headers });
+  await bench.tick();
+  const { result } = await bench.job(id);
+  expect(result).toMatchObject([
+    '/hook?token=***&shop=berlin',
+    { 'Bearer ***': 1 },
+    { authorization: 'Bearer ***', 'x-api-key': '***', 'x-team': 'blue-team' },
+  ]);
+  expect(JSON.stringify(result)).toMatch(/"punctual-signature":"t=\d+,v1=\*\*\*"/);
+});
+
 describe('a receiver that', () => {
   it('is down gets the job later, under the same key', async () => {
     const closed = createServer().listen(0, '127.0.0.1');

@@ -67,6 +67,14 @@ export const callMutants: Mutant[] = [
     seenBy: 'jobs/call-url.test.ts',
   },
   {
+    name: 'the credentials of a call in its result',
+    guarantee: 'a result never keeps a credential that the receiver repeats',
+    file: 'lib/jobs/call-url.ts',
+    find: 'withoutSecrets(toResult(body), target.credentials)',
+    replace: 'toResult(body)',
+    seenBy: 'jobs/call-url.test.ts',
+  },
+  {
     name: 'the headers that Punctual sets',
     guarantee: 'a job cannot give a call a signature, a key or an attempt of its own',
     file: 'lib/queues/jobs/url-job.ts',
