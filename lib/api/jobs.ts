@@ -9,7 +9,9 @@ import type { Endpoints } from './endpoints.ts';
 
 export const endpoints = {
   /** Creates jobs: see `bulkRoute`. */
-  'POST /jobs': bulkRoute('nothing was created', ({ services: { rpc }, body }) => enqueueJobs({ rpc }, body)),
+  'POST /jobs': bulkRoute('nothing was created', ({ services: { rpc, env }, body }) =>
+    enqueueJobs({ rpc, env }, body),
+  ),
   /** Returns the job. 404 if it does not exist or retention has deleted it. */
   'GET /jobs/:id': apiRoute<{ id: string }>(async ({ services, params: { id } }) => {
     const job = await getJob(id, services);

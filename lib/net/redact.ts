@@ -28,6 +28,36 @@ export function redact(text: string, secrets: string[], privateTexts: string[] =
   return clean;
 }
 
+/** Returns the values of headers as `redact` takes them: credentials without their scheme. */
+export const headerSecrets = (headers: Record<string, string>): string[] =>
+  Object.values(headers).map((value) => value.replace(/^(Bearer|Basic) +/i, ''));
+
+/** Copies a JSON value, with `secrets` removed from its texts. Unlike `redact` it leaves values under the name of a secret, which may be meant to be kept. */
+export function withoutSecrets(value: unknown, secrets: string[]): unknown {
+  if (typeof value === 'string') {
+    return secrets.reduce(
+      (text, secret) => (secret.length >= leastSecret ? text.replaceAll(secret, hidden) : text),
+      value,
+    );
+  }
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [withoutSecrets(key, secrets), withoutSecrets(item, secrets)]),
+  );
+}
+
+/** Makes the beginning of a response fit for a log and a page: without secrets, private texts and control characters. Providers quote tokens. */
+export function presentable(
+  text: string,
+  { secrets, privateTexts, maxLength }: { secrets: string[]; privateTexts?: string[]; maxLength: number },
+): string {
+  return redact(text, secrets, privateTexts)
+    .replace(/\p{Cc}+/gu, ' ')
+    .slice(0, maxLength)
+    .toWellFormed();
+}
+
 /** Removes each place that begins as one of the forms of a line does, as far as the longest of them continues. */
 function withoutQuotes(text: string, forms: string[]): string {
   const [line = ''] = forms;

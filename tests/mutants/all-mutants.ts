@@ -1,6 +1,7 @@
 import { accountMutants } from './account-mutants.ts';
 import { actionMutants } from './action-mutants.ts';
 import { boundedMutants } from './bounded-mutants.ts';
+import { callMutants } from './call-mutants.ts';
 import { edgeMutants } from './edge-mutants.ts';
 import { engineMutants } from './engine-mutants.ts';
 import type { Mutant } from './mutant.ts';
@@ -19,6 +20,7 @@ export const allMutants: Mutant[] = [
   ...actionMutants,
   ...tickMutants,
   ...boundedMutants,
+  ...callMutants,
   ...edgeMutants,
   ...operateMutants,
   ...privacyMutants,

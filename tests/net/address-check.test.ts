@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkWithin } from '../../../lib/queues/monitors/address-check.ts';
+import { checkWithin } from '../../lib/net/address-check.ts';
 
 const never = () => new Promise<null>(() => {});
 
