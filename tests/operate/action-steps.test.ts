@@ -1,19 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { GET as PROVE } from '../../app/api/actions/[id]/proof/route.ts';
-import { GET as READ } from '../../app/api/actions/[id]/route.ts';
-import { POST as STOP } from '../../app/api/actions/[id]/stop/route.ts';
-import { GET as LIST } from '../../app/api/actions/route.ts';
 import { runAction } from '../../lib/operate/rows/actions.ts';
-import { startActionRoute, steerActionRoute } from '../../lib/operate/rows/actions-route.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { attempt } from '../support/attempt.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTest, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+import { of, rowActions } from '../support/row-actions.ts';
 import { makeTasks } from '../support/tasks.ts';
 
 const database = servedDatabase({}, { own: true });
 const sql = perTestExchanges(database);
 const tasks = perTest(() => makeTasks(database));
+const { start, act, read, stop, resume, addFailed, row, history } = rowActions(database, sql);
 let account: string;
 
 beforeEach(async () => {
@@ -21,53 +19,10 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-/** The tests run the steps themselves, where the route leaves them to `after`. */
-const START = startActionRoute({ after: () => {} });
-const CONTINUE = steerActionRoute('continue');
-const start = (body: object, queue = 'dm_queue') =>
-  answered(
-    START(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {
-      params: Promise.resolve({ queue }),
-    }),
-  );
-const of = (id: string) => ({ params: Promise.resolve({ id }) });
-const steer = (route: typeof STOP, id: string) => answered(route(apiRequest('POST', '/api/x'), of(id)));
-const read = (id: string) => answered(READ(apiRequest('GET', '/api/x'), of(id)));
-/** Starts an action and runs all of its steps. Returns it as it is then. */
-async function act(body: object, queue = 'dm_queue') {
-  const { status, body: action } = await start(body, queue);
-  expect([status, action]).toMatchObject([202, { queue }]);
-  await runAction(database.rpc, action.id, 60_000);
-  return (await read(action.id)).body;
-}
+const failed = (more?: object) => addFailed(account, more);
 const proof = async (id: string) => (await answered(PROVE(apiRequest('GET', '/api/x'), of(id)))).body;
-const failed = (more: object = {}) =>
-  sql.addDm(account, {
-    status: 'failed',
-    attempts: 5,
-    last_error: 'no such person',
-    finished_at: sql.at(-60),
-    ...more,
-  });
-const row = async (id: string) =>
-  (await database.sql('select * from punctual.dm_queue where id = $1', [id]))[0];
-const history = async (id: string) =>
-  (await database.sql(`select event, text from punctual.history where row_id = $1 order by id`, [id])) as {
-    event: string;
-    text: string;
-  }[];
 
-describe('POST /api/queues/:queue/actions', () => {
-  it('says first what it would do, and changes nothing', async () => {
-    const ids = [await failed(), await failed({ finished_at: sql.at(-61) })];
-    await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
-    const { status, body } = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
-    expect([status, body]).toMatchObject([200, { count: 2, more: false, left: {} }]);
-    expect(body.sample.map(({ id }: { id: string }) => id)).toEqual(ids);
-    expect(await database.sql('select from punctual.actions')).toEqual([]);
-    expect(await row(ids[0] ?? '')).toMatchObject({ status: 'failed' });
-  });
-
+describe('an action', () => {
   it('retries the rows that match, each with new attempts, and says who did it', async () => {
     const [one, two] = [await failed(), await failed({ last_error: 'rate limited' })];
     const action = await act({
@@ -98,50 +53,6 @@ describe('POST /api/queues/:queue/actions', () => {
     expect((await read(action.id)).body).toMatchObject({ now: { done: 1 } });
   });
 
-  it('never retries a message that may have been sent, unless that is confirmed', async () => {
-    const { id } = await sql.addUnknown(account);
-    await database.sql(`update punctual.dm_queue set status = 'failed' where id = $1`, [id]);
-    const clear = await failed();
-    const filter = { status: 'failed' };
-    const preview = await start({ action: 'retry', filter, dry_run: true });
-    expect(preview.body).toMatchObject({
-      count: 1,
-      left: { may_have_been_sent: { count: 1, sample: [id] } },
-    });
-    expect(await act({ action: 'retry', filter })).toMatchObject({ total: 1, now: { pending: 1 } });
-    expect([(await row(clear)).status, (await row(id)).status]).toEqual(['pending', 'failed']);
-    expect(await act({ action: 'retry', ids: [id] })).toMatchObject({ total: 0, state: 'done' });
-    expect(await act({ action: 'retry', ids: [id], confirm: 'may_send_twice' })).toMatchObject({
-      written: 1,
-    });
-    expect((await row(id)).status).toBe('pending');
-  });
-
-  it('counts a message that was settled by SQL while it ran as one that may have been sent', async () => {
-    const id = await sql.addDm(account, { send_at: sql.at(-10) });
-    await sql.tick().claim();
-    await database.sql(`update punctual.dm_queue set status = 'failed', last_error = 'given up'`);
-    const preview = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
-    expect(preview.body).toMatchObject({
-      count: 0,
-      left: { may_have_been_sent: { count: 1, sample: [id] } },
-    });
-  });
-
-  it('leaves unknown and sent messages as they are', async () => {
-    const { id } = await sql.addUnknown(account);
-    const sent = await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
-    expect(await act({ action: 'retry', ids: [id, sent], confirm: 'may_send_twice' })).toMatchObject({
-      total: 0,
-    });
-    expect(await start({ action: 'retry', filter: { status: ['unknown', 'sent'] } })).toMatchObject({
-      status: 422,
-      body: {
-        error: { errors: [{ field: 'action', message: expect.stringContaining('failed, cancelled') }] },
-      },
-    });
-  });
-
   it('skips a row that changed after the action took it', async () => {
     const [one, two] = [await failed(), await failed()];
     const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
@@ -164,41 +75,6 @@ describe('POST /api/queues/:queue/actions', () => {
       'sending',
       'failed',
     ]);
-  });
-
-  it('does not take a row that failed after the action was asked for', async () => {
-    await failed();
-    await failed({ finished_at: new Date(Date.now() + 60_000).toISOString() });
-    expect((await start({ action: 'retry', filter: { status: 'failed' } })).body).toMatchObject({ total: 1 });
-  });
-
-  it('answers a repeated key with the same action, and another request under it with 409', async () => {
-    await failed();
-    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k' };
-    const first = await start(body);
-    expect(await start(body)).toMatchObject({ status: 202, body: { id: first.body.id, total: 1 } });
-    expect(await start({ ...body, action: 'delete' })).toMatchObject({ status: 409 });
-    expect(await database.sql('select count(*)::integer as n from punctual.actions')).toEqual([{ n: 1 }]);
-  });
-
-  it('answers a repeated key with the same action also after a person continued it', async () => {
-    await failed();
-    await failed();
-    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k', first: 1 };
-    const { id } = await act(body);
-    await steer(CONTINUE, id);
-    expect(await start(body)).toMatchObject({ status: 202, body: { id } });
-  });
-
-  it('changes nothing if another number of rows matches than the caller saw', async () => {
-    const id = await failed();
-    const refused = await start({ action: 'retry', filter: { status: 'failed' }, expect: 2 });
-    expect(refused).toMatchObject({
-      status: 409,
-      body: { error: { message: expect.stringContaining('1 rows match now, and not 2') } },
-    });
-    expect(await database.sql('select from punctual.actions')).toEqual([]);
-    expect(await row(id)).toMatchObject({ status: 'failed' });
   });
 
   it('cancels, makes due, and changes the priority of pending rows, and frees an account that waits for one', async () => {
@@ -300,25 +176,6 @@ describe('POST /api/queues/:queue/actions', () => {
     expect(await talk.sendStep()).toHaveLength(1);
     expect(await attempt(sql)).toBeNull();
   });
-
-  it.each([
-    [{ action: 'retry' }, 'filter'],
-    [{ action: 'retry', filter: {} }, 'filter'],
-    [{ action: 'retry', filter: { status: 'failed' }, ids: ['1'] }, 'filter'],
-    [{ action: 'explode', ids: ['1'] }, 'action'],
-    [{ action: 'reschedule', ids: ['1'] }, 'due_at'],
-    [{ action: 'cancel', ids: ['1'], priority: 1 }, 'priority'],
-    [{ action: 'prioritise', ids: ['1'], priority: 4 }, 'priority'],
-    [{ action: 'cancel', ids: ['1'], confirm: 'may_send_twice' }, 'confirm'],
-    [{ action: 'retry', filter: { status: 'nope' } }, 'filter.status'],
-    [{ action: 'retry', filter: { partition: 'a' } }, 'partition'],
-  ])('refuses %j', async (body, field) => {
-    expect(await start(body)).toMatchObject({ status: 422, body: { error: { errors: [{ field }] } } });
-  });
-
-  it('answers 404 to an unknown queue, and takes no request of another site', async () => {
-    expect(await start({ action: 'retry', ids: ['1'] }, 'nope')).toMatchObject({ status: 404 });
-  });
 });
 
 describe('GET /api/actions/:id/proof', () => {
@@ -389,7 +246,7 @@ it('the morning after: 500 failed messages of two accounts go out once each, wit
 });
 
 describe('the steps of an action', () => {
-  const addFailed = async (n: number) => {
+  const addMany = async (n: number) => {
     for (let i = 0; i < n; i++) await failed();
   };
 
@@ -428,21 +285,21 @@ describe('the steps of an action', () => {
   });
 
   it('wait after the first rows until a person continues', async () => {
-    await addFailed(3);
+    await addMany(3);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 1 });
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({ state: 'waiting', written: 1, now: { pending: 1 } });
-    expect(await steer(CONTINUE, body.id)).toMatchObject({ status: 200, body: { state: 'running' } });
+    expect(await resume(body.id)).toMatchObject({ status: 200, body: { state: 'running' } });
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({ state: 'done', written: 3 });
-    expect(await steer(STOP, body.id)).toMatchObject({ status: 409 });
+    expect(await stop(body.id)).toMatchObject({ status: 409 });
   });
 
   it('stop when a person says so, and leave the other rows as they are', async () => {
-    await addFailed(2);
+    await addMany(2);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 1 });
     await runAction(database.rpc, body.id, 60_000);
-    expect(await steer(STOP, body.id)).toMatchObject({
+    expect(await stop(body.id)).toMatchObject({
       status: 200,
       body: { state: 'stopped', reason: 'the API stopped it' },
     });
@@ -451,11 +308,11 @@ describe('the steps of an action', () => {
   });
 
   it('stop by themselves if ten rows failed in a row', async () => {
-    await addFailed(12);
+    await addMany(12);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 11 });
     await runAction(database.rpc, body.id, 60_000);
     await database.sql(`update punctual.dm_queue set status = 'failed' where status = 'pending'`);
-    await steer(CONTINUE, body.id);
+    await resume(body.id);
     await database.sql(
       `update punctual.dm_queue set finished_at = now() + interval '1 minute' where status = 'failed'`,
     );
@@ -465,17 +322,5 @@ describe('the steps of an action', () => {
       reason: 'ten of its rows failed in a row',
       written: 11,
     });
-  });
-
-  it('are listed, the latest first', async () => {
-    await addFailed(1);
-    const one = await act({ action: 'retry', filter: { status: 'failed' } });
-    const two = await act({ action: 'retry', filter: { status: 'failed' } });
-    const ids = async (path: string) =>
-      (await answered(LIST(apiRequest('GET', path)))).body.actions.map(({ id }: { id: string }) => id);
-    expect(await ids('/api/actions')).toEqual([two.id, one.id]);
-    expect(await ids('/api/actions?limit=1')).toEqual([two.id]);
-    expect(await ids('/api/actions?queue=jobs')).toEqual([]);
-    expect((await read('999')).status).toBe(404);
   });
 });

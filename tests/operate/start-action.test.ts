@@ -1,0 +1,139 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { GET as LIST } from '../../app/api/actions/route.ts';
+import { answered, apiRequest } from '../support/api-server.ts';
+import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+import { rowActions } from '../support/row-actions.ts';
+
+const database = servedDatabase({}, { own: true });
+const sql = perTestExchanges(database);
+const { start, act, read, resume, addFailed, row } = rowActions(database, sql);
+let account: string;
+
+beforeEach(async () => {
+  sql.setNow(new Date().toISOString());
+  account = await sql.addAccount();
+});
+
+const failed = (more?: object) => addFailed(account, more);
+
+describe('POST /api/queues/:queue/actions', () => {
+  it('says first what it would do, and changes nothing', async () => {
+    const ids = [await failed(), await failed({ finished_at: sql.at(-61) })];
+    await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
+    const { status, body } = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
+    expect([status, body]).toMatchObject([200, { count: 2, more: false, left: {} }]);
+    expect(body.sample.map(({ id }: { id: string }) => id)).toEqual(ids);
+    expect(await database.sql('select from punctual.actions')).toEqual([]);
+    expect(await row(ids[0] ?? '')).toMatchObject({ status: 'failed' });
+  });
+
+  it('never retries a message that may have been sent, unless that is confirmed', async () => {
+    const { id } = await sql.addUnknown(account);
+    await database.sql(`update punctual.dm_queue set status = 'failed' where id = $1`, [id]);
+    const clear = await failed();
+    const filter = { status: 'failed' };
+    const preview = await start({ action: 'retry', filter, dry_run: true });
+    expect(preview.body).toMatchObject({
+      count: 1,
+      left: { may_have_been_sent: { count: 1, sample: [id] } },
+    });
+    expect(await act({ action: 'retry', filter })).toMatchObject({ total: 1, now: { pending: 1 } });
+    expect([(await row(clear)).status, (await row(id)).status]).toEqual(['pending', 'failed']);
+    expect(await act({ action: 'retry', ids: [id] })).toMatchObject({ total: 0, state: 'done' });
+    expect(await act({ action: 'retry', ids: [id], confirm: 'may_send_twice' })).toMatchObject({
+      written: 1,
+    });
+    expect((await row(id)).status).toBe('pending');
+  });
+
+  it('counts a message that was settled by SQL while it ran as one that may have been sent', async () => {
+    const id = await sql.addDm(account, { send_at: sql.at(-10) });
+    await sql.tick().claim();
+    await database.sql(`update punctual.dm_queue set status = 'failed', last_error = 'given up'`);
+    const preview = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
+    expect(preview.body).toMatchObject({
+      count: 0,
+      left: { may_have_been_sent: { count: 1, sample: [id] } },
+    });
+  });
+
+  it('leaves unknown and sent messages as they are', async () => {
+    const { id } = await sql.addUnknown(account);
+    const sent = await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
+    expect(await act({ action: 'retry', ids: [id, sent], confirm: 'may_send_twice' })).toMatchObject({
+      total: 0,
+    });
+    expect(await start({ action: 'retry', filter: { status: ['unknown', 'sent'] } })).toMatchObject({
+      status: 422,
+      body: {
+        error: { errors: [{ field: 'action', message: expect.stringContaining('failed, cancelled') }] },
+      },
+    });
+  });
+
+  it('does not take a row that failed after the action was asked for', async () => {
+    await failed();
+    await failed({ finished_at: new Date(Date.now() + 60_000).toISOString() });
+    expect((await start({ action: 'retry', filter: { status: 'failed' } })).body).toMatchObject({ total: 1 });
+  });
+
+  it('answers a repeated key with the same action, and another request under it with 409', async () => {
+    await failed();
+    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k' };
+    const first = await start(body);
+    expect(await start(body)).toMatchObject({ status: 202, body: { id: first.body.id, total: 1 } });
+    expect(await start({ ...body, action: 'delete' })).toMatchObject({ status: 409 });
+    expect(await database.sql('select count(*)::integer as n from punctual.actions')).toEqual([{ n: 1 }]);
+  });
+
+  it('answers a repeated key with the same action also after a person continued it', async () => {
+    await failed();
+    await failed();
+    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k', first: 1 };
+    const { id } = await act(body);
+    await resume(id);
+    expect(await start(body)).toMatchObject({ status: 202, body: { id } });
+  });
+
+  it('changes nothing if another number of rows matches than the caller saw', async () => {
+    const id = await failed();
+    const refused = await start({ action: 'retry', filter: { status: 'failed' }, expect: 2 });
+    expect(refused).toMatchObject({
+      status: 409,
+      body: { error: { message: expect.stringContaining('1 rows match now, and not 2') } },
+    });
+    expect(await database.sql('select from punctual.actions')).toEqual([]);
+    expect(await row(id)).toMatchObject({ status: 'failed' });
+  });
+
+  it.each([
+    [{ action: 'retry' }, 'filter'],
+    [{ action: 'retry', filter: {} }, 'filter'],
+    [{ action: 'retry', filter: { status: 'failed' }, ids: ['1'] }, 'filter'],
+    [{ action: 'explode', ids: ['1'] }, 'action'],
+    [{ action: 'reschedule', ids: ['1'] }, 'due_at'],
+    [{ action: 'cancel', ids: ['1'], priority: 1 }, 'priority'],
+    [{ action: 'prioritise', ids: ['1'], priority: 4 }, 'priority'],
+    [{ action: 'cancel', ids: ['1'], confirm: 'may_send_twice' }, 'confirm'],
+    [{ action: 'retry', filter: { status: 'nope' } }, 'filter.status'],
+    [{ action: 'retry', filter: { partition: 'a' } }, 'partition'],
+  ])('refuses %j', async (body, field) => {
+    expect(await start(body)).toMatchObject({ status: 422, body: { error: { errors: [{ field }] } } });
+  });
+
+  it('answers 404 to an unknown queue, and takes no request of another site', async () => {
+    expect(await start({ action: 'retry', ids: ['1'] }, 'nope')).toMatchObject({ status: 404 });
+  });
+});
+
+it('actions are listed, the latest first', async () => {
+  await failed();
+  const one = await act({ action: 'retry', filter: { status: 'failed' } });
+  const two = await act({ action: 'retry', filter: { status: 'failed' } });
+  const ids = async (path: string) =>
+    (await answered(LIST(apiRequest('GET', path)))).body.actions.map(({ id }: { id: string }) => id);
+  expect(await ids('/api/actions')).toEqual([two.id, one.id]);
+  expect(await ids('/api/actions?limit=1')).toEqual([two.id]);
+  expect(await ids('/api/actions?queue=jobs')).toEqual([]);
+  expect((await read('999')).status).toBe(404);
+});
