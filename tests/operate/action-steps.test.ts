@@ -106,7 +106,9 @@ describe('an action', () => {
     expect(await attempt(sql, { outcome: 'retry', error: 'busy', delay_seconds: 3_600 })).toBe(one);
     expect(await act({ action: 'prioritise', ids: [one], priority: 0 })).toMatchObject({ written: 1 });
     expect(await attempt(sql)).toBeNull();
-    expect(await act({ action: 'retry_now', ids: [two] })).toMatchObject({ total: 0 });
+    expect((await start({ action: 'retry_now', ids: [two] })).body).toMatchObject({
+      left: { not_waiting: { count: 1 } },
+    });
     expect(await act({ action: 'retry_now', ids: [one] })).toMatchObject({ written: 1 });
     expect(await attempt(sql)).toBe(one);
   });
@@ -135,7 +137,7 @@ describe('an action', () => {
     });
     expect(await act({ action: 'retry', ids: [id] }, 'tasks')).toMatchObject({ written: 1 });
     expect(await tasks.row(id)).toMatchObject({ status: 'pending' });
-    expect(await act({ action: 'delete', ids: [id] }, 'tasks')).toMatchObject({ total: 0 });
+    expect((await start({ action: 'delete', ids: [id] }, 'tasks')).body).toMatchObject({ count: 0 });
     await database.sql(`update app.tasks set status = 'dead', finished_at = now() - interval '1 minute'`);
     expect(await act({ action: 'delete', filter: { status: 'dead' } }, 'tasks')).toMatchObject({
       written: 1,

@@ -39,11 +39,30 @@ describe('POST /api/queues/:queue/actions', () => {
     });
     expect(await act({ action: 'retry', filter })).toMatchObject({ total: 1, now: { pending: 1 } });
     expect([(await row(clear)).status, (await row(id)).status]).toEqual(['pending', 'failed']);
-    expect(await act({ action: 'retry', ids: [id] })).toMatchObject({ total: 0, state: 'done' });
+    expect((await start({ action: 'retry', ids: [id] })).body).toMatchObject({ count: 0 });
     expect(await act({ action: 'retry', ids: [id], confirm: 'may_send_twice' })).toMatchObject({
       written: 1,
     });
     expect((await row(id)).status).toBe('pending');
+  });
+
+  it.each(['k', undefined])('records nothing if no row matches, and says why (key %s)', async (key) => {
+    const { id } = await sql.addUnknown(account);
+    await database.sql(`update punctual.dm_queue set status = 'failed' where id = $1`, [id]);
+    const left = { may_have_been_sent: { count: 1, sample: [id] } };
+    const body = { action: 'retry', filter: { status: 'failed' }, key };
+    const nothing = { status: 200, body: { count: 0, more: false, sample: [], left } };
+    expect(await start(body)).toEqual(nothing);
+    expect(await start({ ...body, expect: 0 })).toEqual(nothing);
+    expect((await start({ ...body, expect: 1 })).status).toBe(409);
+    expect(await start({ ...body, ids: ['99'], filter: undefined })).toMatchObject({
+      status: 200,
+      body: { count: 0 },
+    });
+    expect(await database.sql('select from punctual.actions')).toEqual([]);
+    expect(await database.sql('select from punctual.audit')).toEqual([]);
+    await failed();
+    expect(await start(body)).toMatchObject({ status: 202, body: { total: 1 } });
   });
 
   it('counts a message that was settled by SQL while it ran as one that may have been sent', async () => {
@@ -60,9 +79,8 @@ describe('POST /api/queues/:queue/actions', () => {
   it('leaves unknown and sent messages as they are', async () => {
     const { id } = await sql.addUnknown(account);
     const sent = await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
-    expect(await act({ action: 'retry', ids: [id, sent], confirm: 'may_send_twice' })).toMatchObject({
-      total: 0,
-    });
+    const preview = await start({ action: 'retry', ids: [id, sent], confirm: 'may_send_twice' });
+    expect(preview.body).toMatchObject({ count: 0, left: {} });
     expect(await start({ action: 'retry', filter: { status: ['unknown', 'sent'] } })).toMatchObject({
       status: 422,
       body: {
@@ -129,6 +147,7 @@ describe('POST /api/queues/:queue/actions', () => {
 it('actions are listed, the latest first', async () => {
   await failed();
   const one = await act({ action: 'retry', filter: { status: 'failed' } });
+  await failed();
   const two = await act({ action: 'retry', filter: { status: 'failed' } });
   const ids = async (path: string) =>
     (await answered(LIST(apiRequest('GET', path)))).body.actions.map(({ id }: { id: string }) => id);

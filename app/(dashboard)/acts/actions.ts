@@ -4,9 +4,11 @@ import { redirect } from 'next/navigation';
 import { after } from 'next/server';
 import { rowHref, rowsHref } from '@/components/link.ts';
 import { instantOf } from '@/components/time/instant-of.ts';
-import { runAction, startAction, steerAction } from '@/lib/operate/rows/actions.ts';
+import { ConflictError } from '@/lib/http/http-error.ts';
+import { type ActionPreview, runAction, startAction, steerAction } from '@/lib/operate/rows/actions.ts';
 import { runLater } from '@/lib/operate/rows/actions-route.ts';
 import { readQueueName } from '@/lib/operate/rows/rows-route.ts';
+import { leftWords } from '../actions/action-words.ts';
 import { type ActResult, actResult } from './act-result.ts';
 import { operatorServices } from './operator.ts';
 
@@ -40,7 +42,7 @@ export async function startAct(_: ActResult, form: FormData): Promise<ActResult>
       },
       by,
     );
-    if (!('id' in started)) throw new Error('a dry run starts nothing');
+    if (!('id' in started)) throw new ConflictError(nothingToChange(started));
     services.stats.forget();
     if (rows.ids?.length !== 1) {
       runLater(services, started.id, after);
@@ -49,6 +51,11 @@ export async function startAct(_: ActResult, form: FormData): Promise<ActResult>
     await runAction(services.rpc, started.id, oneRowMs);
     redirect(started.action === 'delete' ? rowsHref(queue) : rowHref(queue, rows.ids[0]));
   });
+}
+
+function nothingToChange({ left }: ActionPreview): string {
+  const reasons = Object.entries(left).map(([reason, { count }]) => leftWords(reason, count));
+  return `Nothing was changed: ${reasons.join('; ') || 'no row matches any more'}.`;
 }
 
 /** Stops or continues an action: `id` and `verb` of the form. */

@@ -21,7 +21,7 @@ const runMs = 20_000;
 
 /**
  * Returns the route that starts an action: `{ action, filter | ids, dry_run?, note?, key?, expect?, first?, due_at?, priority?, confirm? }`. 202 with the
- * action; 200 with `{ count, more, sample, left }` for a dry run; 404; 409 if the key is another action’s or if other rows match than `expect`; 422.
+ * action; 200 with `{ count, more, sample, left }` for a dry run, or if there is no row to change; 404; 409 if the key is another action’s or if other rows match than `expect`; 422.
  */
 export function startActionRoute({ after }: { after: After }) {
   return apiJsonRoute<{ queue: string }>(

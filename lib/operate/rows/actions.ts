@@ -88,7 +88,7 @@ export type Action = z.infer<typeof actionSchema>;
 export type ActionDetails = z.infer<typeof actionDetails>;
 export type ActionPreview = z.infer<typeof previewSchema>;
 
-/** Starts an action on rows of a queue, or says what it would do. Throws an `HttpError` or a `StoreError`. */
+/** Starts an action on rows of a queue. Says what it would do for a dry run, and if no row is there to change. Throws an `HttpError` or a `StoreError`. */
 export async function startAction(
   rpc: Rpc,
   queue: string,
@@ -118,7 +118,7 @@ export async function startAction(
       p_expect: expect,
     }),
   );
-  return dry_run ? previewSchema.parse(started) : actionSchema.parse(started);
+  return z.union([actionSchema, previewSchema]).parse(started);
 }
 
 /** Reads an action with what became of its rows. Throws an `HttpError` or a `StoreError`. */

@@ -39,8 +39,8 @@ begin
 end
 $$;
 
--- Starts an action on the rows that match p_filter: see filter_condition. p_dry_run: only returns what it would do, as preview_action does. Otherwise
--- returns the action as describe_action does, also one that has p_key already.
+-- Starts an action on the rows that match p_filter: see filter_condition. Returns the action as describe_action does, also one that has p_key already.
+-- If there is no row to change, records nothing and returns why, as preview_action does. p_dry_run: only returns that.
 --
 -- p_arguments  see actions.arguments
 -- p_expect     the number of rows that the caller saw; null for any. Raises PT409 if another number matches.
@@ -74,6 +74,10 @@ begin
   if p_expect < a.total or (p_expect > a.total and a.state <> 'collecting') then
     raise exception '% rows match now, and not %', a.total || case when a.state = 'collecting' then ' or more' else '' end, p_expect
       using errcode = 'PT409', detail = 'expect', hint = 'Nothing was changed. Look at the rows again.';
+  end if;
+  if a.state = 'done' then
+    delete from punctual.actions x where x.id = a.id;
+    return punctual.preview_action(q, p_action, p_arguments, v_filter, v_now);
   end if;
   perform punctual.save_action(a);
   perform punctual.note_act(p_by, p_action, q.name, format('action %s', a.id), jsonb_build_object('rows', a.total) || p_arguments, p_note, v_now);

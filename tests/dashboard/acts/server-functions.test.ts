@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as accountActs from '../../../app/(dashboard)/accounts/[id]/account-acts.ts';
+import { startAct } from '../../../app/(dashboard)/acts/actions.ts';
 import * as errorActs from '../../../app/(dashboard)/queues/[queue]/errors/[group]/mark-error.ts';
 import * as settingsActs from '../../../app/(dashboard)/queues/[queue]/settings/settings-acts.ts';
 import { readAccount } from '../../../lib/operate/account-pace.ts';
@@ -157,4 +158,12 @@ describe('an operator', () => {
     const { items } = await listAudit(database.rpc, { target: talk.account, limit: 50 });
     expect(items.map(({ act }) => act)).toEqual(['pause_account']);
   });
+});
+
+it('an action that finds no row to change says so, and is not recorded', async () => {
+  const rows = JSON.stringify({ action: 'retry', filter: { status: ['failed'] } });
+  expect(await startAct(null, form({ queue: 'dm_queue', rows, expect: '0' }))).toEqual({
+    problem: 'Nothing was changed: no row matches any more.',
+  });
+  expect(await acts()).toEqual([]);
 });
