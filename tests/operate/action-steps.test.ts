@@ -170,13 +170,70 @@ describe('an action', () => {
     expect(await talk.sendStep('dead')).toHaveLength(1);
     const filter = { status: 'failed' };
     expect(await act({ action: 'retry', filter })).toMatchObject({ written: 1, now: { dead: 1 } });
-    expect(await act({ action: 'retry', filter })).toMatchObject({
-      written: 0,
-      skips: [{ reason: 'changed', count: 1 }],
+    expect((await start({ action: 'retry', filter })).body).toMatchObject({
+      count: 0,
+      left: { sequence: { count: 1 } },
     });
     sql.pass(60);
     expect(await talk.sendStep()).toHaveLength(1);
     expect(await attempt(sql)).toBeNull();
+  });
+
+  describe('of a sequence', () => {
+    const filter = { status: 'dead' };
+    const retry = (more: object = {}) => start({ action: 'retry', filter, ...more }, 'enrolments');
+    /** Enrols a person whose first message fails, and has an operator decide that it did. */
+    async function failAfter(outcome: 'dead' | 'unknown') {
+      const talk = conversations(database, sql);
+      const [id = ''] = await talk.enrol(await talk.addSequence([{}]), [
+        { account_id: account, recipient: crypto.randomUUID() },
+      ]);
+      const fail = async (outcome: 'dead' | 'unknown') => {
+        await talk.sendStep(outcome);
+        const message = String(((await talk.messages(id)) as unknown as { id: number }[]).at(-1)?.id);
+        if (outcome === 'unknown') await sql.resolve(message, 'failed');
+      };
+      await fail(outcome);
+      expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+      return { id, talk, fail };
+    }
+
+    it('never retries an enrolment whose message may have been sent, unless that is confirmed', async () => {
+      const { id, talk } = await failAfter('unknown');
+      const left = { may_have_been_sent: { count: 1, sample: [id] } };
+      expect((await retry({ dry_run: true })).body).toMatchObject({ count: 0, left });
+      expect((await retry()).body).toMatchObject({ count: 0, left });
+      expect(await act({ action: 'retry', filter, confirm: 'may_send_twice' }, 'enrolments')).toMatchObject({
+        written: 1,
+      });
+      sql.pass(60);
+      expect(await talk.sendStep()).toHaveLength(1);
+    });
+
+    it('leaves an enrolment whose next message may have been sent since the action was asked for', async () => {
+      const { id, talk, fail } = await failAfter('dead');
+      const { body } = await retry();
+      await stop(body.id);
+      await talk.call('resume_enrolment', { p_id: id });
+      sql.pass(60);
+      await fail('unknown');
+      await resume(body.id);
+      await runAction(database.rpc, body.id, 60_000);
+      expect((await read(body.id)).body).toMatchObject({
+        written: 0,
+        skips: [{ reason: 'changed', count: 1 }],
+      });
+      expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+    });
+
+    it('leaves an enrolment that did not fail', async () => {
+      const { id, talk } = await failAfter('dead');
+      await talk.call('stop_enrolment', { p_id: id });
+      expect((await retry({ filter: { status: 'cancelled' } })).body).toMatchObject({
+        count: 0,
+        left: { sequence: { count: 1 } },
+      });
+    });
   });
 });
 

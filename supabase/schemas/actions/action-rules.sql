@@ -12,9 +12,9 @@ $$;
 
 -- Returns SQL of why an action leaves the row t, of one of its states, as it is; null if it changes the row. $1 is now.
 --
--- may_have_been_sent  an attempt of it was uncertain once, and it is not confirmed that it may be sent twice
+-- sequence            its sequence decides when it is sent, and is not resumed by a retry of this row
+-- may_have_been_sent  an attempt of it, or of an enrolment's message, was uncertain once, and it is not confirmed that it may be sent twice
 -- expired             it would expire at once
--- sequence            its sequence decides when it is sent
 -- not_waiting         it waits for no retry; in a queue with accounts, its account does not wait to retry it
 -- still_needed        it keeps another message from being proved by its own: see still_needed
 create function punctual.action_obstacle(q punctual.queues, p_action text, p_arguments jsonb) returns text
@@ -22,8 +22,14 @@ language plpgsql stable set search_path = '' as $$
 begin
   if q.source = 'pgmq' then return 'null::text'; end if;
   return case p_action
-    when 'retry' then format('case when %s then ''may_have_been_sent'' when t.expires_at <= $1 then ''expired'' end',
-      case when q.delivery = 'at-most-once' and p_arguments->>'confirm' is distinct from 'may_send_twice' then 'coalesce(t.reconcile ? ''first_at'', false)' else 'false' end)
+    when 'retry' then format('case when %s then ''sequence'' when %s then ''may_have_been_sent'' when t.expires_at <= $1 then ''expired'' end',
+      case q.name when 'enrolments' then 't.phase <> ''failed'''
+        when 'dm_queue' then 't.enrolment_id is not null and not exists (select from punctual.enrolments e where e.id = t.enrolment_id and e.message_id = t.id and e.phase = ''failed'')'
+        else 'false' end,
+      case when p_arguments->>'confirm' = 'may_send_twice' then 'false'
+        when q.name = 'enrolments' then 'exists (select from punctual.dm_queue d where d.id = t.message_id and d.reconcile ? ''first_at'')'
+        when q.delivery = 'at-most-once' then 'coalesce(t.reconcile ? ''first_at'', false)'
+        else 'false' end)
     when 'retry_now' then case when q.account_column is null then 'case when t.next_attempt_at is null or t.next_attempt_at <= $1 then ''not_waiting'' end'
       else punctual.render_sql(q, $sql$case when t.claimed_at is null or not exists (
         select from punctual.pace p where p.queue = {queue} and p.account_id = t.{account} and p.retry_at > $1) then 'not_waiting' end$sql$) end
