@@ -47,9 +47,9 @@ export const actionMutants: Mutant[] = [
   {
     name: 'an action takes the rows that a person saw',
     guarantee: 'a row that fails after an action was asked for is no part of it',
-    file: 'supabase/schemas/actions/start-action.sql',
-    find: `then a.filter || jsonb_build_object('finished_to'`,
-    replace: `then a.filter || jsonb_build_object('unused'`,
+    file: 'supabase/schemas/actions/action-rules.sql',
+    find: `else format('t.finished_at > %L', p_asked_at) end;`,
+    replace: `else 'false' end;`,
     seenBy: starting,
   },
   {

@@ -66,15 +66,45 @@ describe('an action', () => {
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({
       state: 'done',
-      written: 1,
-      skipped: 1,
-      skips: [{ reason: 'changed', count: 1 }],
+      written: 0,
+      skipped: 2,
+      skips: [{ reason: 'changed', count: 2 }],
     });
     expect([(await row(one)).status, (await row(two)).status, (await row(late)).status]).toEqual([
-      'pending',
+      'cancelled',
       'sending',
       'failed',
     ]);
+  });
+
+  it('leaves a row that was retried and failed anew since the action was asked for', async () => {
+    const id = await failed();
+    const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
+    await stop(body.id);
+    await act({ action: 'retry', ids: [id] });
+    sql.pass(60);
+    expect(await attempt(sql, { outcome: 'dead', error: 'no such person' })).toBe(id);
+    await resume(body.id);
+    await runAction(database.rpc, body.id, 60_000);
+    expect((await read(body.id)).body).toMatchObject({
+      written: 0,
+      skips: [{ reason: 'changed', count: 1 }],
+    });
+    expect(await row(id)).toMatchObject({ status: 'failed', attempts: 1 });
+  });
+
+  it('changes rows of a person’s table that had ended before it became a queue', async () => {
+    await database.sql('alter table app.tasks disable trigger user');
+    const id = await tasks.add({ due: sql.at(-10), status: 'dead' });
+    await database.sql('alter table app.tasks enable trigger user');
+    expect(await tasks.row(id)).toMatchObject({ finished_at: null });
+    const filter = { status: 'dead' };
+    expect((await start({ action: 'retry', filter, dry_run: true }, 'tasks')).body).toMatchObject({
+      count: 1,
+    });
+    expect(await act({ action: 'retry', filter, expect: 1 } as object, 'tasks')).toMatchObject({
+      written: 1,
+    });
   });
 
   it('cancels, makes due, and changes the priority of pending rows, and frees an account that waits for one', async () => {

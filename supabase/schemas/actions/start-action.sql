@@ -3,7 +3,7 @@
 create function punctual.preview_action(q punctual.queues, p_action text, p_arguments jsonb, p_filter jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, 10001, 50000, p_now);
+  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, null, 10001, 50000, p_now);
   v_items jsonb := jsonb_path_query_array(v_walked.items, '$[*].item');
 begin
   return jsonb_build_object(
@@ -22,10 +22,7 @@ $$;
 create function punctual.collect_rows(q punctual.queues, inout a punctual.actions, p_reads integer, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
-  -- A row that was settled since the action was asked for is not one that the person saw.
-  v_filter jsonb := case when a.filter->'status' <@ '["unknown", "dead", "cancelled", "done"]' and q.source = 'table'
-    then a.filter || jsonb_build_object('finished_to', least((a.filter->>'finished_to')::timestamptz, a.created_at + interval '1 microsecond')) else a.filter end;
-  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, v_filter, a.cursor, 20000, p_reads, a.created_at);
+  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, a.filter, a.created_at, a.cursor, 20000, p_reads, a.created_at);
   v_taken integer;
 begin
   insert into punctual.action_rows (action_id, row_id, place)
