@@ -80,6 +80,7 @@ describe('filters of rows', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     expect(await list({ tick: tick.id })).toEqual([next]);
+    expect(await list({ tick: tick.id.toUpperCase() })).toEqual([next]);
     await tick.settle([{ id: next, claim_id: claimId, outcome: 'dead', error: 'e', account_id: account }]);
     expect(await list({ tick: tick.id })).toEqual([next]);
     expect(await list({ tick: crypto.randomUUID() })).toEqual([]);
@@ -111,7 +112,14 @@ describe('filters of rows', () => {
     await database.sql(
       `update punctual.dm_queue set reconcile = reconcile || '{"waits_for_operator": true}'`,
     );
-    expect(await list({ status: ['unknown'], decide: true })).toEqual([id]);
+    await failed();
+    await sql.addDm(account, { status: 'sent', finished_at: sql.now });
+    for (const status of [undefined, ['unknown'], ['failed', 'unknown']]) {
+      expect(await list({ status, decide: true })).toEqual([id]);
+      expect(await count({ status, decide: true })).toEqual({ count: 1, more: false });
+    }
+    expect(await list({ status: ['failed'], decide: true })).toEqual([]);
+    expect(await list({ decide: true }, { p_queue: 'tasks' })).toEqual([]);
   });
 
   it('sort by the due time or the end, in both directions', async () => {
@@ -131,6 +139,7 @@ describe('filters of rows', () => {
     [{ status: ['sent', 'gone'] }, {}, 'status'],
     [{ status: ['sent'] }, { p_sort: 'due' }, 'sort'],
     [{}, { p_sort: 'body' }, 'sort'],
+    [{}, { p_sort: '--due' }, 'sort'],
   ])('refuse %j with %j and name the part', async (filter, more, detail) => {
     await expect(list(filter, more)).rejects.toMatchObject({ code: '22023', detail });
   });
@@ -142,6 +151,12 @@ describe('filters of rows', () => {
       message: expect.stringContaining('"created_at"'),
     };
     await expect(list({ created_from: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject(refused);
+    await expect(list({ created_to: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject({
+      ...refused,
+      detail: 'created_to',
+    });
+    const without = { detail: 'partition', message: expect.not.stringContaining('add ""') };
+    await expect(list({ partition: 'a' })).rejects.toMatchObject(without);
     await expect(list({ account }, { p_queue: 'tasks' })).rejects.toMatchObject({ detail: 'account' });
   });
 
