@@ -70,7 +70,9 @@ declare
 begin
   if q.source = 'pgmq' then
     if p_filter ? 'ids' and p_filter - '{ids,status}'::text[] = '{}' then
-      items := p_filter->'ids';
+      items := (select coalesce(jsonb_agg(distinct i), '[]')
+                  from jsonb_array_elements(p_filter->'ids') i cross join lateral punctual.split_message_id(i#>>'{}') m
+                  join punctual.set_aside_messages s on s.partition = m.partition and s.msg_id = m.msg_id and s.cancelled_at is null);
     else
       v_page := punctual.list_messages(q, punctual.only_state(q, p_filter), p_wanted, p_cursor, p_now);
       items := jsonb_path_query_array(v_page->'items', '$[*].id');
