@@ -6,7 +6,7 @@ import { rowActions } from '../support/row-actions.ts';
 
 const database = servedDatabase({}, { own: true });
 const sql = perTestExchanges(database);
-const { start, act, read, resume, addFailed, row } = rowActions(database, sql);
+const { start, act, read, stop, resume, addFailed, row } = rowActions(database, sql);
 let account: string;
 
 beforeEach(async () => {
@@ -124,6 +124,13 @@ describe('POST /api/queues/:queue/actions', () => {
     expect(await row(id)).toMatchObject({ status: 'failed' });
   });
 
+  it('counts a row once that is named twice', async () => {
+    const id = await failed();
+    const body = { action: 'retry', ids: [id, `0${id}`, id] };
+    expect((await start({ ...body, dry_run: true })).body).toMatchObject({ count: 1 });
+    expect(await start({ ...body, expect: 1 })).toMatchObject({ status: 202, body: { total: 1 } });
+  });
+
   it.each([
     [{ action: 'retry' }, 'filter'],
     [{ action: 'retry', filter: {} }, 'filter'],
@@ -133,10 +140,24 @@ describe('POST /api/queues/:queue/actions', () => {
     [{ action: 'cancel', ids: ['1'], priority: 1 }, 'priority'],
     [{ action: 'prioritise', ids: ['1'], priority: 4 }, 'priority'],
     [{ action: 'cancel', ids: ['1'], confirm: 'may_send_twice' }, 'confirm'],
+    [{ action: 'cancel', ids: ['1'], first: 2 ** 31 }, 'first'],
+    [{ action: 'cancel', ids: ['1'], expect: 2 ** 31 }, 'expect'],
+    [{ action: 'reschedule', ids: ['1'], due_at: '0001-01-01T00:00:00+14:00' }, 'due_at'],
     [{ action: 'retry', filter: { status: 'nope' } }, 'filter.status'],
     [{ action: 'retry', filter: { partition: 'a' } }, 'partition'],
   ])('refuses %j', async (body, field) => {
     expect(await start(body)).toMatchObject({ status: 422, body: { error: { errors: [{ field }] } } });
+  });
+
+  it('stops and continues only if the body is empty, because it takes no field', async () => {
+    await failed();
+    const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
+    for (const steer of [stop, resume])
+      expect(await steer(body.id, { note: 'why' })).toMatchObject({
+        status: 422,
+        body: { error: { errors: [{ field: 'note' }] } },
+      });
+    expect((await read(body.id)).body).toMatchObject({ state: 'running' });
   });
 
   it('answers 404 to an unknown queue, and takes no request of another site', async () => {

@@ -23,11 +23,13 @@ export function rowActions(database: TestDatabase, sql: ReturnType<typeof exchan
       }),
     );
   const read = (id: string) => answered(READ(apiRequest('GET', '/api/x'), of(id)));
+  const steer = (route: typeof STOP) => (id: string, body?: object) =>
+    answered(route(apiRequest('POST', '/api/x', undefined, body && JSON.stringify(body)), of(id)));
   return {
     start,
     read,
-    stop: (id: string) => answered(STOP(apiRequest('POST', '/api/x'), of(id))),
-    resume: (id: string) => answered(CONTINUE(apiRequest('POST', '/api/x'), of(id))),
+    stop: steer(STOP),
+    resume: steer(CONTINUE),
     /** Starts an action and runs all of its steps. Returns it as it is then. */
     async act(body: object, queue = 'dm_queue') {
       const { status, body: action } = await start(body, queue);

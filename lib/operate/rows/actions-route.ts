@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { apiJsonRoute, apiRoute } from '../../http/api-route.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
 import { listRoute } from '../../http/page.ts';
 import { json } from '../../http/respond.ts';
 import type { Services } from '../../services/services.ts';
@@ -55,15 +57,16 @@ export function proveActionRoute() {
   );
 }
 
-/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended. */
+/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended; 422 for a body with fields. */
 export function steerActionRoute(verb: 'stop' | 'continue', { after }: { after?: After } = {}) {
   return apiJsonRoute<{ id: string }>(
-    async ({ services, params, by }) => {
+    async ({ services, params, by, body }) => {
+      parseInput(z.strictObject({}), body);
       const action = await steerAction(services.rpc, params.id, verb, by);
       if (after) runLater(services, action.id, after);
       return action;
     },
-    { optional: true },
+    { optional: true, whenInvalid: 'nothing was changed' },
   );
 }
 

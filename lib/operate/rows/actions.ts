@@ -25,9 +25,9 @@ const actionInput = z
     /** A repeated call with the same key is answered with the same action. */
     key: nonEmptyText(200).optional(),
     /** The number of rows that the caller saw. If another number matches, nothing is changed. */
-    expect: z.int().min(0).optional(),
+    expect: z.int32().min(0).optional(),
     /** After so many rows the action waits to be continued. */
-    first: z.int().min(1).optional(),
+    first: z.int32().min(1).optional(),
     /** Of `reschedule`: the new due time. */
     due_at: instant.optional(),
     /** Of `prioritise`. */
