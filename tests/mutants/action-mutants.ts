@@ -37,6 +37,14 @@ export const actionMutants: Mutant[] = [
     seenBy: starting,
   },
   {
+    name: 'the doubt about a message that SQL made pending while it ran',
+    guarantee: 'a retry sends no message twice whose attempt nobody knows the end of',
+    file: 'supabase/schemas/add-queue/queue-triggers.sql',
+    find: `case when old.lease_expires_at is null then '{}'`,
+    replace: `case when true then '{}'`,
+    seenBy: starting,
+  },
+  {
     name: 'an action judges its rows when it has their locks',
     guarantee: 'an action leaves a row that changed since it took it',
     file: 'supabase/schemas/actions/write-rows.sql',

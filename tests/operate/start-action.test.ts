@@ -76,6 +76,18 @@ describe('POST /api/queues/:queue/actions', () => {
     });
   });
 
+  it('counts a message that SQL made pending while it ran as one that may have been sent', async () => {
+    const id = await sql.addDm(account, { send_at: sql.at(-10) });
+    await sql.tick().claim();
+    await database.sql(`update punctual.dm_queue set status = 'pending', send_at = now() + interval '1 day'`);
+    await database.sql(`update punctual.dm_queue set status = 'cancelled'`);
+    const preview = await start({ action: 'retry', filter: { status: 'cancelled' }, dry_run: true });
+    expect(preview.body).toMatchObject({
+      count: 0,
+      left: { may_have_been_sent: { count: 1, sample: [id] } },
+    });
+  });
+
   it('leaves unknown and sent messages as they are', async () => {
     const { id } = await sql.addUnknown(account);
     const sent = await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
