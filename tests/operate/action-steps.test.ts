@@ -20,7 +20,8 @@ beforeEach(async () => {
 });
 
 const failed = (more?: object) => addFailed(account, more);
-const proof = async (id: string) => (await answered(PROVE(apiRequest('GET', '/api/x'), of(id)))).body;
+const proof = async (id: string, query = '') =>
+  (await answered(PROVE(apiRequest('GET', `/api/x${query}`), of(id)))).body;
 
 describe('an action', () => {
   it('retries the rows that match, each with new attempts, and says who did it', async () => {
@@ -289,6 +290,8 @@ describe('GET /api/actions/:id/proof', () => {
     });
     expect((await row(cancelled)).status).toBe('pending');
     expect(await proof('999')).toMatchObject({ error: { kind: 'not_found' } });
+    for (const cursor of ['', refused, 'x'])
+      expect(await proof(body.id, `?cursor=${cursor}`)).toMatchObject({ error: { kind: 'invalid' } });
   });
 });
 
@@ -326,10 +329,9 @@ it('the morning after: 500 failed messages of two accounts go out once each, wit
   }
   expect([sent.length, new Set(sent).size]).toEqual([350, 350]);
   expect((await click()).body.id).toBe(action.id);
-  expect(await proof(action.id)).toMatchObject({
-    rows: 500,
-    verdicts: { by_answer_alone: 350, not_sent: 150 },
-  });
+  const proved = await proof(action.id);
+  expect(proved).toMatchObject({ rows: 500, verdicts: { by_answer_alone: 350, not_sent: 150 } });
+  expect(await proof(action.id, `?cursor=${proved.next}`)).toEqual({ rows: 0, verdicts: {}, next: null });
   const audit = await database.sql('select by, act, note from punctual.audit');
   expect(audit).toEqual([{ by: 'the API', act: 'retry', note: 'ticket 4711' }]);
 });

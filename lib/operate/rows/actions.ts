@@ -5,7 +5,7 @@ import { parseInput } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById, rowId } from '../../http/input/row-id.ts';
 import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
-import { type Page, pageQuery, readPage } from '../../http/page.ts';
+import { makeCursor, openCursor, type Page, type PageQuery, pageQuery, readPage } from '../../http/page.ts';
 import { listedRowSchema } from '../../store/listed-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { filterInput } from './row-filter.ts';
@@ -137,16 +137,18 @@ const proofSchema = z.object({
   next: z.array(z.string()).nullable(),
 });
 
-export const proofQuery = z.strictObject({ cursor: storableText(200).optional() });
+export const proofQuery = z.strictObject({ cursor: pageQuery.cursor });
 
 export type ActionProof = Omit<z.infer<typeof proofSchema>, 'next'> & { next: string | null };
 
 /** Says what the evidence shows of up to 500 rows that an action wrote. Throws an `HttpError` or a `StoreError`. */
-export function proveAction(rpc: Rpc, id: string, cursor: string | null = null): Promise<ActionProof> {
+export function proveAction(rpc: Rpc, id: string, cursor?: PageQuery['cursor']): Promise<ActionProof> {
   return findById('action', id, async (p_id) => {
-    const call = { p_id, p_cursor: cursor === null ? null : [cursor] };
-    const { next, ...proof } = proofSchema.parse(await rpc('prove_action', call));
-    return { ...proof, next: next?.[0] ?? null };
+    const list = ['prove_action', p_id];
+    const { next, ...proof } = proofSchema.parse(
+      await rpc('prove_action', { p_id, p_cursor: openCursor(list, cursor) }),
+    );
+    return { ...proof, next: next && makeCursor(list, next) };
   });
 }
 
