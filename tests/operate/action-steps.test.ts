@@ -375,6 +375,20 @@ describe('the steps of an action', () => {
     });
   });
 
+  it('write rows as soon as the ids of all are taken, without a tick between', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2 from generate_series(1, 5000)`,
+      [account, sql.at(-60)],
+    );
+    const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
+    // As with more than 20,000 rows. The first step reads 5,000, and the second finds no more.
+    await database.sql(`update punctual.actions set state = 'collecting'`);
+    let step = 0;
+    await runAction(database.rpc, body.id, 4, () => step++);
+    expect((await read(body.id)).body).toMatchObject({ state: 'running', total: 5_000, written: 200 });
+  });
+
   it('wait after the first rows until a person continues', async () => {
     await addMany(3);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 1 });

@@ -181,10 +181,11 @@ export async function runAction(
   while (now() < endsAt) {
     const step = actionSchema.nullable().parse(await rpc('run_action', { p_id: id }));
     if (step?.state !== 'collecting' && step?.state !== 'running') return;
-    const progress = step.total + step.written + step.skipped;
+    // It still takes ids, each time from further rows.
+    if (step.state === 'collecting') continue;
     // Other sessions have locked the rows that are left.
-    if (progress === handled) return;
-    handled = progress;
+    if (step.written + step.skipped === handled) return;
+    handled = step.written + step.skipped;
   }
 }
 
