@@ -106,6 +106,27 @@ describe('filters of rows', () => {
     expect(await list({ error_kind: 'timeout' })).toEqual([]);
   });
 
+  it('find the rows of an action, and none of another queue’s action', async () => {
+    const id = await failed();
+    const add = async (queue: string, row: string) => {
+      const [{ id }] = await database.sql(
+        `insert into punctual.actions (queue, action, filter, actor, state, created_at) values ($1, 'retry', '{}', 'Ann', 'done', now()) returning id::text as id`,
+        [queue],
+      );
+      await database.sql('insert into punctual.action_rows (action_id, row_id, place) values ($1, $2, 1)', [
+        id,
+        row,
+      ]);
+      return String(id);
+    };
+    await failed();
+    expect(await list({ action: await add('dm_queue', id) })).toEqual([id]);
+    for (const row of ['orders:7', id]) {
+      const other = { action: await add('jobs', row) };
+      expect([await list(other), await count(other)]).toEqual([[], { count: 0, more: false }]);
+    }
+  });
+
   it('find the unknown rows that wait for a person', async () => {
     const { id } = await sql.addUnknown(account);
     expect(await list({ status: ['unknown'], decide: true })).toEqual([]);

@@ -14,7 +14,9 @@ begin
     parents := format('unnest(%L::%s[]) i (id)', punctual.filtered_ids(q, p_filter), q.id_type);
     joined := 't.id = i.id';
   elsif p_filter ? 'action' then
-    parents := format('(select r.row_id::%s as id from punctual.action_rows r where r.action_id = %L offset 0) i', q.id_type, p_filter->>'action');
+    -- The rows of another queue's action may have ids of another form.
+    parents := format('(select r.row_id::%s as id from punctual.actions a join punctual.action_rows r on r.action_id = a.id where a.id = %L and a.queue = %L offset 0) i',
+                      q.id_type, p_filter->>'action', q.name);
     joined := 't.id = i.id';
   elsif p_segment <> 'pending' then
     null;
