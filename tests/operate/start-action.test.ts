@@ -136,6 +136,13 @@ describe('POST /api/queues/:queue/actions', () => {
     expect(await row(id)).toMatchObject({ status: 'failed' });
   });
 
+  it('leaves rows that expire before the time that they would be moved to', async () => {
+    const id = await sql.addDm(account, { send_at: sql.at(60), expires_at: sql.at(3_600) });
+    const move = (due_at: string) => start({ action: 'reschedule', ids: [id], due_at, dry_run: true });
+    expect((await move(sql.at(3_600))).body).toMatchObject({ count: 0, left: { expired: { count: 1 } } });
+    expect((await move(sql.at(3_599))).body).toMatchObject({ count: 1, left: {} });
+  });
+
   it('counts a row once that is named twice', async () => {
     const id = await failed();
     const body = { action: 'retry', ids: [id, `0${id}`, id] };

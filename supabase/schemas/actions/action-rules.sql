@@ -16,7 +16,7 @@ $$;
 -- changed             it ended after the action was asked for, so the person has not seen it as it is
 -- sequence            its sequence decides when it is sent, and is not resumed by a retry of this row
 -- may_have_been_sent  an attempt of it, or of an enrolment's message, was uncertain once, and it is not confirmed that it may be sent twice
--- expired             it would expire at once
+-- expired             it would expire before it is tried
 -- not_waiting         it waits for no retry; in a queue with accounts, its account does not wait to retry it
 -- still_needed        it keeps another message from being proved by its own: see still_needed
 create function punctual.action_obstacle(q punctual.queues, p_action text, p_arguments jsonb, p_asked_at timestamptz) returns text
@@ -38,7 +38,8 @@ begin
     when 'retry_now' then case when q.account_column is null then 'case when t.next_attempt_at is null or t.next_attempt_at <= $1 then ''not_waiting'' end'
       else punctual.render_sql(q, $sql$case when t.claimed_at is null or not exists (
         select from punctual.pace p where p.queue = {queue} and p.account_id = t.{account} and p.retry_at > $1) then 'not_waiting' end$sql$) end
-    when 'reschedule' then case when q.closes_column is null then 'null::text' else punctual.render_sql(q, 'case when t.{closes} is not null then ''sequence'' end') end
+    when 'reschedule' then format('case when %s then ''sequence'' when t.expires_at <= %L::timestamptz then ''expired'' end',
+      case when q.closes_column is null then 'false' else format('t.%I is not null', q.closes_column) end, p_arguments->>'due_at')
     when 'delete' then format('case when %s then ''changed'' when %s then ''still_needed'' end', v_changed, regexp_replace(punctual.still_needed(q), '\ms\.', 't.', 'g'))
     else 'null::text' end;
 end
