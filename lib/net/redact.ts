@@ -5,22 +5,31 @@ const leastPrivate = 8;
 
 const hidden = '***';
 
+const name =
+  '(?:authorization|cookie|x-api-key|api[-_ ]?key|access[-_ ]?token|refresh[-_ ]?token|client[-_ ]?secret|token|secret|password|signature)';
 /** A name of a secret, and its value after `=` or `:`, as in a header, a query or JSON. The name stays. */
-const namedSecret =
-  /((?:authorization|cookie|x-api-key|api[-_ ]?key|access[-_ ]?token|refresh[-_ ]?token|client[-_ ]?secret|token|secret|password|signature)\\?["']?\s*[:=]\s*\\?["']?)(?:(?:bearer|basic)\s+)?[^\s"'\\,;&<>{}]+/gi;
+const namedSecret = new RegExp(
+  `(${name}\\\\?["']?\\s*[:=]\\s*)(?:(\\\\?["'])[^"'\\\\]+|(?:(?:bearer|basic)\\s+)?[^\\s"'\\\\,;&<>{}]+)`,
+  'gi',
+);
 const bearer = /\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi;
 const webToken = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
 
 /**
- * Removes from a text `secrets`, values under the name of a secret, bearer tokens and JSON web tokens, and the parts of `privateTexts` that it quotes
- * literally or as in JSON, also if they are cut off.
+ * Removes from a text `secrets`, also as in an address or in JSON that escapes slashes, values under the name of a secret, bearer tokens and JSON
+ * web tokens, and the parts of `privateTexts` that it quotes literally or as in JSON, also if they are cut off.
  */
 export function redact(text: string, secrets: string[], privateTexts: string[] = []): string {
   let clean = text;
   for (const secret of secrets) {
-    if (secret.length >= leastSecret) clean = clean.replaceAll(secret, hidden);
+    if (secret.length < leastSecret) continue;
+    for (const form of [secret, secret.replaceAll('/', '\\/'), encodeURIComponent(secret)])
+      clean = clean.replaceAll(form, hidden);
   }
-  clean = clean.replace(webToken, hidden).replace(bearer, `$1 ${hidden}`).replace(namedSecret, `$1${hidden}`);
+  clean = clean
+    .replace(webToken, hidden)
+    .replace(bearer, `$1 ${hidden}`)
+    .replace(namedSecret, `$1$2${hidden}`);
   for (const privateText of privateTexts) {
     const lines = [privateText, ...privateText.split(/[\r\n]+/)].map((line) => line.trim());
     for (const line of new Set(lines)) clean = withoutQuotes(clean, [line, inJson(line), inAscii(line)]);

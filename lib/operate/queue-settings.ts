@@ -100,8 +100,9 @@ export function changeSettings(
   body: unknown,
   by: string,
 ): Promise<ChangedQueue> {
-  const schema = (partitionName === undefined ? queueSettings : partitionSettings).partial().extend({ note });
-  const { note: p_note = null, ...p_settings } = parseChanges(schema, body);
+  const schema = (partitionName === undefined ? queueSettings : partitionSettings).partial();
+  const { note: p_note = null, ...settings } = parseInput(schema.extend({ note }), body);
+  const p_settings = parseChanges(schema, settings);
   const call = { p_partition: partitionName ?? null, p_settings, p_by: by, p_note };
   return findQueueNamed(queue, async (p_queue) =>
     parseStored(changed, await rpc('change_settings', { p_queue, ...call })),

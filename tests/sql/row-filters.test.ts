@@ -80,6 +80,7 @@ describe('filters of rows', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     expect(await list({ tick: tick.id })).toEqual([next]);
+    expect(await list({ tick: tick.id.toUpperCase() })).toEqual([next]);
     await tick.settle([{ id: next, claim_id: claimId, outcome: 'dead', error: 'e', account_id: account }]);
     expect(await list({ tick: tick.id })).toEqual([next]);
     expect(await list({ tick: crypto.randomUUID() })).toEqual([]);
@@ -105,13 +106,41 @@ describe('filters of rows', () => {
     expect(await list({ error_kind: 'timeout' })).toEqual([]);
   });
 
+  it('find the rows of an action, and none of another queue’s action', async () => {
+    const id = await failed();
+    const add = async (queue: string, row: string) => {
+      const [{ id }] = await database.sql(
+        `insert into punctual.actions (queue, action, filter, actor, state, created_at) values ($1, 'retry', '{}', 'Ann', 'done', now()) returning id::text as id`,
+        [queue],
+      );
+      await database.sql('insert into punctual.action_rows (action_id, row_id, place) values ($1, $2, 1)', [
+        id,
+        row,
+      ]);
+      return String(id);
+    };
+    await failed();
+    expect(await list({ action: await add('dm_queue', id) })).toEqual([id]);
+    for (const row of ['orders:7', id]) {
+      const other = { action: await add('jobs', row) };
+      expect([await list(other), await count(other)]).toEqual([[], { count: 0, more: false }]);
+    }
+  });
+
   it('find the unknown rows that wait for a person', async () => {
     const { id } = await sql.addUnknown(account);
     expect(await list({ status: ['unknown'], decide: true })).toEqual([]);
     await database.sql(
       `update punctual.dm_queue set reconcile = reconcile || '{"waits_for_operator": true}'`,
     );
-    expect(await list({ status: ['unknown'], decide: true })).toEqual([id]);
+    await failed();
+    await sql.addDm(account, { status: 'sent', finished_at: sql.now });
+    for (const status of [undefined, ['unknown'], ['failed', 'unknown']]) {
+      expect(await list({ status, decide: true })).toEqual([id]);
+      expect(await count({ status, decide: true })).toEqual({ count: 1, more: false });
+    }
+    expect(await list({ status: ['failed'], decide: true })).toEqual([]);
+    expect(await list({ decide: true }, { p_queue: 'tasks' })).toEqual([]);
   });
 
   it('sort by the due time or the end, in both directions', async () => {
@@ -131,6 +160,7 @@ describe('filters of rows', () => {
     [{ status: ['sent', 'gone'] }, {}, 'status'],
     [{ status: ['sent'] }, { p_sort: 'due' }, 'sort'],
     [{}, { p_sort: 'body' }, 'sort'],
+    [{}, { p_sort: '--due' }, 'sort'],
   ])('refuse %j with %j and name the part', async (filter, more, detail) => {
     await expect(list(filter, more)).rejects.toMatchObject({ code: '22023', detail });
   });
@@ -142,6 +172,12 @@ describe('filters of rows', () => {
       message: expect.stringContaining('"created_at"'),
     };
     await expect(list({ created_from: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject(refused);
+    await expect(list({ created_to: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject({
+      ...refused,
+      detail: 'created_to',
+    });
+    const without = { detail: 'partition', message: expect.not.stringContaining('add ""') };
+    await expect(list({ partition: 'a' })).rejects.toMatchObject(without);
     await expect(list({ account }, { p_queue: 'tasks' })).rejects.toMatchObject({ detail: 'account' });
   });
 

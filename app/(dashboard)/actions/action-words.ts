@@ -51,7 +51,7 @@ export function leftWords(reason: string, count: number): string {
     case 'may_have_been_sent':
       return `${rows} may have been sent: left as ${one ? 'it is' : 'they are'}`;
     case 'expired':
-      return `${rows} would expire at once`;
+      return `${rows} would expire before ${one ? 'it is' : 'they are'} tried`;
     case 'sequence':
       return `${rows} ${one ? 'belongs' : 'belong'} to a sequence, which decides when ${one ? 'it is' : 'they are'} sent`;
     case 'not_waiting':

@@ -4,9 +4,11 @@ import { redirect } from 'next/navigation';
 import { after } from 'next/server';
 import type { ActResult } from '@/components/acts/act-result.ts';
 import { rowHref, rowsHref } from '@/components/link.ts';
-import { runAction, startAction, steerAction } from '@/lib/operate/rows/actions.ts';
+import { ConflictError } from '@/lib/http/http-error.ts';
+import { type ActionPreview, runAction, startAction, steerAction } from '@/lib/operate/rows/actions.ts';
 import { runLater } from '@/lib/operate/rows/actions-route.ts';
 import { readQueueName } from '@/lib/operate/rows/rows-route.ts';
+import { leftWords } from '../actions/action-words.ts';
 import { actAsVisitor, instantIn, textOf } from '../dal/act.ts';
 
 /** A person waits for the outcome of an act on one row. */
@@ -37,7 +39,7 @@ export async function startAct(_: ActResult | null, form: FormData): Promise<Act
       },
       by,
     );
-    if (!('id' in started)) throw new Error('a dry run starts nothing');
+    if (!('id' in started)) throw new ConflictError(nothingToChange(started));
     if (rows.ids?.length !== 1) {
       runLater(services, started.id, after);
       redirect(`/actions/${started.id}`);
@@ -45,6 +47,11 @@ export async function startAct(_: ActResult | null, form: FormData): Promise<Act
     await runAction(services.rpc, started.id, oneRowMs);
     redirect(started.action === 'delete' ? rowsHref(queue) : rowHref(queue, rows.ids[0]));
   });
+}
+
+function nothingToChange({ left }: ActionPreview): string {
+  const reasons = Object.entries(left).map(([reason, { count }]) => leftWords(reason, count));
+  return `Nothing was changed: ${reasons.join('; ') || 'no row matches any more'}.`;
 }
 
 /** Stops or continues an action. */

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { type After, apiJsonRoute, apiRoute } from '../../http/api-route.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
 import { listRoute } from '../../http/page.ts';
 import { json } from '../../http/respond.ts';
 import type { Services } from '../../services/services.ts';
@@ -19,7 +21,7 @@ const runMs = 20_000;
 
 /**
  * Returns the route that starts an action: `{ action, filter | ids, dry_run?, note?, key?, expect?, first?, due_at?, priority?, confirm? }`. 202 with the
- * action; 200 with `{ count, more, sample, left }` for a dry run; 404; 409 if the key is another action’s or if other rows match than `expect`; 422.
+ * action; 200 with `{ count, more, sample, left }` for a dry run, or if there is no row to change; 404; 409 if the key is another action’s or if other rows match than `expect`; 422.
  */
 export function startActionRoute() {
   return apiJsonRoute<{ queue: string }>(
@@ -53,15 +55,16 @@ export function proveActionRoute() {
   );
 }
 
-/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended. */
+/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended; 422 for a body with fields. */
 export function steerActionRoute(verb: 'stop' | 'continue') {
   return apiJsonRoute<{ id: string }>(
-    async ({ services, params, by, after }) => {
+    async ({ services, params, by, body, after }) => {
+      parseInput(z.strictObject({}), body);
       const action = await steerAction(services.rpc, params.id, verb, by);
       if (after && verb === 'continue') runLater(services, action.id, after);
       return action;
     },
-    { optional: true },
+    { optional: true, whenInvalid: 'nothing was changed' },
   );
 }
 

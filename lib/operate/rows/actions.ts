@@ -5,7 +5,7 @@ import { parseInput } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById, rowId } from '../../http/input/row-id.ts';
 import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
-import { type Page, pageQuery, readPage } from '../../http/page.ts';
+import { makeCursor, openCursor, type Page, type PageQuery, pageQuery, readPage } from '../../http/page.ts';
 import { listedRowSchema } from '../../store/listed-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { filterInput } from './row-filter.ts';
@@ -25,9 +25,9 @@ const actionInput = z
     /** A repeated call with the same key is answered with the same action. */
     key: nonEmptyText(200).optional(),
     /** The number of rows that the caller saw. If another number matches, nothing is changed. */
-    expect: z.int().min(0).optional(),
+    expect: z.int32().min(0).optional(),
     /** After so many rows the action waits to be continued. */
-    first: z.int().min(1).optional(),
+    first: z.int32().min(1).optional(),
     /** Of `reschedule`: the new due time. */
     due_at: instant.optional(),
     /** Of `prioritise`. */
@@ -88,7 +88,7 @@ export type Action = z.infer<typeof actionSchema>;
 export type ActionDetails = z.infer<typeof actionDetails>;
 export type ActionPreview = z.infer<typeof previewSchema>;
 
-/** Starts an action on rows of a queue, or says what it would do. Throws an `HttpError` or a `StoreError`. */
+/** Starts an action on rows of a queue. Says what it would do for a dry run, and if no row is there to change. Throws an `HttpError` or a `StoreError`. */
 export async function startAction(
   rpc: Rpc,
   queue: string,
@@ -118,7 +118,7 @@ export async function startAction(
       p_expect: expect,
     }),
   );
-  return dry_run ? previewSchema.parse(started) : actionSchema.parse(started);
+  return z.union([actionSchema, previewSchema]).parse(started);
 }
 
 /** Reads an action with what became of its rows. Throws an `HttpError` or a `StoreError`. */
@@ -137,16 +137,18 @@ const proofSchema = z.object({
   next: z.array(z.string()).nullable(),
 });
 
-export const proofQuery = z.strictObject({ cursor: storableText(200).optional() });
+export const proofQuery = z.strictObject({ cursor: pageQuery.cursor });
 
 export type ActionProof = Omit<z.infer<typeof proofSchema>, 'next'> & { next: string | null };
 
 /** Says what the evidence shows of up to 500 rows that an action wrote. Throws an `HttpError` or a `StoreError`. */
-export function proveAction(rpc: Rpc, id: string, cursor: string | null = null): Promise<ActionProof> {
+export function proveAction(rpc: Rpc, id: string, cursor?: PageQuery['cursor']): Promise<ActionProof> {
   return findById('action', id, async (p_id) => {
-    const call = { p_id, p_cursor: cursor === null ? null : [cursor] };
-    const { next, ...proof } = proofSchema.parse(await rpc('prove_action', call));
-    return { ...proof, next: next?.[0] ?? null };
+    const list = ['prove_action', p_id];
+    const { next, ...proof } = proofSchema.parse(
+      await rpc('prove_action', { p_id, p_cursor: openCursor(list, cursor) }),
+    );
+    return { ...proof, next: next && makeCursor(list, next) };
   });
 }
 
@@ -179,10 +181,11 @@ export async function runAction(
   while (now() < endsAt) {
     const step = actionSchema.nullable().parse(await rpc('run_action', { p_id: id }));
     if (step?.state !== 'collecting' && step?.state !== 'running') return;
-    const progress = step.total + step.written + step.skipped;
+    // It still takes ids, each time from further rows.
+    if (step.state === 'collecting') continue;
     // Other sessions have locked the rows that are left.
-    if (progress === handled) return;
-    handled = progress;
+    if (step.written + step.skipped === handled) return;
+    handled = step.written + step.skipped;
   }
 }
 

@@ -14,7 +14,9 @@ begin
     parents := format('unnest(%L::%s[]) i (id)', punctual.filtered_ids(q, p_filter), q.id_type);
     joined := 't.id = i.id';
   elsif p_filter ? 'action' then
-    parents := format('(select r.row_id::%s as id from punctual.action_rows r where r.action_id = %L offset 0) i', q.id_type, p_filter->>'action');
+    -- The rows of another queue's action may have ids of another form.
+    parents := format('(select r.row_id::%s as id from punctual.actions a join punctual.action_rows r on r.action_id = a.id where a.id = %L and a.queue = %L offset 0) i',
+                      q.id_type, p_filter->>'action', q.name);
     joined := 't.id = i.id';
   elsif p_segment <> 'pending' then
     null;
@@ -74,17 +76,16 @@ create function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort
 language plpgsql stable set search_path = '' as $$
 declare
   v_states text[] := punctual.filter_states(q, p_filter);
-  v_allowed text[] := case ltrim(p_sort, '-') when 'due' then '{pending}'::text[] when 'finished' then '{unknown,dead,cancelled,done}' end;
+  v_allowed text[] := case when p_sort in ('due', '-due') then '{pending}'::text[] when p_sort in ('finished', '-finished') then '{unknown,dead,cancelled,done}' end;
 begin
   if p_sort is not null and v_allowed is null then
     raise exception 'rows cannot be sorted by "%"', p_sort using errcode = '22023', detail = 'sort', hint = 'Give due, -due, finished or -finished.';
   end if;
   if coalesce(p_filter->'status', '[]') = '[]' then
-    v_states := coalesce(v_allowed, v_states);
+    v_states := array(select x from unnest(v_states) x where v_allowed is null or x = any (v_allowed));
   elsif not v_states <@ v_allowed then
     raise exception 'rows of these states cannot be sorted by %', ltrim(p_sort, '-') using errcode = '22023', detail = 'sort',
-      hint = format('%s has only %s.', case when v_allowed = '{pending}' then 'A due time' else 'An end' end,
-                    case when v_allowed = '{pending}' then q.pending_word else 'a settled row' end);
+      hint = case when v_allowed = '{pending}' then format('Only rows that are %s have a due time.', q.pending_word) else 'Only settled rows have an end.' end;
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('segment', s.segment, 'states', s.states,

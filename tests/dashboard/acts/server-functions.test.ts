@@ -21,16 +21,6 @@ const sql = perTestExchanges(database);
 const talk = perTestConversations(database, sql);
 
 vi.mock('next/headers', async () => (await import('../../support/page-headers.ts')).nextHeaders);
-vi.mock('next/navigation', () => ({
-  redirect: (to: string) => {
-    throw new Error(`redirected to ${to}`);
-  },
-  notFound: () => {
-    throw new Error('not found');
-  },
-  unstable_rethrow: () => {},
-}));
-
 const ofHost = { host: 'app.test', origin: 'http://app.test' };
 const group = '6fa10000';
 
@@ -93,7 +83,9 @@ describe.each(all)('the Server Function to %s', (_name, run) => {
     setPageHeaders({ ...cookie('Mira'), host: 'app.test', origin: 'http://elsewhere.test' });
     expect(await run()).toEqual({ failure: expect.stringContaining('must come from the dashboard') });
     setPageHeaders(ofHost);
-    await expect(run()).rejects.toThrow('redirected to /login');
+    await expect(run()).rejects.toMatchObject({
+      digest: expect.stringMatching(/^NEXT_REDIRECT;.*;\/login;/),
+    });
     expect(await acts()).toEqual(before);
   });
 });
@@ -213,4 +205,12 @@ describe('an operator', () => {
     const { items } = await listAudit(database.rpc, { target: talk.account, limit: 50 });
     expect(items.map(({ act }) => act)).toEqual(['pause_account']);
   });
+});
+
+it('an action that finds no row to change says so, and is not recorded', async () => {
+  const rows = JSON.stringify({ action: 'retry', filter: { status: ['failed'] } });
+  expect(await rowActs.startAct(null, form({ queue: 'dm_queue', rows, expect: '0' }))).toEqual({
+    problem: 'Nothing was changed: no row matches any more.',
+  });
+  expect(await acts()).toEqual([]);
 });

@@ -1,23 +1,19 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { endpoints as actionsApi } from '../../lib/api/actions.ts';
 import { runAction } from '../../lib/operate/rows/actions.ts';
-import { startActionRoute, steerActionRoute } from '../../lib/operate/rows/actions-route.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { attempt } from '../support/attempt.ts';
 import { conversations } from '../support/conversations.ts';
 import { perTest, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
+import { of, rowActions } from '../support/row-actions.ts';
 import { makeTasks } from '../support/tasks.ts';
 
-const {
-  'GET /actions/:id/proof': PROVE,
-  'GET /actions/:id': READ,
-  'POST /actions/:id/stop': STOP,
-  'GET /actions': LIST,
-} = actionsApi;
+const { 'GET /actions/:id/proof': PROVE } = actionsApi;
 
 const database = servedDatabase({}, { own: true });
 const sql = perTestExchanges(database);
 const tasks = perTest(() => makeTasks(database));
+const { start, act, read, stop, resume, addFailed, row, history } = rowActions(database, sql);
 let account: string;
 
 beforeEach(async () => {
@@ -25,53 +21,11 @@ beforeEach(async () => {
   account = await sql.addAccount();
 });
 
-/** The tests run the steps themselves, which the app's routes leave to `after`. */
-const START = startActionRoute();
-const CONTINUE = steerActionRoute('continue');
-const start = (body: object, queue = 'dm_queue') =>
-  answered(
-    START(apiRequest('POST', '/api/x', undefined, JSON.stringify(body)), {
-      params: Promise.resolve({ queue }),
-    }),
-  );
-const of = (id: string) => ({ params: Promise.resolve({ id }) });
-const steer = (route: typeof STOP, id: string) => answered(route(apiRequest('POST', '/api/x'), of(id)));
-const read = (id: string) => answered(READ(apiRequest('GET', '/api/x'), of(id)));
-/** Starts an action and runs all of its steps. Returns it as it is then. */
-async function act(body: object, queue = 'dm_queue') {
-  const { status, body: action } = await start(body, queue);
-  expect([status, action]).toMatchObject([202, { queue }]);
-  await runAction(database.rpc, action.id, 60_000);
-  return (await read(action.id)).body;
-}
-const proof = async (id: string) => (await answered(PROVE(apiRequest('GET', '/api/x'), of(id)))).body;
-const failed = (more: object = {}) =>
-  sql.addDm(account, {
-    status: 'failed',
-    attempts: 5,
-    last_error: 'no such person',
-    finished_at: sql.at(-60),
-    ...more,
-  });
-const row = async (id: string) =>
-  (await database.sql('select * from punctual.dm_queue where id = $1', [id]))[0];
-const history = async (id: string) =>
-  (await database.sql(`select event, text from punctual.history where row_id = $1 order by id`, [id])) as {
-    event: string;
-    text: string;
-  }[];
+const failed = (more?: object) => addFailed(account, more);
+const proof = async (id: string, query = '') =>
+  (await answered(PROVE(apiRequest('GET', `/api/x${query}`), of(id)))).body;
 
-describe('POST /api/queues/:queue/actions', () => {
-  it('says first what it would do, and changes nothing', async () => {
-    const ids = [await failed(), await failed({ finished_at: sql.at(-61) })];
-    await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
-    const { status, body } = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
-    expect([status, body]).toMatchObject([200, { count: 2, more: false, left: {} }]);
-    expect(body.sample.map(({ id }: { id: string }) => id)).toEqual(ids);
-    expect(await database.sql('select from punctual.actions')).toEqual([]);
-    expect(await row(ids[0] ?? '')).toMatchObject({ status: 'failed' });
-  });
-
+describe('an action', () => {
   it('retries the rows that match, each with new attempts, and says who did it', async () => {
     const [one, two] = [await failed(), await failed({ last_error: 'rate limited' })];
     const action = await act({
@@ -102,50 +56,6 @@ describe('POST /api/queues/:queue/actions', () => {
     expect((await read(action.id)).body).toMatchObject({ now: { done: 1 } });
   });
 
-  it('never retries a message that may have been sent, unless that is confirmed', async () => {
-    const { id } = await sql.addUnknown(account);
-    await database.sql(`update punctual.dm_queue set status = 'failed' where id = $1`, [id]);
-    const clear = await failed();
-    const filter = { status: 'failed' };
-    const preview = await start({ action: 'retry', filter, dry_run: true });
-    expect(preview.body).toMatchObject({
-      count: 1,
-      left: { may_have_been_sent: { count: 1, sample: [id] } },
-    });
-    expect(await act({ action: 'retry', filter })).toMatchObject({ total: 1, now: { pending: 1 } });
-    expect([(await row(clear)).status, (await row(id)).status]).toEqual(['pending', 'failed']);
-    expect(await act({ action: 'retry', ids: [id] })).toMatchObject({ total: 0, state: 'done' });
-    expect(await act({ action: 'retry', ids: [id], confirm: 'may_send_twice' })).toMatchObject({
-      written: 1,
-    });
-    expect((await row(id)).status).toBe('pending');
-  });
-
-  it('counts a message that was settled by SQL while it ran as one that may have been sent', async () => {
-    const id = await sql.addDm(account, { send_at: sql.at(-10) });
-    await sql.tick().claim();
-    await database.sql(`update punctual.dm_queue set status = 'failed', last_error = 'given up'`);
-    const preview = await start({ action: 'retry', filter: { status: 'failed' }, dry_run: true });
-    expect(preview.body).toMatchObject({
-      count: 0,
-      left: { may_have_been_sent: { count: 1, sample: [id] } },
-    });
-  });
-
-  it('leaves unknown and sent messages as they are', async () => {
-    const { id } = await sql.addUnknown(account);
-    const sent = await sql.addDm(account, { status: 'sent', finished_at: sql.at(-60) });
-    expect(await act({ action: 'retry', ids: [id, sent], confirm: 'may_send_twice' })).toMatchObject({
-      total: 0,
-    });
-    expect(await start({ action: 'retry', filter: { status: ['unknown', 'sent'] } })).toMatchObject({
-      status: 422,
-      body: {
-        error: { errors: [{ field: 'action', message: expect.stringContaining('failed, cancelled') }] },
-      },
-    });
-  });
-
   it('skips a row that changed after the action took it', async () => {
     const [one, two] = [await failed(), await failed()];
     const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
@@ -159,50 +69,45 @@ describe('POST /api/queues/:queue/actions', () => {
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({
       state: 'done',
-      written: 1,
-      skipped: 1,
-      skips: [{ reason: 'changed', count: 1 }],
+      written: 0,
+      skipped: 2,
+      skips: [{ reason: 'changed', count: 2 }],
     });
     expect([(await row(one)).status, (await row(two)).status, (await row(late)).status]).toEqual([
-      'pending',
+      'cancelled',
       'sending',
       'failed',
     ]);
   });
 
-  it('does not take a row that failed after the action was asked for', async () => {
-    await failed();
-    await failed({ finished_at: new Date(Date.now() + 60_000).toISOString() });
-    expect((await start({ action: 'retry', filter: { status: 'failed' } })).body).toMatchObject({ total: 1 });
-  });
-
-  it('answers a repeated key with the same action, and another request under it with 409', async () => {
-    await failed();
-    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k' };
-    const first = await start(body);
-    expect(await start(body)).toMatchObject({ status: 202, body: { id: first.body.id, total: 1 } });
-    expect(await start({ ...body, action: 'delete' })).toMatchObject({ status: 409 });
-    expect(await database.sql('select count(*)::integer as n from punctual.actions')).toEqual([{ n: 1 }]);
-  });
-
-  it('answers a repeated key with the same action also after a person continued it', async () => {
-    await failed();
-    await failed();
-    const body = { action: 'retry', filter: { status: 'failed' }, key: 'k', first: 1 };
-    const { id } = await act(body);
-    await steer(CONTINUE, id);
-    expect(await start(body)).toMatchObject({ status: 202, body: { id } });
-  });
-
-  it('changes nothing if another number of rows matches than the caller saw', async () => {
+  it('leaves a row that was retried and failed anew since the action was asked for', async () => {
     const id = await failed();
-    const refused = await start({ action: 'retry', filter: { status: 'failed' }, expect: 2 });
-    expect(refused).toMatchObject({
-      status: 409,
-      body: { error: { message: expect.stringContaining('1 rows match now, and not 2') } },
+    const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
+    await stop(body.id);
+    await act({ action: 'retry', ids: [id] });
+    sql.pass(60);
+    expect(await attempt(sql, { outcome: 'dead', error: 'no such person' })).toBe(id);
+    await resume(body.id);
+    await runAction(database.rpc, body.id, 60_000);
+    expect((await read(body.id)).body).toMatchObject({
+      written: 0,
+      skips: [{ reason: 'changed', count: 1 }],
     });
-    expect(await database.sql('select from punctual.actions')).toEqual([]);
-    expect(await row(id)).toMatchObject({ status: 'failed' });
+    expect(await row(id)).toMatchObject({ status: 'failed', attempts: 1 });
+  });
+
+  it('changes rows of a person’s table that had ended before it became a queue', async () => {
+    await database.sql('alter table app.tasks disable trigger user');
+    const id = await tasks.add({ due: sql.at(-10), status: 'dead' });
+    await database.sql('alter table app.tasks enable trigger user');
+    expect(await tasks.row(id)).toMatchObject({ finished_at: null });
+    const filter = { status: 'dead' };
+    expect((await start({ action: 'retry', filter, dry_run: true }, 'tasks')).body).toMatchObject({
+      count: 1,
+    });
+    expect(await act({ action: 'retry', filter, expect: 1 } as object, 'tasks')).toMatchObject({
+      written: 1,
+    });
   });
 
   it('cancels, makes due, and changes the priority of pending rows, and frees an account that waits for one', async () => {
@@ -234,7 +139,9 @@ describe('POST /api/queues/:queue/actions', () => {
     expect(await attempt(sql, { outcome: 'retry', error: 'busy', delay_seconds: 3_600 })).toBe(one);
     expect(await act({ action: 'prioritise', ids: [one], priority: 0 })).toMatchObject({ written: 1 });
     expect(await attempt(sql)).toBeNull();
-    expect(await act({ action: 'retry_now', ids: [two] })).toMatchObject({ total: 0 });
+    expect((await start({ action: 'retry_now', ids: [two] })).body).toMatchObject({
+      left: { not_waiting: { count: 1 } },
+    });
     expect(await act({ action: 'retry_now', ids: [one] })).toMatchObject({ written: 1 });
     expect(await attempt(sql)).toBe(one);
   });
@@ -263,7 +170,7 @@ describe('POST /api/queues/:queue/actions', () => {
     });
     expect(await act({ action: 'retry', ids: [id] }, 'tasks')).toMatchObject({ written: 1 });
     expect(await tasks.row(id)).toMatchObject({ status: 'pending' });
-    expect(await act({ action: 'delete', ids: [id] }, 'tasks')).toMatchObject({ total: 0 });
+    expect((await start({ action: 'delete', ids: [id] }, 'tasks')).body).toMatchObject({ count: 0 });
     await database.sql(`update app.tasks set status = 'dead', finished_at = now() - interval '1 minute'`);
     expect(await act({ action: 'delete', filter: { status: 'dead' } }, 'tasks')).toMatchObject({
       written: 1,
@@ -296,32 +203,70 @@ describe('POST /api/queues/:queue/actions', () => {
     expect(await talk.sendStep('dead')).toHaveLength(1);
     const filter = { status: 'failed' };
     expect(await act({ action: 'retry', filter })).toMatchObject({ written: 1, now: { dead: 1 } });
-    expect(await act({ action: 'retry', filter })).toMatchObject({
-      written: 0,
-      skips: [{ reason: 'changed', count: 1 }],
+    expect((await start({ action: 'retry', filter })).body).toMatchObject({
+      count: 0,
+      left: { sequence: { count: 1 } },
     });
     sql.pass(60);
     expect(await talk.sendStep()).toHaveLength(1);
     expect(await attempt(sql)).toBeNull();
   });
 
-  it.each([
-    [{ action: 'retry' }, 'filter'],
-    [{ action: 'retry', filter: {} }, 'filter'],
-    [{ action: 'retry', filter: { status: 'failed' }, ids: ['1'] }, 'filter'],
-    [{ action: 'explode', ids: ['1'] }, 'action'],
-    [{ action: 'reschedule', ids: ['1'] }, 'due_at'],
-    [{ action: 'cancel', ids: ['1'], priority: 1 }, 'priority'],
-    [{ action: 'prioritise', ids: ['1'], priority: 4 }, 'priority'],
-    [{ action: 'cancel', ids: ['1'], confirm: 'may_send_twice' }, 'confirm'],
-    [{ action: 'retry', filter: { status: 'nope' } }, 'filter.status'],
-    [{ action: 'retry', filter: { partition: 'a' } }, 'partition'],
-  ])('refuses %j', async (body, field) => {
-    expect(await start(body)).toMatchObject({ status: 422, body: { error: { errors: [{ field }] } } });
-  });
+  describe('of a sequence', () => {
+    const filter = { status: 'dead' };
+    const retry = (more: object = {}) => start({ action: 'retry', filter, ...more }, 'enrolments');
+    /** Enrols a person whose first message fails, and has an operator decide that it did. */
+    async function failAfter(outcome: 'dead' | 'unknown') {
+      const talk = conversations(database, sql);
+      const [id = ''] = await talk.enrol(await talk.addSequence([{}]), [
+        { account_id: account, recipient: crypto.randomUUID() },
+      ]);
+      const fail = async (outcome: 'dead' | 'unknown') => {
+        await talk.sendStep(outcome);
+        const message = String(((await talk.messages(id)) as unknown as { id: number }[]).at(-1)?.id);
+        if (outcome === 'unknown') await sql.resolve(message, 'failed');
+      };
+      await fail(outcome);
+      expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+      return { id, talk, fail };
+    }
 
-  it('answers 404 to an unknown queue, and takes no request of another site', async () => {
-    expect(await start({ action: 'retry', ids: ['1'] }, 'nope')).toMatchObject({ status: 404 });
+    it('never retries an enrolment whose message may have been sent, unless that is confirmed', async () => {
+      const { id, talk } = await failAfter('unknown');
+      const left = { may_have_been_sent: { count: 1, sample: [id] } };
+      expect((await retry({ dry_run: true })).body).toMatchObject({ count: 0, left });
+      expect((await retry()).body).toMatchObject({ count: 0, left });
+      expect(await act({ action: 'retry', filter, confirm: 'may_send_twice' }, 'enrolments')).toMatchObject({
+        written: 1,
+      });
+      sql.pass(60);
+      expect(await talk.sendStep()).toHaveLength(1);
+    });
+
+    it('leaves an enrolment whose next message may have been sent since the action was asked for', async () => {
+      const { id, talk, fail } = await failAfter('dead');
+      const { body } = await retry();
+      await stop(body.id);
+      await talk.call('resume_enrolment', { p_id: id });
+      sql.pass(60);
+      await fail('unknown');
+      await resume(body.id);
+      await runAction(database.rpc, body.id, 60_000);
+      expect((await read(body.id)).body).toMatchObject({
+        written: 0,
+        skips: [{ reason: 'changed', count: 1 }],
+      });
+      expect(await talk.read(id)).toMatchObject({ phase: 'failed' });
+    });
+
+    it('leaves an enrolment that did not fail', async () => {
+      const { id, talk } = await failAfter('dead');
+      await talk.call('stop_enrolment', { p_id: id });
+      expect((await retry({ filter: { status: 'cancelled' } })).body).toMatchObject({
+        count: 0,
+        left: { sequence: { count: 1 } },
+      });
+    });
   });
 });
 
@@ -347,6 +292,8 @@ describe('GET /api/actions/:id/proof', () => {
     });
     expect((await row(cancelled)).status).toBe('pending');
     expect(await proof('999')).toMatchObject({ error: { kind: 'not_found' } });
+    for (const cursor of ['', refused, 'x'])
+      expect(await proof(body.id, `?cursor=${cursor}`)).toMatchObject({ error: { kind: 'invalid' } });
   });
 });
 
@@ -384,16 +331,15 @@ it('the morning after: 500 failed messages of two accounts go out once each, wit
   }
   expect([sent.length, new Set(sent).size]).toEqual([350, 350]);
   expect((await click()).body.id).toBe(action.id);
-  expect(await proof(action.id)).toMatchObject({
-    rows: 500,
-    verdicts: { by_answer_alone: 350, not_sent: 150 },
-  });
+  const proved = await proof(action.id);
+  expect(proved).toMatchObject({ rows: 500, verdicts: { by_answer_alone: 350, not_sent: 150 } });
+  expect(await proof(action.id, `?cursor=${proved.next}`)).toEqual({ rows: 0, verdicts: {}, next: null });
   const audit = await database.sql('select by, act, note from punctual.audit');
   expect(audit).toEqual([{ by: 'the API', act: 'retry', note: 'ticket 4711' }]);
 });
 
 describe('the steps of an action', () => {
-  const addFailed = async (n: number) => {
+  const addMany = async (n: number) => {
     for (let i = 0; i < n; i++) await failed();
   };
 
@@ -431,22 +377,36 @@ describe('the steps of an action', () => {
     });
   });
 
+  it('write rows as soon as the ids of all are taken, without a tick between', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2 from generate_series(1, 5000)`,
+      [account, sql.at(-60)],
+    );
+    const { body } = await start({ action: 'retry', filter: { status: 'failed' } });
+    // As with more than 20,000 rows. The first step reads 5,000, and the second finds no more.
+    await database.sql(`update punctual.actions set state = 'collecting'`);
+    let step = 0;
+    await runAction(database.rpc, body.id, 4, () => step++);
+    expect((await read(body.id)).body).toMatchObject({ state: 'running', total: 5_000, written: 200 });
+  });
+
   it('wait after the first rows until a person continues', async () => {
-    await addFailed(3);
+    await addMany(3);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 1 });
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({ state: 'waiting', written: 1, now: { pending: 1 } });
-    expect(await steer(CONTINUE, body.id)).toMatchObject({ status: 200, body: { state: 'running' } });
+    expect(await resume(body.id)).toMatchObject({ status: 200, body: { state: 'running' } });
     await runAction(database.rpc, body.id, 60_000);
     expect((await read(body.id)).body).toMatchObject({ state: 'done', written: 3 });
-    expect(await steer(STOP, body.id)).toMatchObject({ status: 409 });
+    expect(await stop(body.id)).toMatchObject({ status: 409 });
   });
 
   it('stop when a person says so, and leave the other rows as they are', async () => {
-    await addFailed(2);
+    await addMany(2);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 1 });
     await runAction(database.rpc, body.id, 60_000);
-    expect(await steer(STOP, body.id)).toMatchObject({
+    expect(await stop(body.id)).toMatchObject({
       status: 200,
       body: { state: 'stopped', reason: 'the API stopped it' },
     });
@@ -455,11 +415,11 @@ describe('the steps of an action', () => {
   });
 
   it('stop by themselves if ten rows failed in a row', async () => {
-    await addFailed(12);
+    await addMany(12);
     const { body } = await start({ action: 'retry', filter: { status: 'failed' }, first: 11 });
     await runAction(database.rpc, body.id, 60_000);
     await database.sql(`update punctual.dm_queue set status = 'failed' where status = 'pending'`);
-    await steer(CONTINUE, body.id);
+    await resume(body.id);
     await database.sql(
       `update punctual.dm_queue set finished_at = now() + interval '1 minute' where status = 'failed'`,
     );
@@ -469,17 +429,5 @@ describe('the steps of an action', () => {
       reason: 'ten of its rows failed in a row',
       written: 11,
     });
-  });
-
-  it('are listed, the latest first', async () => {
-    await addFailed(1);
-    const one = await act({ action: 'retry', filter: { status: 'failed' } });
-    const two = await act({ action: 'retry', filter: { status: 'failed' } });
-    const ids = async (path: string) =>
-      (await answered(LIST(apiRequest('GET', path)))).body.actions.map(({ id }: { id: string }) => id);
-    expect(await ids('/api/actions')).toEqual([two.id, one.id]);
-    expect(await ids('/api/actions?limit=1')).toEqual([two.id]);
-    expect(await ids('/api/actions?queue=jobs')).toEqual([]);
-    expect((await read('999')).status).toBe(404);
   });
 });
