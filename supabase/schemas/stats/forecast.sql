@@ -22,15 +22,12 @@ begin
       select extract(epoch from greatest(interval '0', p_now + n * interval '1 hour' - greatest(v_from, p_now + (n - 1) * interval '1 hour')))::integer
         from generate_series(1, p_hours) n);
   else
-    -- Raises for a time zone that Postgres does not know. Such an account may not send.
     v_open := punctual.open_seconds(v_hours, p_account.time_zone, v_from, p_hours, p_now);
   end if;
   for n in 1..p_hours loop
     v_room := v_room || case when v_open[n] = 0 then 0 else least(v_limit, case when v_gap > 0 then ceil(v_open[n] / v_gap)::integer end) end;
   end loop;
   return v_room;
-exception when invalid_parameter_value then
-  return array_fill(0, array[p_hours]);
 end
 $$;
 
@@ -40,13 +37,14 @@ create function punctual.forecast_account(
   p_account punctual.accounts, p_pace punctual.pace, p_due integer[], p_from timestamptz, p_now timestamptz, out may integer[], out short integer)
 language plpgsql stable set search_path = '' as $$
 declare
-  v_room integer[] := punctual.hourly_room(p_account, p_pace, p_from, cardinality(p_due), p_now);
+  v_room integer[];
   v_used integer := coalesce(p_pace.used, 0);
   v_until timestamptz := p_pace.used_until;
   v_day record;
   v_at timestamptz;
   v_may integer;
 begin
+  v_room := punctual.hourly_room(p_account, p_pace, p_from, cardinality(p_due), p_now);
   may := v_room;
   short := 0;
   for n in 1..cardinality(p_due) loop
@@ -61,6 +59,10 @@ begin
     v_used := v_used + least(v_may, short);
     short := short - least(v_may, short);
   end loop;
+-- A time zone that Postgres does not know: the account may not send.
+exception when invalid_parameter_value then
+  may := array_fill(0, array[cardinality(p_due)]);
+  short := (select sum(d) from unnest(p_due) d);
 end
 $$;
 
