@@ -1,7 +1,6 @@
 import type { Page, Request } from 'playwright-core';
-import { check, checkNone, checkSame, checkText } from './check.ts';
-import { address } from './demo-figures.ts';
-import { until } from './demo-page.ts';
+import { check, checkNone, checkSame, checkText } from '../check.ts';
+import { until } from '../page.ts';
 import type { OwnStack } from './own-stack.ts';
 
 /** Messages of each account. */
@@ -36,17 +35,13 @@ export async function checkMorningAfter(stack: OwnStack): Promise<void> {
   await click('button', 'Retry 24 rows');
   await page.waitForURL(/\/actions\/\d+$/);
   await click('button', 'Continue with 19 rows');
-  await page.getByText('24 of 24').waitFor({ timeout: 30_000 });
-  await until(
-    async () => {
-      await stack.tick();
-      return (await dms(stack, 'sent')) === sends;
-    },
-    Date.now() + 60_000,
-    500,
-  );
+  await page.getByText('24 of 24').waitFor();
+  await until(async () => {
+    await stack.tick();
+    return (await dms(stack, 'sent')) === sends;
+  });
   const proof = page.locator('section[aria-labelledby="proof"]');
-  await proof.getByText(/^20$/).waitFor({ timeout: 30_000 });
+  await proof.getByText(/^20$/).waitFor();
   checkText('the page of the action proves that none was sent twice', await proof.innerText(), [
     /sent twice\s*0 ✓/i,
     /perhaps twice\s*0 ✓/i,
@@ -74,7 +69,6 @@ export async function checkMorningAfter(stack: OwnStack): Promise<void> {
   if (!retry) throw new Error('the page sent no Server Function');
   await checkSecondClick(stack, page, retry);
   await checkViewer(stack, retry);
-  await page.context().close();
 }
 
 async function failOvernight(stack: OwnStack): Promise<void> {
@@ -99,7 +93,7 @@ async function failOvernight(stack: OwnStack): Promise<void> {
     await stack.tick();
     return (await dms(stack, 'failed')) === 2 * each;
   };
-  check('24 messages of two accounts fail', await until(areFailed, Date.now() + 90_000, 250));
+  check('24 messages of two accounts fail', await until(areFailed));
   await resume();
   await save('second', { daily_limit: leftToday });
 }
@@ -135,10 +129,10 @@ async function checkViewer(stack: OwnStack, request: Request): Promise<void> {
   const buttons = async () =>
     (await page.locator('main').getByRole('button').allInnerTexts()).filter(Boolean);
   checkSame('a viewer sees no act on rows', await buttons(), ['Filter']);
-  await page.goto(`${address}/actions/1`, { waitUntil: 'load' });
+  await stack.open(page, '/actions/1');
   await page.locator('#progress').waitFor();
   checkNone('and none on an action', await buttons());
-  await page.goto(`${address}/queues/dm_queue/act?act=retry&status=failed`, { waitUntil: 'load' });
+  await stack.open(page, '/queues/dm_queue/act?act=retry&status=failed');
   await page.locator('#what').waitFor();
   checkNone('and none on the page that confirms it', await buttons());
   const before = await stack.api('/api/actions');
@@ -147,5 +141,4 @@ async function checkViewer(stack: OwnStack, request: Request): Promise<void> {
     'signed in as a viewer',
   ]);
   check('and starts nothing', JSON.stringify(await stack.api('/api/actions')) === JSON.stringify(before));
-  await page.context().close();
 }
