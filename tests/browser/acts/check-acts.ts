@@ -61,6 +61,7 @@ export async function checkActs(stack: OwnStack): Promise<void> {
   await page.waitForURL(new RegExp(`/rows/${ids.unknown}$`));
   check('unless a person says that it may be sent twice', (await row(ids.unknown)).state === 'pending');
 
+  await checkDecisions(stack, page);
   await open(ids.sent);
   await press('link', 'Delete…');
   await press('button', 'Delete 1 row');
@@ -70,6 +71,43 @@ export async function checkActs(stack: OwnStack): Promise<void> {
 
   await checkStop(stack, page);
   checkNone('no act has a page error', errors);
+}
+
+/** Decides on two more unknown rows: one was sent, and one is sent again, which asks first. */
+async function checkDecisions(stack: OwnStack, page: Page): Promise<void> {
+  const [sent, again] = await addUnknown(stack, ['+351930000005', '+351930000006']);
+  await openRow(stack, page, sent);
+  await page.getByRole('button', { name: 'Mark as sent' }).first().click();
+  await page.getByRole('status').getByText(`Row ${sent} is sent now.`).waitFor();
+  await openRow(stack, page, again);
+  await page.getByRole('button', { name: 'Retry', exact: true }).first().click();
+  await page.getByRole('button', { name: 'Yes, retry it' }).click();
+  await page.getByRole('status').getByText(`Row ${again} is pending now.`).waitFor();
+  const states = await Promise.all([sent, again].map((id) => stack.api(`/api/queues/dm_queue/rows/${id}`)));
+  checkSame(
+    'an unknown row is marked as sent, or retried once a person has confirmed it',
+    states.map(({ state }) => state),
+    ['done', 'pending'],
+  );
+  // The viewer's page shows a row that waits for a decision.
+  await addUnknown(stack, ['+351930000007']);
+}
+
+/** Adds messages whose response is lost. Returns their rows once they wait for a person. */
+async function addUnknown(stack: OwnStack, recipients: string[]): Promise<string[]> {
+  const account_id = await firstAccount(stack);
+  const { rows } = await stack.api(
+    '/api/dms',
+    recipients.map((recipient) => ({ account_id, channel: 'whatsapp', recipient, body: '[[drop-after]]' })),
+  );
+  const ids: string[] = rows.map(({ id }: { id: string | number }) => `${id}`);
+  const areUnknown = async () => {
+    await stack.tick();
+    const read = await Promise.all(ids.map((id) => stack.api(`/api/queues/dm_queue/rows/${id}`)));
+    return read.every(({ state }) => state === 'unknown');
+  };
+  check(`${ids.length} more unknown`, await until(areUnknown), rows);
+  return ids;
 }
 
 async function openRow(stack: OwnStack, page: Page, id: string | undefined): Promise<void> {
