@@ -1,11 +1,12 @@
 import type { Browser, Page } from 'playwright-core';
-import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../lib/store/conversations.ts';
-import { check, checkNone, checkSame, checkText } from './check.ts';
-import { address, type Delivered, fetchApi, sandboxPort } from './demo-figures.ts';
-import { openDashboard, overflowOf, until } from './demo-page.ts';
+import type { Enrolment, EnrolmentWithTimeline, Sequence } from '../../../lib/store/conversations.ts';
+import { check, checkNone, checkSame, checkText } from '../check.ts';
+import { newPage, open, overflowOf, until } from '../page.ts';
+import type { Demo } from './demo.ts';
+import { apiOf, type Delivered, logOf } from './figures.ts';
 
 /** The longest path through the demo's sequences takes about two minutes. */
-const overWithinMs = 210_000;
+const overOptions = { withinMs: 900_000, everyMs: 1_000 };
 
 interface Written {
   recipient: string;
@@ -13,35 +14,34 @@ interface Written {
 }
 
 /** Checks that the funnels and the timelines on the dashboard agree with the sandbox's own log. */
-export async function checkSequences(apiKey: string, browser: Browser, startedAt: number): Promise<void> {
+export async function checkSequences(demo: Demo, browser: Browser): Promise<void> {
   let sequences: Sequence[] = [];
-  await until(async () => {
-    ({ sequences } = await fetchApi(apiKey, '/api/sequences'));
+  const areOver = async () => {
+    ({ sequences } = await apiOf(demo, '/api/sequences'));
     return sequences.every(({ funnel: { phases } }) => phases.in_progress + phases.waiting_reply === 0);
-  }, startedAt + overWithinMs);
+  };
+  check('all people reach the end of their sequence', await until(areOver, overOptions), sequences);
   const enrolled = sequences.map(({ funnel }) => funnel.enrolled);
   checkSame('two sequences are over, one with 12 people and one with 8', enrolled.sort(), [12, 8]);
 
-  const fromSandbox = async (path: string) => (await fetch(`http://127.0.0.1:${sandboxPort}${path}`)).json();
-  const delivered: Delivered[] = await fromSandbox('/deliveries');
-  const written: Written[] = await fromSandbox('/replies');
-  const { page, errors } = await openDashboard(browser);
-  for (const sequence of sequences) await checkSequence(page, apiKey, sequence, delivered, written);
+  const delivered: Delivered[] = await logOf(demo, 'deliveries');
+  const written: Written[] = await logOf(demo, 'replies');
+  const { page, errors } = await newPage(browser);
+  for (const sequence of sequences) await checkSequence(page, demo, sequence, delivered, written);
   const linkedin = sequences.find(({ channel }) => channel === 'linkedin');
-  if (linkedin) await checkLatePerson(page, apiKey, linkedin);
+  if (linkedin) await checkLatePerson(page, demo, linkedin);
   checkNone('the page has no errors with the sequences open', errors);
-  await page.close();
 }
 
 async function checkSequence(
   page: Page,
-  apiKey: string,
+  demo: Demo,
   { id, name, steps }: Sequence,
   delivered: Delivered[],
   written: Written[],
 ): Promise<void> {
   const path = `/api/enrolments?sequence=${id}&limit=200`;
-  const { enrolments }: { enrolments: Enrolment[] } = await fetchApi(apiKey, path);
+  const { enrolments }: { enrolments: Enrolment[] } = await apiOf(demo, path);
   const recipients = new Set(enrolments.map(({ recipient }) => recipient));
   const own = delivered.filter(
     ({ recipient, text }) => recipients.has(recipient) && /\(ref\. \S+\)/.test(text),
@@ -50,7 +50,7 @@ async function checkSequence(
   const stepOf = ({ text }: Delivered) => /\(ref\. \S+-(\d+r?)\)/.exec(text)?.[1] ?? '';
   const deliveriesOf = (step: string) => own.filter((one) => stepOf(one) === step).length;
 
-  await page.goto(`${address}/sequences/${id}`, { waitUntil: 'load' });
+  await open(page, `${demo.address}/sequences/${id}`);
   const rows = await page.locator(`table[aria-label="Funnel of ${name}"] tbody tr`).all();
   const shown = await Promise.all(
     rows.map(async (row) => {
@@ -69,9 +69,9 @@ async function checkSequence(
   const listed = Math.min(20, enrolments.length);
   checkSame(`${name}: the list shows all people, or the first 20`, await people.count(), listed);
   for (const enrolment of enrolments.slice(0, 3)) {
-    await page.goto(`${address}/sequences/${id}/people/${enrolment.id}`, { waitUntil: 'load' });
+    await open(page, `${demo.address}/sequences/${id}/people/${enrolment.id}`);
     const timeline = page.locator('ol[aria-label^="Timeline"]');
-    await timeline.waitFor({ timeout: 10_000 });
+    await timeline.waitFor();
     const lines = await timeline.locator('li').allInnerTexts();
     const sentSteps = lines.flatMap((line) => {
       const [, step] = /^Step (\d+) sent/.exec(line) ?? [];
@@ -81,7 +81,7 @@ async function checkSequence(
     const got = own.filter(({ recipient }) => recipient === enrolment.recipient).map(stepOf);
     const timelineOf = `${name}: the timeline of enrolment ${enrolment.id}`;
     checkSame(`${timelineOf} shows the steps that the person got`, sentSteps, got);
-    const read: EnrolmentWithTimeline = await fetchApi(apiKey, `/api/enrolments/${enrolment.id}`);
+    const read: EnrolmentWithTimeline = await apiOf(demo, `/api/enrolments/${enrolment.id}`);
     const replies = read.timeline.filter(({ event }) => event === 'replied').map(({ text }) => text ?? '');
     const texts = written
       .filter(({ recipient }) => recipient === enrolment.recipient)
@@ -94,8 +94,8 @@ async function checkSequence(
 }
 
 /** Enrols a person whose first step is due tomorrow, with markup as a name and a chat id without a place to break. */
-async function checkLatePerson(page: Page, apiKey: string, { id, placeholders }: Sequence): Promise<void> {
-  const { enrolments } = await fetchApi(apiKey, `/api/enrolments?sequence=${id}&limit=1`);
+async function checkLatePerson(page: Page, demo: Demo, { id, placeholders }: Sequence): Promise<void> {
+  const { enrolments } = await apiOf(demo, `/api/enrolments?sequence=${id}&limit=1`);
   const name = '<img src=x onerror="throw new Error(\'it is run\')">';
   const person = {
     account_id: enrolments[0].account_id,
@@ -103,20 +103,15 @@ async function checkLatePerson(page: Page, apiKey: string, { id, placeholders }:
     variables: Object.fromEntries(placeholders.map((variable) => [variable, name])),
     start_at: new Date(Date.now() + 86_400_000).toISOString(),
   };
-  const { status } = await fetch(`${address}/api/sequences/${id}/enrolments`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify(person),
-  });
-  check('another person is enrolled', status === 201 || status === 200, status);
+  await apiOf(demo, `/api/sequences/${id}/enrolments`, person);
 
   await page.setViewportSize({ width: 390, height: 844 });
-  await page.goto(`${address}/sequences/${id}`, { waitUntil: 'load' });
+  await open(page, `${demo.address}/sequences/${id}`);
   const listed = page.locator('table[aria-label="People"] tbody tr').first();
   const shown = 'the list shows when the person’s first step is due, and the name as text';
   checkText(shown, await listed.innerText(), [/step 1 of \d, due in 23 h/, name.slice(0, 12)]);
   await listed.getByRole('link').click();
-  await page.locator('ol[aria-label^="Timeline"]').waitFor({ timeout: 10_000 });
+  await page.locator('ol[aria-label^="Timeline"]').waitFor();
   const main = page.locator('main');
   checkText('their page shows the variables as text', await main.innerText(), [`first_name: ${name}`]);
   const buttons = await main.getByRole('button').allInnerTexts();

@@ -1,7 +1,6 @@
 import type { Page } from 'playwright-core';
-import { check, checkNone, checkText } from './check.ts';
-import { address } from './demo-figures.ts';
-import { until } from './demo-page.ts';
+import { check, checkNone, checkSame, checkText } from '../check.ts';
+import { until } from '../page.ts';
 import type { OwnStack } from './own-stack.ts';
 
 /** Does each act once on rows, by the dashboard alone. */
@@ -12,10 +11,10 @@ export async function checkActs(stack: OwnStack): Promise<void> {
   page.on('pageerror', (error) => errors.push(error.message));
   const press = (role: 'link' | 'button', name: string | RegExp) =>
     page.getByRole(role, { name }).first().click();
-  const open = (id: string | undefined) => openRow(page, id);
+  const open = (id: string | undefined) => openRow(stack, page, id);
   const row = (id: string | undefined) => stack.api(`/api/queues/dm_queue/rows/${id}`);
 
-  await page.goto(`${address}/queues/dm_queue/rows?status=pending`, { waitUntil: 'load' });
+  await stack.open(page, '/queues/dm_queue/rows?status=pending');
   await page.getByRole('checkbox', { name: `Select row ${ids.later}` }).check();
   await page.getByText('1 selected').waitFor();
   await press('button', 'Reschedule…');
@@ -36,12 +35,13 @@ export async function checkActs(stack: OwnStack): Promise<void> {
   await page.getByText(/^Cancelled at/).waitFor();
   check('Cancel cancels a pending row', (await row(ids.later)).state === 'cancelled');
 
-  await open(ids.waits);
+  await stack.open(page, `/queues/jobs/rows/${ids.waits}`);
   await press('link', 'Retry now…');
   await press('button', 'Retry now 1 row');
   await page.waitForURL(new RegExp(`/rows/${ids.waits}$`));
-  const { next_attempt_at } = (await row(ids.waits)).row;
-  check('Retry now ends the wait for a retry', Date.parse(next_attempt_at) <= Date.now(), next_attempt_at);
+  await stack.tick('jobs');
+  const { state } = await stack.api(`/api/queues/jobs/rows/${ids.waits}`);
+  checkSame('Retry now ends the wait for a retry: the next tick does it', state, 'done');
 
   await open(ids.unknown);
   checkText('an unknown row says what the evidence shows', await page.locator('main').innerText(), [
@@ -61,6 +61,7 @@ export async function checkActs(stack: OwnStack): Promise<void> {
   await page.waitForURL(new RegExp(`/rows/${ids.unknown}$`));
   check('unless a person says that it may be sent twice', (await row(ids.unknown)).state === 'pending');
 
+  await checkDecisions(stack, page);
   await open(ids.sent);
   await press('link', 'Delete…');
   await press('button', 'Delete 1 row');
@@ -70,19 +71,55 @@ export async function checkActs(stack: OwnStack): Promise<void> {
 
   await checkStop(stack, page);
   checkNone('no act has a page error', errors);
-  await page.context().close();
 }
 
-async function openRow(page: Page, id: string | undefined): Promise<void> {
-  await page.goto(`${address}/queues/dm_queue/rows/${id}`, { waitUntil: 'load' });
+/** Decides on two more unknown rows: one was sent, and one is sent again, which asks first. */
+async function checkDecisions(stack: OwnStack, page: Page): Promise<void> {
+  const [sent, again] = await addUnknown(stack, ['+351930000005', '+351930000006']);
+  await openRow(stack, page, sent);
+  await page.getByRole('button', { name: 'Mark as sent' }).first().click();
+  await page.getByRole('status').getByText(`Row ${sent} is sent now.`).waitFor();
+  await openRow(stack, page, again);
+  await page.getByRole('button', { name: 'Retry', exact: true }).first().click();
+  await page.getByRole('button', { name: 'Yes, retry it' }).click();
+  await page.getByRole('status').getByText(`Row ${again} is pending now.`).waitFor();
+  const states = await Promise.all([sent, again].map((id) => stack.api(`/api/queues/dm_queue/rows/${id}`)));
+  checkSame(
+    'an unknown row is marked as sent, or retried once a person has confirmed it',
+    states.map(({ state }) => state),
+    ['done', 'pending'],
+  );
+  // The viewer's page shows a row that waits for a decision.
+  await addUnknown(stack, ['+351930000007']);
+}
+
+/** Adds messages whose response is lost. Returns their rows once they wait for a person. */
+async function addUnknown(stack: OwnStack, recipients: string[]): Promise<string[]> {
+  const account_id = await firstAccount(stack);
+  const { rows } = await stack.api(
+    '/api/dms',
+    recipients.map((recipient) => ({ account_id, channel: 'whatsapp', recipient, body: '[[drop-after]]' })),
+  );
+  const ids: string[] = rows.map(({ id }: { id: string | number }) => `${id}`);
+  const areUnknown = async () => {
+    await stack.tick();
+    const read = await Promise.all(ids.map((id) => stack.api(`/api/queues/dm_queue/rows/${id}`)));
+    return read.every(({ state }) => state === 'unknown');
+  };
+  check(`${ids.length} more unknown`, await until(areUnknown), rows);
+  return ids;
+}
+
+async function openRow(stack: OwnStack, page: Page, id: string | undefined): Promise<void> {
+  await stack.open(page, `/queues/dm_queue/rows/${id}`);
   await page.locator('#now').or(page.getByText('No such row')).first().waitFor();
 }
 
 async function checkStop(stack: OwnStack, page: Page): Promise<void> {
-  await page.goto(`${address}/queues/dm_queue/rows?text=no+such+text`, { waitUntil: 'load' });
+  await stack.open(page, '/queues/dm_queue/rows?text=no+such+text');
   await page.getByText('No row matches.').waitFor();
   await fail(stack, 7);
-  await page.goto(`${address}/queues/dm_queue/rows?status=failed`, { waitUntil: 'load' });
+  await stack.open(page, '/queues/dm_queue/rows?status=failed');
   for (const box of await page.getByRole('checkbox', { name: /Select row/ }).all()) await box.check();
   await page.getByRole('button', { name: 'Retry…' }).click();
   await page.getByRole('button', { name: /Retry 7 rows/ }).click();
@@ -107,7 +144,7 @@ async function fail(stack: OwnStack, count: number): Promise<void> {
     await stack.tick();
     return (await stack.api('/api/queues/dm_queue/rows?status=failed')).rows.length === count;
   };
-  check(`${count} messages fail`, await until(areFailed, Date.now() + 60_000, 250));
+  check(`${count} messages fail`, await until(areFailed));
 }
 
 async function firstAccount(stack: OwnStack): Promise<string> {
@@ -115,36 +152,33 @@ async function firstAccount(stack: OwnStack): Promise<string> {
   return accounts.find((one: { provider_account_id: string }) => one.provider_account_id === 'first').id;
 }
 
+/** Adds a row for each act: one for later, an unknown and a sent one, and a job that waits an hour for its retry. */
 async function addRows(
   stack: OwnStack,
 ): Promise<Record<'later' | 'waits' | 'unknown' | 'sent', string | undefined>> {
-  const account = await firstAccount(stack);
-  const of = (recipient: string, body: string, more: object = {}) => ({
-    account_id: account,
-    channel: 'whatsapp',
-    recipient,
-    body,
-    ...more,
-  });
+  const account_id = await firstAccount(stack);
+  const message = { account_id, channel: 'whatsapp' };
   const later = new Date(Date.now() + 30 * 86_400_000).toISOString();
   const { rows } = await stack.api('/api/dms', [
-    of('+351930000001', 'later', { send_at: later }),
-    of('+351930000002', 'waits for a retry', { send_at: later }),
-    of('+351930000003', 'unknown [[drop-after]]'),
-    of('+351930000004', 'sent'),
+    { ...message, recipient: '+351930000001', body: 'later', send_at: later },
+    { ...message, recipient: '+351930000003', body: 'unknown [[drop-after]]' },
+    { ...message, recipient: '+351930000004', body: 'sent' },
   ]);
-  const ids = rows.map(({ id }: { id: string | number }) => `${id}`);
+  const [scheduled, unknown, sent] = rows.map(({ id }: { id: string | number }) => `${id}`);
+  const stateOf = async (id: string) => (await stack.api(`/api/queues/dm_queue/rows/${id}`)).state;
+  const areTried = async () => {
+    await stack.tick();
+    return (await stateOf(unknown)) === 'unknown' && (await stateOf(sent)) === 'done';
+  };
+  check('one message is unknown, and one is sent', await until(areTried), rows);
+  return { later: scheduled, waits: await addWaiting(stack), unknown, sent };
+}
+
+async function addWaiting(stack: OwnStack): Promise<string> {
+  const { rows } = await stack.api('/api/jobs', [{ name: 'fail-first', payload: { times: 1 } }]);
+  await stack.tick('jobs');
   await stack.sql(
-    `update punctual.dm_queue set next_attempt_at = now() + interval '1 hour' where id = ${ids[1]}`,
+    `update punctual.jobs set next_attempt_at = now() + interval '1 hour' where id = ${rows[0].id}`,
   );
-  await until(
-    async () => {
-      await stack.tick();
-      const { state } = await stack.api(`/api/queues/dm_queue/rows/${ids[2]}`);
-      return state === 'unknown';
-    },
-    Date.now() + 60_000,
-    500,
-  );
-  return { later: ids[0], waits: ids[1], unknown: ids[2], sent: ids[3] };
+  return `${rows[0].id}`;
 }
