@@ -3,6 +3,7 @@ import { actionMutants } from './action-mutants.ts';
 import { boundedMutants } from './bounded-mutants.ts';
 import { edgeMutants } from './edge-mutants.ts';
 import { engineMutants } from './engine-mutants.ts';
+import { laneMutants } from './lane-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { operateMutants } from './operate-mutants.ts';
 import { privacyMutants } from './privacy-mutants.ts';
@@ -20,6 +21,7 @@ export const allMutants: Mutant[] = [
   ...tickMutants,
   ...boundedMutants,
   ...edgeMutants,
+  ...laneMutants,
   ...operateMutants,
   ...privacyMutants,
   ...restoreMutants,
