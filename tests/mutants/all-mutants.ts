@@ -4,6 +4,7 @@ import { boundedMutants } from './bounded-mutants.ts';
 import { callMutants } from './call-mutants.ts';
 import { edgeMutants } from './edge-mutants.ts';
 import { engineMutants } from './engine-mutants.ts';
+import { laneMutants } from './lane-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { operateMutants } from './operate-mutants.ts';
 import { privacyMutants } from './privacy-mutants.ts';
@@ -22,6 +23,7 @@ export const allMutants: Mutant[] = [
   ...boundedMutants,
   ...callMutants,
   ...edgeMutants,
+  ...laneMutants,
   ...operateMutants,
   ...privacyMutants,
   ...restoreMutants,
