@@ -145,7 +145,7 @@ begin
     select a.attname::text from pg_catalog.pg_attribute a
      where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attnum > 0 and not a.attisdropped
        and a.attname <> all (punctual.emptied_columns())
-     order by a.attnum);
+     order by a.attname);
 end
 $$;
 

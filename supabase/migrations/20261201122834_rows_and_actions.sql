@@ -1,4 +1,42 @@
--- rows actions errors audit
+-- rows and actions
+
+-- Set by make_functions, at the end.
+alter table punctual.queues add column row_columns text[];
+
+-- A message that is to be inserted, at the place `index` of the call, from 0.
+create type punctual.new_dm as (
+  index integer,
+  id bigint,
+  account_id uuid,
+  channel text,
+  chat_id text,
+  recipient text,
+  body text,
+  template jsonb,
+  send_at timestamptz,
+  priority smallint,
+  expires_at timestamptz,
+  idempotency_key text
+);
+
+-- A job that is to be created, at the place n of the call. kept_id is the job that has its key, in the table or earlier in the call; otherwise its id.
+create type punctual.new_job as (
+  n integer,
+  id bigint,
+  kept_id bigint,
+  name text,
+  queue text,
+  payload jsonb,
+  run_at timestamptz,
+  priority smallint,
+  unique_key text,
+  unique_seconds integer,
+  max_attempts integer,
+  timeout_seconds integer,
+  most_seconds integer,
+  expires_at timestamptz,
+  request jsonb
+);
 
 alter table punctual.queues add column paused_until timestamptz;
 alter table punctual.partitions add column paused_until timestamptz;
@@ -90,39 +128,72 @@ create table punctual.action_rows (
 );
 create index action_rows_left on punctual.action_rows (action_id, place) where result is null;
 
-drop function punctual.delete_monitor(text);
-
-drop function punctual.end_refusal(text,uuid,timestamp with time zone);
-
-drop function punctual.list_ticks(punctual.queues,timestamp with time zone);
-
-drop function punctual.redo_hint(punctual.queues,jsonb);
-
-drop function punctual.save_account(jsonb);
-
-drop function punctual.list_rows(text,text,integer,jsonb,timestamp with time zone);
-
-drop function punctual.pause_enrolment(bigint,timestamp with time zone);
-
-drop function punctual.save_region(jsonb,timestamp with time zone);
-
-drop function punctual.set_messages_aside(punctual.queues,text,bigint[],text,timestamp with time zone);
-
-drop function punctual.update_sequence(bigint,jsonb,timestamp with time zone);
+-- Lines of "Needs you" that a person has put off. The lines themselves are not stored: whoever lists them knows their keys.
+create table punctual.snoozes (
+  key text primary key,
+  until timestamptz not null,
+  -- How many it counted, and which things it was about. A line that is worse ends its snooze.
+  count integer not null,
+  parts text[] not null default '{}',
+  -- Who did it, and when.
+  name text not null,
+  at timestamptz not null
+);
+alter table punctual.jobs add column request jsonb,
+  add constraint jobs_request check (request is null or coalesce(jsonb_typeof(request->'url') = 'string', false));
+update punctual.queues set secret_columns = '{request}' where name = 'jobs';
 
 drop function punctual.create_monitors(jsonb,timestamp with time zone);
 
 drop function punctual.create_sequence(jsonb,timestamp with time zone);
 
+drop function punctual.delete_monitor(text);
+
+drop function punctual.end_refusal(text,uuid,timestamp with time zone);
+
+drop function punctual.find_key_conflicts(jsonb);
+
+drop function punctual.find_monitor(text);
+
+drop function punctual.hold_keys(text,jsonb);
+
+drop function punctual.is_next(punctual.call);
+
+drop function punctual.judge_job_keys(jsonb,timestamp with time zone);
+
+drop function punctual.list_claimed_messages(uuid,timestamp with time zone);
+
+drop function punctual.list_rows(text,text,integer,jsonb,timestamp with time zone);
+
 drop function punctual.list_throughput(punctual.queues,timestamp with time zone);
+
+drop function punctual.list_ticks(punctual.queues,timestamp with time zone);
+
+drop function punctual.make_functions(punctual.queues);
+
+drop function punctual.open_call(jsonb,integer,boolean,timestamp with time zone);
+
+drop function punctual.open_tick(punctual.queues,punctual.partitions,jsonb,timestamp with time zone);
+
+drop function punctual.pause_enrolment(bigint,timestamp with time zone);
+
+drop function punctual.redo_hint(punctual.queues,jsonb);
 
 drop function punctual.remove_region(text);
 
 drop function punctual.resume_enrolment(bigint,timestamp with time zone);
 
+drop function punctual.save_account(jsonb);
+
+drop function punctual.save_region(jsonb,timestamp with time zone);
+
+drop function punctual.set_messages_aside(punctual.queues,text,bigint[],text,timestamp with time zone);
+
 drop function punctual.update_monitor(text,jsonb,timestamp with time zone);
 
 drop function punctual.update_post(text,jsonb,timestamp with time zone);
+
+drop function punctual.update_sequence(bigint,jsonb,timestamp with time zone);
 
 -- Pauses of queues and partitions. Whoever asks whether one is paused asks here.
 
@@ -259,6 +330,18 @@ begin
 end
 $$;
 
+-- Keeps retention from deleting rows with these keys, and these spent keys, until this transaction ends. Locks the rows by id, then the spent keys by
+-- key, both `for key share`. Waits for a deletion that is under way; the next statement then sees the spent key that it left. p_queue: dm_queue or
+-- posts.
+create or replace function punctual.hold_keys(p_queue text, p_keys text[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_keys = '{}' then return; end if;
+  execute format('select from punctual.%I t where t.idempotency_key = any ($1) order by t.id for key share', p_queue) using p_keys;
+  perform from punctual.spent_keys k where k.queue = p_queue and k.key = any (p_keys) order by k.key for key share;
+end
+$$;
+
 -- Closes the schema to every role but the owner and the service role, and some functions and tables to the service role too. Runs at the end of each
 -- migration: default privileges would affect the whole database.
 create or replace function punctual.close_to_public() returns void
@@ -387,6 +470,105 @@ begin
 end
 $$;
 
+-- Returns the kind of a queue. plain: rows of a table. accounts: rows of a table that are sent as accounts. pgmq: messages of pgmq.
+create or replace function punctual.kind_of_queue(q punctual.queues) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when q.source = 'pgmq' then 'pgmq' when q.account_column is null then 'plain' else 'accounts' end;
+end
+$$;
+
+-- Returns the columns of a queue's table that a claim returns, in their order: all but those that say what became of earlier attempts. With these
+-- columns, responses would be almost twice as long.
+create or replace function punctual.row_columns(q punctual.queues) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select a.attname::text from pg_catalog.pg_attribute a
+     where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attnum > 0 and not a.attisdropped
+       and a.attname <> all (punctual.emptied_columns())
+     order by a.attnum);
+end
+$$;
+
+-- Returns a subquery of these columns of the row p_alias. Escapes { in their names: see render.
+create or replace function punctual.select_columns(p_columns text[], p_alias text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format('(select %s)',
+                replace((select string_agg(format('%I.%I', p_alias, c), ', ' order by n) from unnest(p_columns) with ordinality r (c, n)), '{', U&'\E000'));
+end
+$$;
+
+-- Creates the queue's functions anew if columns of its table were added, renamed or dropped since. Runs as the owner, because a tick that finds such a
+-- change may not create functions. It creates only what the definition of the queue says, which the owner alone may change.
+create or replace function punctual.refresh_functions(p_queue text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+  q punctual.queues;
+begin
+  perform pg_advisory_xact_lock(hashtext('punctual.refresh_functions'));
+  q := punctual.read_queue(p_queue);
+  if q.row_columns is distinct from punctual.row_columns(q) then perform punctual.make_functions(q, true); end if;
+end
+$$;
+
+-- Creates a queue's functions anew. Runs in add_queue and on any change of the queue's definition: see remake_functions. A migration that changes a
+-- template ends with: select punctual.make_functions(q) from punctual.queues q. The functions belong to the schema's owner, whoever calls this.
+-- p_replaces: each function has the parameters that it had. It is replaced and never missing, for ticks that run beside this.
+create or replace function punctual.make_functions(q punctual.queues, p_replaces boolean default false) returns void
+language plpgsql set search_path = '' as $body$
+declare
+  v_template punctual.templates;
+  v_words jsonb := case when q.source = 'table' then punctual.words_of_queue(q) else jsonb_build_object('queue', quote_literal(q.name)) end;
+  v_name text;
+begin
+  if not p_replaces then perform punctual.drop_functions(q.name); end if;
+  for v_template in
+    select * from punctual.templates t where punctual.kind_of_queue(q) = any (t.kinds) order by t.verb
+  loop
+    v_name := format('punctual.%I', q.name || '.' || v_template.verb);
+    -- Quotes the body as a literal, because a word may be $$. If a column has the name of a parameter, the name means the parameter.
+    execute replace(punctual.render(split_part(v_template.text, '$$', 1), v_words || jsonb_build_object('function', v_name)), 'create function', 'create or replace function')
+            || quote_literal(E'\n#variable_conflict use_variable' || punctual.render(split_part(v_template.text, '$$', 2), v_words));
+    execute format('alter function %s owner to %I', v_name, (select n.nspowner::regrole from pg_catalog.pg_namespace n where n.nspname = 'punctual'));
+    execute format('revoke execute on function %s from public, anon, authenticated', v_name);
+    execute format('grant execute on function %s to service_role', v_name);
+  end loop;
+  update punctual.queues x set row_columns = punctual.row_columns(q) where x.name = q.name and q.source = 'table';
+end
+$body$;
+
+-- Returns the standard columns that an outcome may set to null. A constant, because each new tick asks for it.
+create or replace function punctual.emptied_columns() returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return '{next_attempt_at,claim_id,lease_expires_at,last_error,finished_at,claimed_at,reconcile_at,reconcile}'::text[];
+end
+$$;
+
+-- Lists the columns that every queue has besides id and the status column. emptied: an outcome may set the column to null.
+create or replace function punctual.standard_columns(
+  q punctual.queues, out name text, out type text, out emptied boolean, out definition text) returns setof record
+language sql stable set search_path = '' as $$
+  select c.name, c.type, c.name = any (punctual.emptied_columns()), c.definition from (values
+    ('priority', 'smallint', format('smallint not null default 1 constraint %I check (priority between 0 and 3)', punctual.priority_check(q))),
+    ('attempts', 'integer', 'integer not null default 0'),
+    ('max_attempts', 'integer', 'integer check (max_attempts > 0)'),
+    ('next_attempt_at', 'timestamp with time zone', 'timestamptz'),
+    ('claim_id', 'uuid', 'uuid'),
+    ('lease_expires_at', 'timestamp with time zone', 'timestamptz'),
+    ('timeout_seconds', 'integer', 'integer check (timeout_seconds > 0)'),
+    ('last_error', 'text', 'text'),
+    ('finished_at', 'timestamp with time zone', 'timestamptz'),
+    ('expires_at', 'timestamp with time zone', 'timestamptz'),
+    ('idempotency_key', 'text', 'text'),
+    ('claimed_at', 'timestamp with time zone', 'timestamptz'),
+    -- When an unknown row is checked next, and the evidence so far.
+    ('reconcile_at', 'timestamp with time zone', 'timestamptz'),
+    ('reconcile', 'jsonb', 'jsonb')) c (name, type, definition)
+$$;
+
 -- Trigger before a running row of an at-most-once queue becomes dead or cancelled: nobody knows what its attempt did, so nothing sends the row again
 -- unless a person confirms that it may be sent twice.
 create or replace function punctual.doubt_by_hand() returns trigger
@@ -395,6 +577,20 @@ begin
   new.reconcile := coalesce(new.reconcile, '{}') || jsonb_build_object(
     'first_at', coalesce(new.reconcile->'first_at', to_jsonb(old.claimed_at)),
     'claims', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
+  return new;
+end
+$$;
+
+-- Trigger before a row becomes pending. tg_argv[0]: the queue's delivery.
+create or replace function punctual.requeue_by_hand() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.finished_at := null;
+  new.lease_expires_at := null;
+  if tg_argv[0] = 'at-most-once' and old.claim_id is not null then
+    new.reconcile := case when old.lease_expires_at is null then '{}' else jsonb_build_object('first_at', old.claimed_at) end || coalesce(new.reconcile, '{}')
+      || jsonb_build_object('claims', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
+  end if;
   return new;
 end
 $$;
@@ -430,6 +626,153 @@ begin
     end if;
   end loop;
   execute format('create or replace trigger punctual_notify_worker after insert on %s for each statement execute function punctual.notify_worker(%L)', p_table, q.name);
+end
+$$;
+
+-- Returns for how many seconds the hours are open in each of p_count hours from p_now on, and not before p_from, which is finite. Counts as if the clocks did not change
+-- meanwhile. At most a day.
+create or replace function punctual.open_seconds(p_hours jsonb, p_zone text, p_from timestamptz, p_count integer, p_now timestamptz) returns integer[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_local timestamp := p_now at time zone p_zone;
+  v_from timestamp := v_local + (p_from - p_now);
+begin
+  return array(
+    select coalesce((
+             select sum(greatest(0, extract(epoch from least(d.day + right(s, 5)::time, v_local + n * interval '1 hour')
+                                                     - greatest(d.day + left(s, 5)::time, v_local + (n - 1) * interval '1 hour', v_from))))
+               from (values (v_local::date), (v_local::date + 1)) d (day) cross join jsonb_array_elements_text(punctual.spans_on(p_hours, d.day)) s), 0)::integer
+      from generate_series(1, p_count) n);
+end
+$$;
+
+-- Returns the number of claims in the current day, and the end of that day. A counted day lasts until the first midnight at or after its end, so
+-- that a change of time zone gives no second daily limit.
+create or replace function punctual.used_of_day(
+  p_used integer, p_until timestamptz, p_zone text, p_now timestamptz, out used integer, out until timestamptz)
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_until > p_now then
+    used := p_used;
+    until := p_until;
+  elsif p_until > date_trunc('day', p_now, p_zone) then
+    used := p_used;
+    until := punctual.next_midnight(p_zone, p_until - interval '1 microsecond');
+  else
+    used := 0;
+    until := punctual.next_midnight(p_zone, p_now);
+  end if;
+end
+$$;
+
+-- Returns until when an account has used up its daily limit in a queue: null if it has not, 'infinity' if the limit is 0.
+create or replace function punctual.day_opens_at(p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare
+  v_today date := (p_now at time zone p_account.time_zone)::date;
+  v_limit integer := punctual.daily_limit_on(p_account, p_pace, v_today);
+  v_day record;
+  v_until timestamptz;
+begin
+  if v_limit = 0 then return 'infinity'; end if;
+  -- The current day counts at most what the last counted day did.
+  if p_pace.used < v_limit then return null; end if;
+  v_day := punctual.used_of_day(p_pace.used, p_pace.used_until, p_account.time_zone, p_now);
+  if v_day.used >= v_limit then
+    v_until := punctual.next_midnight(p_account.time_zone, v_day.until - interval '1 microsecond');
+    -- After a change of time zone, the ramp may raise the limit before the counted day ends.
+    if punctual.daily_limit_on(p_account, p_pace, v_today + 1) > v_day.used then
+      v_until := least(v_until, punctual.next_midnight(p_account.time_zone, p_now));
+    end if;
+    -- If clocks go back over midnight, the next day begins twice.
+    return case when v_until <= p_now then p_now + interval '15 minutes' else v_until end;
+  end if;
+  return null;
+end
+$$;
+
+-- Returns when an account may send, and every wait until then. open_at: p_now if it may send now, 'infinity' if it may not until a person changes
+-- something. waits: [{kind, until, text}]. reason: the text of the wait that ends last.
+create or replace function punctual.account_opening(
+  p_account punctual.accounts, p_pace punctual.pace, p_now timestamptz, out open_at timestamptz, out reason text, out waits jsonb)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_claims integer := cardinality(p_pace.recent);
+  v_last timestamptz := p_pace.recent[v_claims];
+  v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
+  v_until timestamptz;
+  -- The possible waits: kind, end and text, in the same order. Arrays, because a SQL statement is slower.
+  v_kinds constant text[] := '{daily_limit,hourly_limit,gap,paused,account_retry,running,running}';
+  v_untils timestamptz[];
+  v_texts text[];
+begin
+  v_untils := array[
+    punctual.day_opens_at(p_account, p_pace, p_now),
+    p_pace.recent[v_claims - coalesce(p_pace.hourly_limit, p_account.hourly_limit) + 1] + interval '1 hour',
+    -- The share of the jitter is derived from the account and the last claim, so that each call returns the same gap.
+    v_last + make_interval(secs => coalesce(p_pace.gap_seconds, p_account.gap_seconds)
+      + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds)
+        * (hashtextextended(p_account.id::text || extract(epoch from v_last), 0) & 65535) / 65536.0),
+    p_account.paused_until,
+    p_pace.retry_at,
+    case when p_account.refused is not null then punctual.tried_elsewhere_until(p_account, p_pace.queue) end,
+    p_pace.busy_until];
+  open_at := p_now;
+  waits := '[]';
+  if p_now < any (v_untils) then
+    v_texts := array[
+      case when v_untils[1] = 'infinity' then 'daily limit is 0' else 'daily limit reached' end,
+      'hourly limit reached',
+      'keeps the gap between two messages',
+      coalesce('paused: ' || p_account.paused_reason, 'paused'),
+      'its next row failed and is tried again',
+      'was refused, and is tried with a row of another queue',
+      'a row is running'];
+    for n in 1..cardinality(v_kinds) loop
+      continue when v_untils[n] is null or v_untils[n] <= p_now;
+      waits := waits || jsonb_build_object('kind', v_kinds[n], 'until', v_untils[n], 'text', v_texts[n]);
+      if v_untils[n] > open_at then
+        open_at := v_untils[n];
+        reason := v_texts[n];
+      end if;
+    end loop;
+  end if;
+  -- The other waits are over by open_at. The sending hours are tested at that instant.
+  if v_hours is not null and open_at < 'infinity' then
+    v_until := punctual.next_open_at(v_hours, p_account.time_zone, open_at);
+    if v_until > open_at then
+      open_at := v_until;
+      reason := case when v_until < 'infinity' then 'outside its hours' else 'it has no hours' end;
+      waits := waits || jsonb_build_object('kind', 'hours', 'until', v_until, 'text', reason);
+    end if;
+  end if;
+exception when invalid_parameter_value then
+  open_at := 'infinity';
+  reason := format('time zone "%s" is unknown', p_account.time_zone);
+  waits := jsonb_build_array(jsonb_build_object('kind', 'time_zone', 'until', open_at, 'text', reason));
+end
+$$;
+
+-- Settles records, 50 at a time, until the call has used up its time. Returns how many were written.
+create or replace function punctual.settle_by_fifty(q punctual.queues, p_records jsonb, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_some jsonb;
+  v_settled jsonb;
+  v_written integer := 0;
+begin
+  if p_records is null then return 0; end if;
+  for v_some in select punctual.by_fifty(p_records) loop
+    begin
+      v_settled := punctual.settle_outcomes(q, jsonb_build_object('records', v_some), p_now);
+    exception when lock_not_available or deadlock_detected then
+      -- The next exchange sweeps again. Outcomes must not wait for this lock.
+      exit;
+    end;
+    v_written := v_written + jsonb_array_length(v_some) - jsonb_array_length(v_settled->'exceptions');
+    exit when punctual.is_call_over();
+  end loop;
+  return v_written;
 end
 $$;
 
@@ -489,6 +832,56 @@ begin
 end
 $$;
 
+-- Writes outcomes, fenced by each row's claim, and their consequences: see settle_records. If an outcome cannot be written, because a check or a
+-- trigger of the table or the queue's after_settle raises, the others are still written.
+--
+-- p_outcomes  {done: [{claim_id, ids}], records: [{id, claim_id, outcome, error, result, delay_seconds, rate_limited, limit_scope, account_id,
+--             account_pause_seconds, refused, refusal, unreadable, ms, kind, code, answer}]}. The last four describe the attempt: see
+--             punctual.history. Code of an earlier version sends none of them.
+--             outcome: done, retry, again, dead, unknown or release.
+--             limit_scope: `account` if the provider limits the account, for account_pause_seconds; if null, for 60 s and twice as long each time in
+--             a row, 1 h at most. `pair` if it limits only this addressee, for delay_seconds or 4^n s, whichever is longer. n counts the limits in a
+--             row; 4^n is 1 h at most.
+--             refused: `row` (with refusal as the reason), `account` or `provider`, by the scope of the provider's refusal. See count_refusal() and
+--             refusal_pause().
+--             unreadable: the code could not read the row. The row waits for its retry, but its account does not.
+--
+-- Returns {done, retried, again, dead, unknown, released, lost, limited, exceptions}: the counts of applied outcomes, and [{id, claim_id, verdict,
+-- outcome}] of outcomes that were not written as given. verdict: `applied` as another outcome (an exhausted retry is `dead`), `already` or `lost`
+-- (see judge), `refused` if it cannot be written. A lost `done` is kept as late proof: see accept_late_proof.
+--
+-- Locks accounts by id, rows by id, then pace by account. Raises only an error of the whole call: see is_of_call.
+create or replace function punctual.settle_outcomes(q punctual.queues, p_outcomes jsonb, p_now timestamptz) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_done jsonb := coalesce(p_outcomes->'done', '[]');
+  v_records jsonb := coalesce(p_outcomes->'records', '[]');
+  v_rest jsonb := v_done;
+  v_finished integer := 0;
+  v_settled jsonb;
+begin
+  -- In a plain queue under at-least-once, without after_settle, `done` has no consequences. Beside records, settle writes it: it locks all rows in
+  -- one order.
+  if v_records = '[]' and v_done <> '[]' and punctual.kind_of_queue(q) = 'plain' and q.delivery = 'at-least-once' and q.after_settle is null then
+    execute format('select * from punctual.%I($1, $2)', q.name || '.finish') into v_finished, v_rest using v_done, p_now;
+  end if;
+  if v_rest = '[]' and v_records = '[]' then return punctual.zero_counts() || jsonb_build_object('done', v_finished); end if;
+  v_settled := punctual.settle_records(q, v_rest, v_records, p_now);
+  return v_settled || jsonb_build_object('done', v_finished + (v_settled->>'done')::integer);
+exception when others then
+  if punctual.is_of_call(sqlstate) then raise; end if;
+  return punctual.settle_singly(q, v_done, v_records, p_now);
+end
+$$;
+
+-- Returns the result of a settle without outcomes.
+create or replace function punctual.zero_counts() returns jsonb
+language plpgsql immutable set search_path = '' as $$
+begin
+  return '{"done": 0, "retried": 0, "again": 0, "dead": 0, "unknown": 0, "released": 0, "lost": 0, "limited": 0, "exceptions": []}'::jsonb;
+end
+$$;
+
 -- Settles all records at once, with their consequences: frees accounts, applies receipts and late proof, and calls after_settle.
 -- Raises if any of them fails. p_done, p_records, result and locks: as for settle_outcomes. Records with `by` hold the lock of their row already.
 create or replace function punctual.settle_records(q punctual.queues, p_done jsonb, p_records jsonb, p_now timestamptz) returns jsonb
@@ -532,6 +925,41 @@ begin
     select jsonb_build_object('lost', count(*) filter (where e->>'outcome' <> 'release'), 'exceptions', v_exceptions,
              'released', (v_settled.counts->>'released')::integer + count(*) filter (where e->>'outcome' = 'release'))
       from jsonb_array_elements(v_exceptions) e where e->>'verdict' = 'lost');
+end
+$$;
+
+-- Applies receipts to rows: those of the rows p_ids or, if null, a bounded number of all receipts that are not applied yet. Leaves running rows to
+-- their own settle, which calls this function. A row that could not be written is tried again after an hour. Returns how many rows it settled.
+-- Skips locked receipts and rows.
+create or replace function punctual.apply_receipts(q punctual.queues, p_ids text[], p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_receipt punctual.receipts;
+  v_ids bigint[];
+  v_count integer := 0;
+begin
+  if p_ids = '{}' then return 0; end if;
+  if p_ids is null then
+    -- The common case: reads an index and plans nothing.
+    if not exists (select from punctual.receipts r where r.queue = q.name and r.applied_at is null) then return 0; end if;
+    execute format('select punctual.%I($1)', q.name || '.pick_receipts') into v_ids using p_now;
+  else
+    v_ids := array(select r.id from punctual.receipts r where r.queue = q.name and r.applied_at is null and r.row_id = any (p_ids));
+  end if;
+  for v_receipt in
+    select * from punctual.receipts r
+     where r.id = any (v_ids) order by r.id for no key update skip locked
+  loop
+    begin
+      v_count := v_count + punctual.apply_receipt(q, v_receipt, p_now)::integer;
+    exception when others then
+      -- A row that the table's triggers or checks refuse must not block the others.
+      perform punctual.note_error(q, v_receipt.row_id, format('its receipt could not be applied: %s', sqlerrm), p_now);
+    end;
+    -- A settle brings few rows if calls are slow. A proved row must not become unknown.
+    exit when p_ids is null and punctual.is_call_over();
+  end loop;
+  return v_count;
 end
 $$;
 
@@ -659,13 +1087,73 @@ begin
 end
 $$;
 
--- Step 1: opens and locks the tick, and locks the partition if the call needs it. p_claims: the call may claim rows. Raises PT404 for an unknown
--- queue or partition, and 22023 for a state that cannot be asked for.
-create or replace function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_now timestamptz) returns punctual.call
+-- Returns the tick's row of the ledger, locked until the transaction ends. Inserts it on the tick's first call, under the partition's lock. Raises
+-- 55P03 if two copies of the first call run at once and the other one holds the tick: repeat the call.
+--
+-- p_shares: lets other exchanges of the tick run at the same time, except copies of this one. Each waits for the others only where it adds its counts
+-- to the ledger: see note_call.
+create or replace function punctual.open_tick(
+  q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_seq integer, p_shares boolean, p_now timestamptz,
+  out tick punctual.ticks, out is_new boolean)
+language plpgsql set search_path = '' as $$
+declare
+  v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
+  v_asked_for text := p_tick->>'asked_for';
+  v_now timestamptz;
+  v_live integer;
+begin
+  is_new := false;
+  if p_shares then
+    -- A copy of this exchange waits here, and then finds its number in the ledger.
+    perform pg_advisory_xact_lock(hashtext(p_tick->>'id'), p_seq);
+    select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for key share;
+  else
+    select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for update;
+  end if;
+  if found then return; end if;
+
+  perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
+  -- A copy of this call may have inserted the tick while this one waited. A new statement sees that. The copy may hold the tick and wait for this
+  -- partition, so this call does not wait for the tick.
+  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update nowait;
+  if found then return; end if;
+
+  v_now := coalesce(p_now, clock_timestamp());
+  update punctual.ticks t set outcome = 'died', closed_at = t.deadline_at
+   where t.id in (select d.id from punctual.ticks d where d.queue = q.name and d.partition = p_partition.partition
+                     and d.closed_at is null and d.deadline_at <= v_now for update skip locked);
+  select count(*) into v_live from punctual.ticks t
+   where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
+     -- Ticks that a person asked for do not count.
+     and t.asked_for is null;
+
+  insert into punctual.ticks as t (id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, asked_for, step, duplicate, admitted, started_at, deadline_at)
+  values ((p_tick->>'id')::uuid, q.name, p_partition.partition, coalesce(p_tick->>'scheduler', 'http'), p_tick->>'path', p_tick->>'schedule',
+          (p_tick->>'slot')::timestamptz, coalesce((p_tick->>'continuation')::integer, 0), coalesce(p_tick->>'run_id', p_tick->>'id')::uuid, v_asked_for,
+          case when coalesce(p_partition.adaptive, q.adaptive) then punctual.adaptive_step(q, p_partition.partition, v_now) end,
+          exists (select from punctual.ticks s where s.queue = q.name and s.partition = p_partition.partition and not s.duplicate
+                     and s.asked_for is not distinct from v_asked_for
+                     and s.slot = (p_tick->>'slot')::timestamptz and s.continuation = coalesce((p_tick->>'continuation')::integer, 0)
+                     -- Two schedulers may have the same slot, and one scheduler may have it twice, under two paths.
+                     and s.scheduler = coalesce(p_tick->>'scheduler', 'http') and coalesce(s.path, '') = coalesce(p_tick->>'path', '')),
+          v_asked_for is not null or (v_live < v_max and (p_tick->>'lock' is distinct from 'held' or v_max > 1)),
+          v_now, v_now + make_interval(secs => (p_tick->>'limit_seconds')::double precision))
+  returning t.* into tick;
+  if v_asked_for is null then
+    update punctual.partitions p set last_tick_at = v_now where p.queue = q.name and p.partition = p_partition.partition;
+  end if;
+  is_new := true;
+end
+$$;
+
+-- Step 1: opens and locks the tick, and locks the partition if the call needs it. p_claims: the call may claim rows. p_closes: it may close the tick.
+-- Raises PT404 for an unknown queue or partition, and 22023 for a state that cannot be asked for.
+create or replace function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_closes boolean, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues;
   v_partition punctual.partitions;
+  v_shares boolean;
   v_opened record;
   c punctual.call;
 begin
@@ -677,7 +1165,10 @@ begin
       using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
   end if;
   perform punctual.require_askable(q, p_tick->>'asked_for');
-  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
+  -- Alone is a call that closes the tick, and one that may claim up to a limit for the whole tick: it reads how many rows the tick has claimed.
+  v_shares := p_seq > 1 and not p_closes and p_tick->>'asked_limit' is null
+              and coalesce(v_partition.batch_limit, q.batch_limit) is null and not coalesce(v_partition.adaptive, q.adaptive);
+  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_seq, coalesce(v_shares, false), p_now) o;
   c.tick := v_opened.tick;
   c.is_new := v_opened.is_new;
   if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_claims then
@@ -702,6 +1193,48 @@ begin
 end
 $$;
 
+-- Returns the id of a claim: the tick's id with the number of the exchange as its first eight hexadecimal digits. See tick_of_claim.
+create or replace function punctual.claim_id_of(p_tick punctual.ticks, p_seq integer) returns uuid
+language plpgsql immutable set search_path = '' as $$
+begin
+  return overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid;
+end
+$$;
+
+-- Returns whether the call may claim rows.
+create or replace function punctual.may_claim(c punctual.call) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return not c.is_repeated and (c.tick).admitted and (c.tick).closed_at is null and (c.tick).deadline_at > c.now;
+end
+$$;
+
+-- Returns the settings in force: the partition's own, else the adaptive ones, else the queue's. p_settled: the result of this call's settle; a rate
+-- limit in it lowers the adaptive step at once. p_asked_limit: the batch limit of a tick that a person asked for.
+create or replace function punctual.settings_of(c punctual.call, p_settled jsonb, p_asked_limit integer) returns punctual.tick_settings
+language plpgsql stable set search_path = '' as $$
+declare
+  q punctual.queues := c.queue;
+  p punctual.partitions := c.partition;
+  v_has_met_limit boolean := (c.tick).limited + (p_settled->>'limited')::integer > 0;
+  v_adaptive_batch integer;
+  v_adaptive_concurrency integer;
+begin
+  if (c.tick).step is not null then
+    select * into v_adaptive_batch, v_adaptive_concurrency from punctual.adaptive_settings((c.tick).step - v_has_met_limit::integer);
+  end if;
+  return (
+    q.delivery,
+    coalesce(p_asked_limit, p.batch_limit, v_adaptive_batch, q.batch_limit),
+    coalesce(p.concurrency, v_adaptive_concurrency, q.concurrency),
+    coalesce(p.timeout_seconds, q.timeout_seconds),
+    coalesce(p.budget_seconds, q.budget_seconds),
+    extract(epoch from c.lease_until - c.now),
+    coalesce(p.max_ticks, q.max_ticks), q.max_continuations,
+    q.backoff_base_seconds, q.backoff_cap_seconds)::punctual.tick_settings;
+end
+$$;
+
 -- Applies receipts, runs a step of an open action, and runs the queue's before_claim. An error of before_claim goes to the queue's history, and the tick continues.
 create or replace function punctual.arrive(c punctual.call) returns void
 language plpgsql set search_path = '' as $$
@@ -718,6 +1251,19 @@ begin
     perform punctual.note_error(q, '', format('%s failed: %s', q.before_claim, sqlerrm), c.now);
   end;
   perform set_config('punctual.settles', q.name, true);
+end
+$$;
+
+-- Returns the rows that still run under the call's claim. Reads the index on leases from the tick's start to its lease_until: the leases of all its
+-- claims end in between.
+create or replace function punctual.list_claimed(c punctual.call) returns json[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_rows json[];
+begin
+  execute format('select punctual.%I($1, $2, $3)', (c.queue).name || '.list_claimed') into v_rows
+  using c.claim_id, (c.tick).started_at, (c.tick).lease_until;
+  return v_rows;
 end
 $$;
 
@@ -739,6 +1285,111 @@ begin
     else punctual.next_due_at(q, (c.partition).partition, c.providers, c.now) end;
   if v_at < v_pause_end and v_pause_end < 'infinity' then v_at := v_pause_end; end if;
   return round(extract(epoch from v_at - c.now) * 1000);
+end
+$$;
+
+-- Step 5: adds the call's counts to the ledger. Only the ledger counts. Closes a tick that was not admitted. Closes any other tick if the call
+-- returns no row, reached every ready account, and either p_close is true or it is the first call of a tick whose queue or partition is paused.
+-- p_report: the tick's own report, written before it knew the result of this call.
+create or replace function punctual.note_call(
+  c punctual.call, p_settled jsonb, p_swept integer, p_claimed punctual.claimed, p_close boolean, p_report jsonb) returns punctual.ticks
+language plpgsql set search_path = '' as $$
+declare
+  t punctual.ticks := c.tick;
+  v_rows integer := cardinality(p_claimed.rows);
+  v_new integer := case when c.is_repeated then 0 else v_rows end;
+begin
+  t.claimed := t.claimed + v_new;
+  t.swept := t.swept + p_swept;
+  -- A delayed copy of an older call closes nothing.
+  if t.closed_at is null and c.seq >= t.last_seq
+     and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
+    t := punctual.closed_tick(c, t, p_report);
+  end if;
+  -- Adds to what other exchanges of the tick have written meanwhile. The lock that this takes is the last of the call.
+  update punctual.ticks x set
+    last_seq = greatest(x.last_seq, c.seq),
+    lease_until = case when v_new > 0 then greatest(x.lease_until, c.lease_until) else x.lease_until end,
+    claimed = x.claimed + v_new,
+    done = x.done + (p_settled->>'done')::integer,
+    retried = x.retried + (p_settled->>'retried')::integer,
+    again = x.again + (p_settled->>'again')::integer,
+    dead = x.dead + (p_settled->>'dead')::integer,
+    unknown = x.unknown + (p_settled->>'unknown')::integer,
+    released = least(x.claimed + v_new, x.released + (p_settled->>'released')::integer),
+    lost = x.lost + (p_settled->>'lost')::integer,
+    limited = x.limited + (p_settled->>'limited')::integer,
+    swept = x.swept + p_swept,
+    closed_at = coalesce(x.closed_at, t.closed_at),
+    outcome = coalesce(x.outcome, t.outcome),
+    report = coalesce(t.report, x.report)
+   where x.id = t.id
+  returning x.* into t;
+  return t;
+end
+$$;
+
+-- Runs one exchange of a tick in one transaction: opens the tick, settles, sweeps, claims, and notes the counts in the ledger.
+--
+-- p_tick      {id, queue, partition, scheduler, path, schedule, slot, continuation, run_id, limit_seconds, lock, providers, reconciles, asked_for,
+--             asked_limit, call_ms, schema}
+--             providers: the configured providers, for queues with accounts.
+--             reconciles: the queue can check unknown rows. If false, such a row waits for an operator at once.
+--             asked_for: 'pending' or 'dead' if a person asks for due rows or redrives dead ones, up to asked_limit. Null for a scheduler.
+--             call_ms: the time of this call in milliseconds: see is_call_over.
+--             schema: the version that the code needs: see require_schema. A process sends it until an exchange is answered.
+-- p_seq       1 for a tick's first exchange; each later exchange has a higher number. Several may run at once. An unanswered exchange is repeated
+--             under its number, with the same providers and any outcomes. An exchange that is repeated, or that arrives after one with a higher
+--             number, claims nothing and returns the rows that still run under its claim.
+-- p_outcomes  {done, records} as settle_outcomes takes them, providers as note_providers takes them, progress as note_progress takes it.
+-- p_want      the maximum number of rows to claim; null for the concurrency. The batch limit always applies.
+-- p_close     closes the tick if this call returns no row.
+-- p_report    stored in the ledger when the tick closes.
+-- p_now       for tests. Production never sends it.
+--
+-- Returns {admitted, duplicate, paused, settings, claim_id, rows, settled, counts, swept, closed, outcome, probing, due, next_due_in_ms, checks_due,
+-- schema}. counts: the tick's totals so far. due, next_due_in_ms and checks_due (unknown rows can be checked now) are set if the tick is closed.
+-- schema, the database's version, is set if the tick sent one.
+--
+-- Raises PT404 for an unknown queue or partition, PT412 if the schema is behind, and 22023 for a tick without limit_seconds or for a state that
+-- cannot be asked for.
+--
+-- Locks, in this order: the tick, which exchanges of one tick may share: see open_tick; the partition, if the tick is new, if the partition limits how
+-- many rows run, or if accounts remain to be woken; accounts by id; rows by id; pace by account; providers by name; the tick's row, to add the counts.
+-- Claims and receipts wait for no lock: they skip locked rows.
+create or replace function punctual.exchange(
+  p_tick jsonb,
+  p_seq integer default null,
+  p_outcomes jsonb default '{}',
+  p_want integer default 0,
+  p_close boolean default false,
+  p_report jsonb default null,
+  p_now timestamptz default null
+) returns json
+language plpgsql
+set search_path = ''
+set statement_timeout = '4s'
+set lock_timeout = '3s'
+-- Every query here uses an index and reads few rows. Compiling one took 30 ms, and a sequential scan reads a million rows to count ten. Plans are
+-- kept.
+set jit = off
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  c punctual.call := punctual.open_call(p_tick, p_seq, p_want is distinct from 0, p_close, p_now);
+  v_settled jsonb := punctual.settle_call(c, coalesce(p_outcomes, '{}'));
+  v_settings punctual.tick_settings := punctual.settings_of(c, v_settled, (p_tick->>'asked_limit')::integer);
+  v_want integer := least(coalesce(p_want, v_settings.concurrency), v_settings.batch_limit - (c.tick).claimed);
+  v_swept integer := punctual.sweep_call(c, v_want);
+  v_claimed punctual.claimed;
+begin
+  -- Locks providers after every step that may wait for a row, so that no session waits for a row while it holds a provider.
+  if not c.is_repeated then perform punctual.note_providers(p_outcomes->'providers', c.now); end if;
+  v_claimed := punctual.claim_call(c, v_want);
+  c.tick := punctual.note_call(c, v_settled, v_swept, v_claimed, p_close, p_report);
+  perform set_config('punctual.settles', '', true);
+  return punctual.answer(c, v_settings, v_settled, v_swept, v_claimed, p_tick ? 'schema');
 end
 $$;
 
@@ -1152,25 +1803,26 @@ begin
   if p_column is null or not exists (
     select from pg_catalog.pg_attribute a where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attname = p_column and a.attnum > 0) then
     raise exception 'the rows of % cannot be filtered by %', q.name, p_filter
-      using errcode = '22023', detail = p_filter, hint = format('Its table has no column for it%s.', coalesce(format(': add "%s"', p_column), ''));
+      using errcode = '22023', detail = p_filter, hint = 'Its table has no column for it' || coalesce(': add "' || p_column || '"', '') || '.';
   end if;
   return format('t.%I', p_column);
 end
 $$;
 
--- Returns the states that a filter names by the state or the queue's word, all by default. p_filter: see filter_condition. Raises 22023 for another
--- word.
+-- Returns the states that a filter names by the state or the queue's word, all by default; of these only unknown if it has `decide`. p_filter: see
+-- filter_condition. Raises 22023 for another word.
 create or replace function punctual.filter_states(q punctual.queues, p_filter jsonb) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
+  v_all text[] := case when (p_filter->>'decide')::boolean then '{unknown}' else '{running,pending,unknown,dead,cancelled,done}' end;
   v_word text;
 begin
-  if coalesce(p_filter->'status', '[]') = '[]' then return '{running,pending,unknown,dead,cancelled,done}'; end if;
+  if coalesce(p_filter->'status', '[]') = '[]' then return v_all; end if;
   for v_word in select w from jsonb_array_elements_text(p_filter->'status') w where punctual.state_of(q, w) is null loop
     raise exception 'there is no status "%"', v_word
       using errcode = '22023', detail = 'status', hint = format('Give one or more of %s.', array_to_string(punctual.list_words(q), ', '));
   end loop;
-  return array(select distinct punctual.state_of(q, w) from jsonb_array_elements_text(p_filter->'status') w);
+  return array(select distinct punctual.state_of(q, w) from jsonb_array_elements_text(p_filter->'status') w where punctual.state_of(q, w) = any (v_all));
 end
 $$;
 
@@ -1207,7 +1859,7 @@ begin
   if f ? 'text' then
     v := v || format('(t.id::text = %L or t.last_error ilike %L)', f->>'text', '%' || regexp_replace(f->>'text', '([\\%_])', '\\\1', 'g') || '%');
   end if;
-  if f ? 'tick' then v := v || format('right(t.claim_id::text, 28) = %L', right(f->>'tick', 28)); end if;
+  if f ? 'tick' then v := v || format('right(t.claim_id::text, 28) = %L', right(lower(f->>'tick'), 28)); end if;
   if (f->>'decide')::boolean then
     v := v || format('(%s)', replace(punctual.operator_condition(q), '$2', format('%L::timestamptz', p_now)));
   end if;
@@ -1215,7 +1867,7 @@ begin
     select * from (values ('due', format('coalesce(t.next_attempt_at, t.%I)', q.due_column)), ('finished', 't.finished_at'), ('created', null)) r (name, expr)
   loop
     if f ? (v_range.name || '_from') or f ? (v_range.name || '_to') then
-      v := v || punctual.range_condition(coalesce(v_range.expr, punctual.filtered_column(q, 'created_at', 'created_from')),
+      v := v || punctual.range_condition(coalesce(v_range.expr, punctual.filtered_column(q, 'created_at', case when f ? 'created_from' then 'created_from' else 'created_to' end)),
                                          f->>(v_range.name || '_from'), f->>(v_range.name || '_to'));
     end if;
   end loop;
@@ -1229,10 +1881,11 @@ language sql immutable set search_path = '' as $$
   select concat_ws(' and ', 'true', case when p_from is not null then format('%s >= %L::timestamptz', p_expr, p_from) end, case when p_to is not null then format('%s < %L::timestamptz', p_expr, p_to) end)
 $$;
 
--- Returns the ids of a filter that can be ids of the queue, as an array's text.
+-- Returns the ids of a filter that can be ids of the queue, each once, as an array's text.
 create or replace function punctual.filtered_ids(q punctual.queues, p_filter jsonb) returns text
 language sql stable set search_path = '' as $$
-  select array(select i from jsonb_array_elements_text(p_filter->'ids') i where punctual.is_id(q, i))::text
+  select array(select distinct case q.id_type when 'bigint' then i::bigint::text else i::uuid::text end
+                 from jsonb_array_elements_text(p_filter->'ids') i where punctual.is_id(q, i))::text
 $$;
 
 -- Rows are read in three segments: running (the lease that ends first), pending (the earliest due first), and settled rows, unknown ones among them
@@ -1251,7 +1904,9 @@ begin
     parents := format('unnest(%L::%s[]) i (id)', punctual.filtered_ids(q, p_filter), q.id_type);
     joined := 't.id = i.id';
   elsif p_filter ? 'action' then
-    parents := format('(select r.row_id::%s as id from punctual.action_rows r where r.action_id = %L offset 0) i', q.id_type, p_filter->>'action');
+    -- The rows of another queue's action may have ids of another form.
+    parents := format('(select r.row_id::%s as id from punctual.actions a join punctual.action_rows r on r.action_id = a.id where a.id = %L and a.queue = %L offset 0) i',
+                      q.id_type, p_filter->>'action', q.name);
     joined := 't.id = i.id';
   elsif p_segment <> 'pending' then
     null;
@@ -1306,26 +1961,26 @@ end
 $$;
 
 -- Returns the segments to read, in order: [{segment, states, desc}]. p_sort: due or finished, with a leading - for descending order; null for each
--- segment's own order. Raises 22023 if a state has no such order.
-create or replace function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text) returns jsonb
+-- segment's own order. p_back: the whole order reversed. Raises 22023 if a state has no such order.
+create or replace function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text, p_back boolean default false) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_states text[] := punctual.filter_states(q, p_filter);
-  v_allowed text[] := case ltrim(p_sort, '-') when 'due' then '{pending}'::text[] when 'finished' then '{unknown,dead,cancelled,done}' end;
+  v_allowed text[] := case when p_sort in ('due', '-due') then '{pending}'::text[] when p_sort in ('finished', '-finished') then '{unknown,dead,cancelled,done}' end;
 begin
   if p_sort is not null and v_allowed is null then
     raise exception 'rows cannot be sorted by "%"', p_sort using errcode = '22023', detail = 'sort', hint = 'Give due, -due, finished or -finished.';
   end if;
   if coalesce(p_filter->'status', '[]') = '[]' then
-    v_states := coalesce(v_allowed, v_states);
+    v_states := array(select x from unnest(v_states) x where v_allowed is null or x = any (v_allowed));
   elsif not v_states <@ v_allowed then
     raise exception 'rows of these states cannot be sorted by %', ltrim(p_sort, '-') using errcode = '22023', detail = 'sort',
-      hint = format('%s has only %s.', case when v_allowed = '{pending}' then 'A due time' else 'An end' end,
-                    case when v_allowed = '{pending}' then q.pending_word else 'a settled row' end);
+      hint = case when v_allowed = '{pending}' then format('Only rows that are %s have a due time.', q.pending_word) else 'Only settled rows have an end.' end;
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('segment', s.segment, 'states', s.states,
-                                                 'desc', case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end) order by s.n), '[]')
+                                                 'desc', p_back <> case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end)
+                              order by case when p_back then -s.n else s.n end), '[]')
       from (select g.n, g.segment, array(select x from unnest(g.states) x where x = any (v_states)) as states
               from (values (1, 'running', '{running}'::text[]), (2, 'pending', '{pending}'), (3, 'settled', '{unknown,dead,cancelled,done}')) g (n, segment, states)) s
      where s.states <> '{}');
@@ -1334,10 +1989,10 @@ $$;
 
 -- Reads rows that match p_filter, in order, until it has p_wanted of them or has read p_reads rows. p_item: SQL of the jsonb that it returns of a row
 -- t. $1 is now. p_cursor: `next` of the call before. items: [{item, key}]. next: the key of the last row that it read; null at the
--- end. Raises 22P02 for a cursor of other segments.
+-- end. p_back: from the cursor towards the beginning. Raises 22P02 for a cursor of other segments.
 create or replace function punctual.walk_rows(
   q punctual.queues, p_filter jsonb, p_sort text, p_cursor jsonb, p_item text, p_wanted integer, p_reads integer, p_now timestamptz,
-  out items jsonb, out next jsonb)
+  p_back boolean default false, out items jsonb, out next jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
   v_condition text := punctual.filter_condition(q, p_filter, p_now);
@@ -1349,7 +2004,7 @@ declare
   v_read record;
 begin
   items := '[]';
-  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort)) with ordinality e (s, n) order by n loop
+  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort, p_back)) with ordinality e (s, n) order by n loop
     v_desc := (v_segment->>'desc')::boolean;
     -- A cursor begins with the name of its segment. Those before it are read.
     if p_cursor is not null then
@@ -1461,6 +2116,92 @@ begin
 end
 $$;
 
+-- Returns the place of a row in lists of its queue, [segment, instant]: see segment_sql. Null if there is no such row, or its status is no word of the
+-- queue.
+create or replace function punctual.place_of_row(q punctual.queues, p_id text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_place jsonb;
+begin
+  execute punctual.render_sql(q, $sql$
+    select case punctual.state_of($1, t.{status}) when 'running' then jsonb_build_array('running', t.lease_expires_at) when 'pending' then jsonb_build_array('pending', {due_at})
+             else case when punctual.state_of($1, t.{status}) is not null then jsonb_build_array('settled', t.finished_at) end end
+      from {table} t where t.id = $2::{id_type}
+    $sql$)
+  into v_place using q, p_id;
+  return v_place;
+end
+$$;
+
+-- Returns the rows before and after a row in the list of the rows that match a filter, in the order of list_rows: {previous, next}, each {id, place} or
+-- null. p_place: where the list had the row, [segment, instant]; null for where it is now. A row that has left the list since keeps its neighbours so.
+-- Reads 20,000 rows in each direction at most; messages of pgmq have no neighbours. Raises as list_rows does.
+create or replace function punctual.read_neighbours(
+  p_queue text, p_id text, p_filter jsonb default '{}', p_sort text default null, p_place jsonb default null,
+  p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off as $$
+declare
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_found jsonb := '{}';
+  v_cursor jsonb;
+  v_walked record;
+  v_back boolean;
+begin
+  if q.source <> 'pgmq' and punctual.is_id(q, p_id) then v_cursor := coalesce(p_place, punctual.place_of_row(q, p_id)) || to_jsonb(p_id); end if;
+  if v_cursor is null or not exists (
+    select from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort)) s where s->'segment' = v_cursor->0) then
+    return '{"previous": null, "next": null}';
+  end if;
+  foreach v_back in array '{true,false}'::boolean[] loop
+    v_walked := punctual.walk_rows(q, p_filter, p_sort, v_cursor, 'null::jsonb', 2, 20000, coalesce(p_now, clock_timestamp()), v_back);
+    v_found := v_found || jsonb_build_object(case when v_back then 'previous' else 'next' end, (
+      select jsonb_build_object('id', i->'key'->2, 'place', (i->'key') - 2)
+        from jsonb_array_elements(v_walked.items) with ordinality e (i, n)
+       -- The row itself may be in another place by now.
+       where i->'key'->>2 <> p_id order by n limit 1));
+  end loop;
+  return v_found;
+end
+$$;
+
+-- Returns how many rows that match a filter ended in each of p_bars equal parts of the time from p_from to p_to, by state: {bars: [{from, to, done, dead,
+-- unknown, cancelled}], more}. p_filter: see filter_condition; its own times of the end are left out. Null if it names no settled state, and for
+-- messages of pgmq. Reads 120,000 entries of an index at most, or 6,000 rows if the filter names more than states; more: there may be more rows than
+-- it read. Raises as list_rows does.
+create or replace function punctual.chart_rows(
+  p_queue text, p_filter jsonb, p_from timestamptz, p_to timestamptz, p_bars integer default 12, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+  q punctual.queues := punctual.read_queue(p_queue);
+  v_filter jsonb := coalesce(p_filter, '{}') - '{finished_from,finished_to}'::text[];
+  v_condition text;
+  v_states text[];
+  v_limit integer;
+  v_counts text;
+  v_chart jsonb;
+begin
+  if q.source = 'pgmq' or p_from >= p_to then return null; end if;
+  v_condition := punctual.filter_condition(q, v_filter, coalesce(p_now, clock_timestamp()));
+  v_states := array(select s from unnest(punctual.filter_states(q, v_filter)) s where s in ('done', 'dead', 'unknown', 'cancelled') order by s);
+  if v_states = '{}' then return null; end if;
+  v_limit := case when v_condition = 'true' then 120000 else 6000 end / p_bars / cardinality(v_states);
+  -- Without a condition the index has all that is needed.
+  select string_agg(format(
+           '(with scanned as %s (select %s from %I.%I t where t.%I = %L and t.finished_at >= b.start and t.finished_at < b.stop limit %s) '
+           'select %L::text as state, count(*) filter (where %s) as rows, count(*) = %s as more from scanned t)',
+           case when v_condition = 'true' then 'not materialized' else 'materialized' end, case when v_condition = 'true' then 'null' else 't.*' end,
+           q.table_schema, q.table_name, q.status_column, punctual.word_of_state(q, s), v_limit, s, v_condition, v_limit), ' union all ')
+    into v_counts from unnest(v_states) s;
+  execute format($sql$
+    select jsonb_build_object('bars', jsonb_agg(x.bar order by x.n), 'more', bool_or(x.more))
+      from (select b.n, bool_or(c.more) as more, jsonb_build_object('from', b.start, 'to', b.stop) || jsonb_object_agg(c.state, c.rows) as bar
+              from (select n, $1 + (n - 1) * ($2 - $1) / $3 as start, $1 + n * ($2 - $1) / $3 as stop from generate_series(1, $3) n) b
+             cross join lateral (%s) c group by b.n, b.start, b.stop) x
+    $sql$, v_counts) into v_chart using p_from, p_to, p_bars;
+  return v_chart;
+end
+$$;
+
 -- Returns the states of the rows that an action can change. Messages of pgmq that were set aside can be retried and cancelled, and nothing else.
 create or replace function punctual.action_states(q punctual.queues, p_action text) returns text[]
 language plpgsql immutable set search_path = '' as $$
@@ -1473,25 +2214,37 @@ begin
 end
 $$;
 
--- Returns SQL of why an action leaves the row t, of one of its states, as it is; null if it changes the row. $1 is now.
+-- Returns SQL of why an action leaves the row t, of one of its states, as it is; null if it changes the row. $1 is now. p_asked_at: when the action
+-- was asked for; null for a dry run.
 --
--- may_have_been_sent  an attempt of it was uncertain once, and it is not confirmed that it may be sent twice
--- expired             it would expire at once
--- sequence            its sequence decides when it is sent
+-- changed             it ended after the action was asked for, so the person has not seen it as it is
+-- sequence            its sequence decides when it is sent, and is not resumed by a retry of this row
+-- may_have_been_sent  an attempt of it, or of an enrolment's message, was uncertain once, and it is not confirmed that it may be sent twice
+-- expired             it would expire before it is tried
 -- not_waiting         it waits for no retry; in a queue with accounts, its account does not wait to retry it
 -- still_needed        it keeps another message from being proved by its own: see still_needed
-create or replace function punctual.action_obstacle(q punctual.queues, p_action text, p_arguments jsonb) returns text
+create or replace function punctual.action_obstacle(q punctual.queues, p_action text, p_arguments jsonb, p_asked_at timestamptz) returns text
 language plpgsql stable set search_path = '' as $$
+declare
+  v_changed text := case when p_asked_at is null then 'false' else format('t.finished_at > %L', p_asked_at) end;
 begin
   if q.source = 'pgmq' then return 'null::text'; end if;
   return case p_action
-    when 'retry' then format('case when %s then ''may_have_been_sent'' when t.expires_at <= $1 then ''expired'' end',
-      case when q.delivery = 'at-most-once' and p_arguments->>'confirm' is distinct from 'may_send_twice' then 'coalesce(t.reconcile ? ''first_at'', false)' else 'false' end)
+    when 'retry' then format('case when %s then ''changed'' when %s then ''sequence'' when %s then ''may_have_been_sent'' when t.expires_at <= $1 then ''expired'' end',
+      v_changed,
+      case q.name when 'enrolments' then 't.phase <> ''failed'''
+        when 'dm_queue' then 't.enrolment_id is not null and not exists (select from punctual.enrolments e where e.id = t.enrolment_id and e.message_id = t.id and e.phase = ''failed'')'
+        else 'false' end,
+      case when p_arguments->>'confirm' = 'may_send_twice' then 'false'
+        when q.name = 'enrolments' then 'exists (select from punctual.dm_queue d where d.id = t.message_id and d.reconcile ? ''first_at'')'
+        when q.delivery = 'at-most-once' then 'coalesce(t.reconcile ? ''first_at'', false)'
+        else 'false' end)
     when 'retry_now' then case when q.account_column is null then 'case when t.next_attempt_at is null or t.next_attempt_at <= $1 then ''not_waiting'' end'
       else punctual.render_sql(q, $sql$case when t.claimed_at is null or not exists (
         select from punctual.pace p where p.queue = {queue} and p.account_id = t.{account} and p.retry_at > $1) then 'not_waiting' end$sql$) end
-    when 'reschedule' then case when q.closes_column is null then 'null::text' else punctual.render_sql(q, 'case when t.{closes} is not null then ''sequence'' end') end
-    when 'delete' then format('case when %s then ''still_needed'' end', regexp_replace(punctual.still_needed(q), '\ms\.', 't.', 'g'))
+    when 'reschedule' then format('case when %s then ''sequence'' when t.expires_at <= %L::timestamptz then ''expired'' end',
+      case when q.closes_column is null then 'false' else format('t.%I is not null', q.closes_column) end, p_arguments->>'due_at')
+    when 'delete' then format('case when %s then ''changed'' when %s then ''still_needed'' end', v_changed, regexp_replace(punctual.still_needed(q), '\ms\.', 't.', 'g'))
     else 'null::text' end;
 end
 $$;
@@ -1512,17 +2265,19 @@ end
 $$;
 
 -- Reads rows for an action: see walk_rows. item: {id, left}, where left is why the action leaves the row, or null. Messages of pgmq are chosen by their
--- ids or by one state. Raises 22023 for another filter of them.
+-- ids or by one state. Raises 22023 for another filter of them. p_asked_at: see action_obstacle.
 create or replace function punctual.walk_action_rows(
-  q punctual.queues, p_action text, p_arguments jsonb, p_filter jsonb, p_cursor jsonb, p_wanted integer, p_reads integer, p_now timestamptz,
-  out items jsonb, out next jsonb)
+  q punctual.queues, p_action text, p_arguments jsonb, p_filter jsonb, p_asked_at timestamptz, p_cursor jsonb, p_wanted integer, p_reads integer,
+  p_now timestamptz, out items jsonb, out next jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
   v_page jsonb;
 begin
   if q.source = 'pgmq' then
     if p_filter ? 'ids' and p_filter - '{ids,status}'::text[] = '{}' then
-      items := p_filter->'ids';
+      items := (select coalesce(jsonb_agg(distinct i), '[]')
+                  from jsonb_array_elements(p_filter->'ids') i cross join lateral punctual.split_message_id(i#>>'{}') m
+                  join punctual.set_aside_messages s on s.partition = m.partition and s.msg_id = m.msg_id and s.cancelled_at is null);
     else
       v_page := punctual.list_messages(q, punctual.only_state(q, p_filter), p_wanted, p_cursor, p_now);
       items := jsonb_path_query_array(v_page->'items', '$[*].id');
@@ -1531,7 +2286,7 @@ begin
     items := (select coalesce(jsonb_agg(jsonb_build_object('item', jsonb_build_object('id', i, 'left', null))), '[]') from jsonb_array_elements(items) i);
   else
     select w.items, w.next into items, next
-      from punctual.walk_rows(q, p_filter, null, p_cursor, format('jsonb_build_object(''id'', t.id::text, ''left'', %s)', punctual.action_obstacle(q, p_action, p_arguments)),
+      from punctual.walk_rows(q, p_filter, null, p_cursor, format('jsonb_build_object(''id'', t.id::text, ''left'', %s)', punctual.action_obstacle(q, p_action, p_arguments, p_asked_at)),
                               p_wanted, p_reads, p_now) w;
   end if;
 end
@@ -1584,7 +2339,7 @@ $$;
 create or replace function punctual.preview_action(q punctual.queues, p_action text, p_arguments jsonb, p_filter jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, 10001, 50000, p_now);
+  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, null, 10001, 50000, p_now);
   v_items jsonb := jsonb_path_query_array(v_walked.items, '$[*].item');
 begin
   return jsonb_build_object(
@@ -1603,10 +2358,7 @@ $$;
 create or replace function punctual.collect_rows(q punctual.queues, inout a punctual.actions, p_reads integer, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
-  -- A row that was settled since the action was asked for is not one that the person saw.
-  v_filter jsonb := case when a.filter->'status' <@ '["unknown", "dead", "cancelled", "done"]' and q.source = 'table'
-    then a.filter || jsonb_build_object('finished_to', least((a.filter->>'finished_to')::timestamptz, a.created_at + interval '1 microsecond')) else a.filter end;
-  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, v_filter, a.cursor, 20000, p_reads, a.created_at);
+  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, a.filter, a.created_at, a.cursor, 20000, p_reads, a.created_at);
   v_taken integer;
 begin
   insert into punctual.action_rows (action_id, row_id, place)
@@ -1620,8 +2372,8 @@ begin
 end
 $$;
 
--- Starts an action on the rows that match p_filter: see filter_condition. p_dry_run: only returns what it would do, as preview_action does. Otherwise
--- returns the action as describe_action does, also one that has p_key already.
+-- Starts an action on the rows that match p_filter: see filter_condition. Returns the action as describe_action does, also one that has p_key already.
+-- If there is no row to change, records nothing and returns why, as preview_action does. p_dry_run: only returns that.
 --
 -- p_arguments  see actions.arguments
 -- p_expect     the number of rows that the caller saw; null for any. Raises PT409 if another number matches.
@@ -1655,6 +2407,10 @@ begin
   if p_expect < a.total or (p_expect > a.total and a.state <> 'collecting') then
     raise exception '% rows match now, and not %', a.total || case when a.state = 'collecting' then ' or more' else '' end, p_expect
       using errcode = 'PT409', detail = 'expect', hint = 'Nothing was changed. Look at the rows again.';
+  end if;
+  if a.state = 'done' then
+    delete from punctual.actions x where x.id = a.id;
+    return punctual.preview_action(q, p_action, p_arguments, v_filter, v_now);
   end if;
   perform punctual.save_action(a);
   perform punctual.note_act(p_by, p_action, q.name, format('action %s', a.id), jsonb_build_object('rows', a.total) || p_arguments, p_note, v_now);
@@ -1703,7 +2459,7 @@ begin
       select t.id, to_jsonb(t.*) as row from {table} t
        where t.id = any ($2::{id_type}[]) and t.{status} = any (%L::text[]::{status_type}[]) and (%s) is null order by t.id)
     select array(select f.id::text from fit f), (select jsonb_agg(f.row) from fit f where f.row->>'claimed_at' is not null and f.row->>%L = {pending})
-    $sql$, v_words::text, punctual.action_obstacle(q, a.action, a.arguments), q.status_column)
+    $sql$, v_words::text, punctual.action_obstacle(q, a.action, a.arguments, a.created_at), q.status_column)
   into written, v_pending using p_now, v_got;
   execute punctual.render_sql(q, 'select array(select t.id::text from {table} t where t.id = any ($1::{id_type}[]))')
   into locked using array(select i from unnest(p_ids) i where i <> all (v_got));
@@ -1742,15 +2498,18 @@ create or replace function punctual.write_other(q punctual.queues, a punctual.ac
 language plpgsql set search_path = '' as $$
 declare
   v_enrolment bigint;
+  v_fits boolean;
   e record;
 begin
   if q.source = 'pgmq' then
     perform punctual.resolve_message(q, p_id, case a.action when 'retry' then 'pending' else 'cancelled' end, a.actor, a.note, p_now);
   else
     v_enrolment := case q.name when 'enrolments' then p_id::bigint else (select d.enrolment_id from punctual.dm_queue d where d.id = p_id::bigint) end;
-    select * into e from punctual.enrolments x where x.id = v_enrolment for no key update skip locked;
+    select x.id into e from punctual.enrolments x where x.id = v_enrolment for no key update skip locked;
     if e.id is null and exists (select from punctual.enrolments x where x.id = v_enrolment) then return null; end if;
-    if e.phase is distinct from 'failed' or (q.name = 'dm_queue' and e.message_id is distinct from p_id::bigint) then return 'changed'; end if;
+    execute punctual.render_sql(q, format('select (%s) is null from {table} t where t.id = $2::{id_type}', punctual.action_obstacle(q, a.action, a.arguments, a.created_at)))
+    into v_fits using p_now, p_id;
+    if v_fits is not true then return 'changed'; end if;
     perform punctual.resume_enrolment(v_enrolment, p_by => a.actor, p_now => p_now);
     insert into punctual.history (queue, row_id, at, event, by, text) values (q.name, p_id, p_now, 'action', a.actor, punctual.action_text(a));
   end if;
@@ -1923,6 +2682,141 @@ begin
 end
 $$;
 
+-- What falls due in the next hours, and what the accounts may send of it. An estimate by the rules of claims: a row counts as sent in the hour in
+-- which it may be claimed.
+
+-- Returns the most rows that an account may send in each of p_hours hours from p_now on, apart from its daily limit; null without another limit. p_from: it
+-- sends nothing before.
+create or replace function punctual.hourly_room(
+  p_account punctual.accounts, p_pace punctual.pace, p_from timestamptz, p_hours integer, p_now timestamptz) returns integer[]
+language plpgsql stable set search_path = '' as $$
+declare
+  -- A pause may have no end.
+  v_from timestamptz := least(greatest(p_from, p_account.paused_until, p_pace.retry_at, p_now), p_now + interval '1 day');
+  v_hours jsonb := coalesce(p_pace.hours, p_account.hours);
+  v_limit integer := coalesce(p_pace.hourly_limit, p_account.hourly_limit);
+  -- Half of the jitter on average.
+  v_gap numeric := coalesce(p_pace.gap_seconds, p_account.gap_seconds, 0)
+                 + coalesce(p_pace.gap_jitter_seconds, p_account.gap_jitter_seconds, 0) / 2.0;
+  v_room integer[] := '{}';
+  v_open integer[];
+begin
+  if v_hours is null then
+    v_open := array(
+      select extract(epoch from greatest(interval '0', p_now + n * interval '1 hour' - greatest(v_from, p_now + (n - 1) * interval '1 hour')))::integer
+        from generate_series(1, p_hours) n);
+  else
+    v_open := punctual.open_seconds(v_hours, p_account.time_zone, v_from, p_hours, p_now);
+  end if;
+  for n in 1..p_hours loop
+    v_room := v_room || case when v_open[n] = 0 then 0 else least(v_limit, case when v_gap > 0 then ceil(v_open[n] / v_gap)::integer end) end;
+  end loop;
+  return v_room;
+end
+$$;
+
+-- Returns what an account may send in each hour, by its daily limit and by what it sends in the hours before, and how many of its rows are left at the
+-- end. p_due: how many of its rows fall due in each hour. p_from: see hourly_room.
+create or replace function punctual.forecast_account(
+  p_account punctual.accounts, p_pace punctual.pace, p_due integer[], p_from timestamptz, p_now timestamptz, out may integer[], out short integer)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_room integer[];
+  v_used integer := coalesce(p_pace.used, 0);
+  v_until timestamptz := p_pace.used_until;
+  v_day record;
+  v_at timestamptz;
+  v_may integer;
+begin
+  v_room := punctual.hourly_room(p_account, p_pace, p_from, cardinality(p_due), p_now);
+  may := v_room;
+  short := 0;
+  for n in 1..cardinality(p_due) loop
+    short := short + p_due[n];
+    continue when v_room[n] = 0;
+    v_at := p_now + (n - 1) * interval '1 hour';
+    v_day := punctual.used_of_day(v_used, v_until, p_account.time_zone, v_at);
+    v_used := v_day.used;
+    v_until := v_day.until;
+    v_may := least(v_room[n], greatest(0, punctual.daily_limit_on(p_account, p_pace, (v_at at time zone p_account.time_zone)::date) - v_used));
+    may[n] := v_may;
+    v_used := v_used + least(v_may, short);
+    short := short - least(v_may, short);
+  end loop;
+-- A time zone that Postgres does not know: the account may not send.
+exception when invalid_parameter_value then
+  may := array_fill(0, array[cardinality(p_due)]);
+  short := (select sum(d) from unnest(p_due) d);
+end
+$$;
+
+-- Counts the pending rows of a queue that fall due in each hour, 10,000 of each, and finds the 200 accounts with the most of them: due, a count for each
+-- hour; accounts, how many have rows; own: [{account, due: {hour: count}}].
+create or replace function punctual.due_by_hour(
+  q punctual.queues, p_hours integer, p_now timestamptz, out due integer[], out accounts integer, out own jsonb)
+language plpgsql stable set search_path = '' as $$
+begin
+  execute punctual.render_sql(q, $sql$
+    with counted as materialized (
+      select h.n, r.account, count(*)::integer as rows
+        from generate_series(1, $2) h (n) cross join lateral (
+          select t.{account} as account from {table} t
+           where t.{status} = {pending} and t.priority + 0 >= 0
+             and {due_at} >= case when h.n = 1 then '-infinity' else $1 + (h.n - 1) * interval '1 hour' end and {due_at} < $1 + h.n * interval '1 hour'
+           order by {due_at}, t.id limit 10000) r
+       group by 1, 2),
+    most as (
+      select c.account from counted c where c.account is not null group by 1 order by sum(c.rows) desc, 1 limit 200)
+    select array(select coalesce((select sum(c.rows) from counted c where c.n = h), 0)::integer from generate_series(1, $2) h),
+           (select count(distinct c.account) from counted c),
+           (select coalesce(jsonb_agg(jsonb_build_object('account', o.account, 'due', o.due)), '[]')
+              from (select c.account, jsonb_object_agg(c.n, c.rows) as due from most m join counted c on c.account = m.account group by 1) o)
+    $sql$) into due, accounts, own using p_now, p_hours;
+end
+$$;
+
+-- Returns the forecast of one queue: see forecast_hours.
+create or replace function punctual.forecast_queue(q punctual.queues, p_hours integer, p_now timestamptz) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_found record := punctual.due_by_hour(q, p_hours, p_now);
+  v_paused timestamptz := punctual.pause_end(q.paused_at, q.paused_until, p_now);
+  v_may integer[] := array_fill(0, array[p_hours]);
+  v_short integer := 0;
+  v_row record;
+begin
+  -- Rows without an account are unreachable, which is said elsewhere.
+  for v_row in
+    select f.may, f.short
+      from jsonb_to_recordset(v_found.own) o (account uuid, due jsonb)
+      join punctual.accounts a on a.id = o.account
+      left join punctual.pace p on p.queue = q.name and p.account_id = a.id
+      left join punctual.providers v on v.name = a.provider
+     cross join lateral punctual.forecast_account(
+       a, p, array(select coalesce((o.due->>n::text)::integer, 0) from generate_series(1, p_hours) n), greatest(v_paused, v.paused_until), p_now) f
+  loop
+    for n in 1..p_hours loop v_may[n] := v_may[n] + v_row.may[n]; end loop;
+    v_short := v_short + v_row.short;
+  end loop;
+  return jsonb_build_object('queue', q.name, 'short', v_short, 'more', v_found.accounts > 200 or 10000 = any (v_found.due), 'hours', (
+    select jsonb_agg(jsonb_build_object('at', p_now + (n - 1) * interval '1 hour', 'due', v_found.due[n], 'may', v_may[n]) order by n)
+      from generate_series(1, p_hours) n));
+end
+$$;
+
+-- Returns for each queue with accounts what falls due in each of the next p_hours hours, with what is due already in the first, and what the accounts of
+-- these rows may send: [{queue, hours: [{at, due, may}], short, more}]. short: how many of the rows cannot go in this time. Counts 10,000 rows an hour
+-- at most, and looks at the 200 accounts with the most of them; more: there may be more. A bitmap would read
+-- all due rows before the first is counted.
+create or replace function punctual.forecast_hours(p_hours integer default 6, p_now timestamptz default null) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' set jit = off set enable_seqscan = off set enable_bitmapscan = off as $$
+begin
+  return (
+    select coalesce(jsonb_agg(punctual.forecast_queue(q, p_hours, coalesce(p_now, clock_timestamp())) order by q.name), '[]')
+      from punctual.queues q where q.account_column is not null and q.source is distinct from 'pgmq');
+end
+$$;
+
 -- Returns a value that changes when a page should be rendered anew: {queues: {name: <the first digits of the latest tick that was not idle>.<the number of
 -- its exchanges>}, actions: {id: progress} of the open ones, act: the latest act of a person}. One index read for each queue. Writes nothing.
 create or replace function punctual.read_pulse(p_now timestamptz default null) returns jsonb
@@ -2053,6 +2947,55 @@ begin
   end if;
   return punctual.lock_settings(p_queue, p_partition, v_now);
 end
+$$;
+
+-- Returns the snoozes that have not ended: [{key, until, count, parts, name, at}], by key.
+create or replace function punctual.list_snoozes(p_now timestamptz default null) returns jsonb
+language sql stable set search_path = '' set statement_timeout = '4s' as $$
+  select coalesce(jsonb_agg(to_jsonb(s) order by s.key), '[]') from punctual.snoozes s where s.until > coalesce(p_now, clock_timestamp())
+$$;
+
+-- Puts a line off until p_until. A second snooze replaces the first. p_queue: the queue that the line is about, for the audit. Returns the snooze as
+-- list_snoozes does. Raises 22023 for an end that is not in the future, or more than 31 days away. Locks the snooze, and deletes those that have ended.
+create or replace function punctual.snooze_need(
+  p_key text, p_until timestamptz, p_count integer, p_parts text[] default '{}', p_queue text default null, p_by text default null,
+  p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_snooze punctual.snoozes;
+begin
+  if p_until <= v_now then raise exception 'the end of the snooze is not in the future: %', p_until using errcode = '22023', detail = 'until'; end if;
+  if p_until > v_now + interval '31 days' then
+    raise exception 'the end of the snooze is more than 31 days away: %', p_until using errcode = '22023', detail = 'until';
+  end if;
+  delete from punctual.snoozes s where s.until <= v_now;
+  insert into punctual.snoozes as s (key, until, count, parts, name, at) values (p_key, p_until, p_count, p_parts, coalesce(p_by, 'an operator'), v_now)
+  on conflict (key) do update set until = excluded.until, count = excluded.count, parts = excluded.parts, name = excluded.name, at = excluded.at
+  returning * into v_snooze;
+  perform punctual.note_act(p_by, 'snooze_need', p_queue, p_key, jsonb_build_object('until', p_until), null, v_now);
+  return to_jsonb(v_snooze);
+end
+$$;
+
+-- Ends the snooze of a line. Does nothing if it has none. Returns {key}. Locks the snooze.
+create or replace function punctual.wake_need(p_key text, p_queue text default null, p_by text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+begin
+  delete from punctual.snoozes s where s.key = p_key and s.until > v_now;
+  if found then perform punctual.note_act(p_by, 'wake_need', p_queue, p_key, null, null, v_now); end if;
+  return jsonb_build_object('key', p_key);
+end
+$$;
+
+-- Ends snoozes whose lines are worse. p_snoozes: those that were read, [{key, at}]; a later snooze of the same line stays. Returns how many it ended.
+create or replace function punctual.end_snoozes(p_snoozes jsonb) returns jsonb
+language sql set search_path = '' set statement_timeout = '4s' as $$
+  with ended as (
+    delete from punctual.snoozes s using jsonb_to_recordset(p_snoozes) e (key text, at timestamptz) where s.key = e.key and s.at = e.at returning s.key)
+  select to_jsonb(count(*)) from ended
 $$;
 
 -- Returns what a setting may be, for people. docs/settings.md says what each means.
@@ -2217,11 +3160,13 @@ declare
   v_sent integer;
   v_is_confirmed boolean;
 begin
-  with evidence as materialized (
-    select * from punctual.list_evidence(q, p_id, p_row, array_remove(v_claims.kept || v_claims.known || (p_row->>'claim_id'), null))
+  with found as materialized (
+    select * from punctual.list_evidence(q, p_id, p_row, array_remove(v_claims.kept || v_claims.known || (p_row->>'claim_id'), null))),
+  evidence as materialized (
+    select * from found
     union all
     -- Done by its last attempt, whose event is deleted or was never written.
-    select 'answer', p_row->>q.proof_column, p_row->>'claim_id', false
+    select 'answer', p_row->>q.proof_column, p_row->>'claim_id', coalesce(p_row->>q.proof_column in (select f.proof from found f where f.is_failed), false)
      where p_state = 'done' and p_row->>'claim_id' is not null and coalesce((p_row->>'claimed_at')::timestamptz > v_claims.settled_at, true)
        and not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_id and h.event = 'done'))
   select coalesce(array_agg(distinct e.claim_id) filter (where e.claim_id is not null and not e.is_failed), '{}'),
@@ -2243,7 +3188,7 @@ begin
       when v_sent = 1 and v_open > 0 then 'may_be_twice'
       when v_sent = 1 and v_is_confirmed then 'once'
       when v_sent = 1 then 'by_answer_alone'
-      when p_state = 'done' then 'by_decision'
+      when p_state = 'done' and (v_open > 0 or v_failed = '{}') then 'by_decision'
       when v_open > 0 then 'unknown'
       when p_state = 'running' then 'under_way'
       when cardinality(v_failed) > 0 then 'not_delivered'
@@ -2573,6 +3518,152 @@ begin
 end
 $$;
 
+-- Reads p_rows, and gives each message a new id. Afterwards the id shows whether the message was inserted.
+create or replace function punctual.read_new_dms(p_rows jsonb) returns punctual.new_dm[]
+language plpgsql set search_path = '' as $$
+declare
+  v_sequence regclass := pg_get_serial_sequence('punctual.dm_queue', 'id');
+begin
+  return array(
+    select (a.n - 1, a.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, r.template, r.send_at, r.priority, r.expires_at,
+            r.idempotency_key)::punctual.new_dm
+      from (select e, n, nextval(v_sequence) as id from jsonb_array_elements(p_rows) with ordinality e (e, n)) a
+     cross join lateral jsonb_to_record(a.e) r (account_id uuid, channel text, chat_id text, recipient text, body text, template jsonb,
+             send_at timestamptz, priority smallint, expires_at timestamptz, idempotency_key text)
+     order by a.n);
+end
+$$;
+
+-- Returns the messages with an idempotency key that a different message has, in the table or in p_dms: [{index, field, message}]; null if there are
+-- none.
+create or replace function punctual.find_key_conflicts(p_dms punctual.new_dm[]) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  v_keys text[] := array(select r.idempotency_key from unnest(p_dms) r where r.idempotency_key is not null);
+begin
+  if v_keys = '{}' then return null; end if;
+  return (
+    select jsonb_agg(distinct jsonb_build_object('index', r.index, 'field', 'idempotency_key', 'message',
+             'the key was used before, for a message that differs in account, channel, addressee, body or template'))
+      from unnest(p_dms) r
+      join (
+        select d.idempotency_key, d.account_id, d.channel, d.chat_id, d.recipient, d.body, d.template
+          from punctual.dm_queue d where d.idempotency_key = any (v_keys)
+           -- A message of a forgotten person has no text left to compare.
+           and not (d.body = '' and d.template is null)
+        union all
+        select i.idempotency_key, i.account_id, i.channel, i.chat_id, i.recipient, i.body, i.template from unnest(p_dms) i
+      ) o on o.idempotency_key = r.idempotency_key
+     -- The send may have set the id of the chat since.
+     where (o.account_id, o.channel, o.recipient, o.body, o.template) is distinct from (r.account_id, r.channel, r.recipient, r.body, r.template)
+        or (r.chat_id is not null and o.chat_id is distinct from r.chat_id));
+end
+$$;
+
+-- Inserts DMs, all or none. p_rows: [{account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at, idempotency_key}],
+-- already validated. If the key is known, returns the row that has it. That row may be pruned; then its text is gone and is not compared.
+--
+-- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was inserted. Raises PT409
+-- with these errors as its detail if a concurrent call used a key for a different message. Waits for calls with the same keys.
+create or replace function punctual.enqueue_dms(p_rows jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_dms punctual.new_dm[] := punctual.read_new_dms(p_rows);
+  v_errors jsonb;
+  v_response jsonb;
+begin
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'account_id', 'message', 'there is no such account') order by r.index)
+    into v_errors from unnest(v_dms) r where not exists (select from punctual.accounts a where a.id = r.account_id);
+  v_errors := coalesce(v_errors, '[]') || coalesce(punctual.find_key_conflicts(v_dms), '[]');
+  if v_errors <> '[]' then
+    return jsonb_build_object('errors', v_errors);
+  end if;
+
+  perform punctual.hold_keys('dm_queue', array(select r.idempotency_key from unnest(v_dms) r where r.idempotency_key is not null));
+  insert into punctual.dm_queue (id, account_id, channel, chat_id, recipient, body, template, send_at, priority, expires_at, idempotency_key, created_at)
+  select r.id, r.account_id, r.channel, r.chat_id, r.recipient, r.body, r.template, coalesce(r.send_at, v_now), coalesce(r.priority, 1), r.expires_at,
+         r.idempotency_key, v_now
+    from unnest(v_dms) r
+   where not exists (select from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key)
+   -- Inserts in the order of the keys, so that two calls with the same keys cannot deadlock.
+   order by r.idempotency_key, r.index
+  on conflict (idempotency_key) where idempotency_key is not null do nothing;
+
+  -- A concurrent call may have inserted one of the keys since the first check. Then nothing of this call is kept.
+  v_errors := punctual.find_key_conflicts(v_dms);
+  if v_errors is not null then
+    raise exception 'another call has just used the same idempotency_key for a different message' using errcode = 'PT409', detail = v_errors::text;
+  end if;
+
+  select jsonb_agg(a) into v_response
+    from (select d.id::text as id, d.status, d.id = r.id as created
+            from unnest(v_dms) r
+           cross join lateral (
+             select x.id, x.status from punctual.dm_queue x where x.id = r.id
+              union all
+             select x.id, x.status from punctual.dm_queue x where x.idempotency_key = r.idempotency_key and x.id <> r.id
+              union all
+             select k.row_id::bigint, k.status from punctual.spent_keys k where k.queue = 'dm_queue' and k.key = r.idempotency_key) d order by r.index) a;
+  return jsonb_build_object('rows', coalesce(v_response, '[]'));
+end
+$$;
+
+-- Inserts posts, all or none. p_rows: [{account_id, body, media_urls, scheduled_for, priority, expires_at, idempotency_key}], already validated.
+-- If the key is known, returns the row that has it. That row may be pruned; then its text is gone and is not compared.
+--
+-- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was inserted. Raises PT409
+-- with these errors as its detail if a concurrent call used a key for a different post. Waits for calls with the same keys.
+create or replace function punctual.enqueue_posts(p_rows jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_errors jsonb;
+  v_rows jsonb;
+  v_response jsonb;
+begin
+  -- Gives each row its index and a new id. Afterwards the id shows whether the row was inserted.
+  select jsonb_agg(r || jsonb_build_object('index', n - 1, 'id', nextval(pg_get_serial_sequence('punctual.posts', 'id'))) order by n)
+    into v_rows from jsonb_array_elements(p_rows) with ordinality e (r, n);
+
+  select jsonb_agg(jsonb_build_object('index', r.index, 'field', 'account_id', 'message',
+           coalesce('posts go out over unipile, and this account is of ' || a.provider, 'there is no such account')) order by r.index)
+    into v_errors
+    from jsonb_to_recordset(v_rows) r (index integer, account_id uuid)
+    left join punctual.accounts a on a.id = r.account_id
+   where a.provider is distinct from 'unipile';
+  v_errors := coalesce(v_errors, '[]') || coalesce(punctual.find_post_key_conflicts(v_rows), '[]');
+  if v_errors <> '[]' then
+    return jsonb_build_object('errors', v_errors);
+  end if;
+
+  perform punctual.hold_keys('posts', array(select r->>'idempotency_key' from jsonb_array_elements(v_rows) r where r->>'idempotency_key' is not null));
+  insert into punctual.posts (id, account_id, body, media_urls, scheduled_for, priority, expires_at, idempotency_key, created_at)
+  select r.id, r.account_id, r.body, coalesce(r.media_urls, '{}'), coalesce(r.scheduled_for, v_now), coalesce(r.priority, 1), r.expires_at,
+         r.idempotency_key, v_now
+    from jsonb_to_recordset(v_rows) r (index integer, id bigint, account_id uuid, body text, media_urls text[], scheduled_for timestamptz,
+           priority smallint, expires_at timestamptz, idempotency_key text)
+   where not exists (select from punctual.spent_keys k where k.queue = 'posts' and k.key = r.idempotency_key)
+   -- Inserts in the order of the keys, so that two calls with the same keys cannot deadlock.
+   order by r.idempotency_key, r.index
+  on conflict (idempotency_key) where idempotency_key is not null do nothing;
+
+  -- A concurrent call may have inserted one of the keys since the first check. Then nothing of this call is kept.
+  v_errors := punctual.find_post_key_conflicts(v_rows);
+  if v_errors is not null then
+    raise exception 'another call has just used the same idempotency_key for a different post' using errcode = 'PT409', detail = v_errors::text;
+  end if;
+
+  select jsonb_agg(jsonb_build_object('id', p.id::text, 'status', p.status, 'created', p.id = r.id) order by r.index) into v_response
+    from jsonb_to_recordset(v_rows) r (index integer, id bigint, idempotency_key text)
+   cross join lateral (
+     select x.id, x.status from punctual.posts x where x.id = r.id or x.idempotency_key = r.idempotency_key
+      union all
+     select k.row_id::bigint, k.status from punctual.spent_keys k where k.queue = 'posts' and k.key = r.idempotency_key) p;
+  return jsonb_build_object('rows', coalesce(v_response, '[]'));
+end
+$$;
+
 -- Returns the fields of a post that the audit records. Of the text and the media it records only that they changed.
 create or replace function punctual.post_for_audit(p_before punctual.posts, p_post punctual.posts) returns jsonb
 language sql stable set search_path = '' as $$
@@ -2601,6 +3692,118 @@ begin
   if p_changes ? 'scheduled_for' then perform punctual.end_hold(punctual.read_queue('posts'), to_jsonb(v_post), v_now); end if;
   perform punctual.note_change(p_by, 'change_post', 'posts', p_id, punctual.post_for_audit(v_before, v_before), punctual.post_for_audit(v_before, v_post), null, v_now);
   return punctual.describe_post(v_post);
+end
+$$;
+
+-- Reads p_rows, and gives each job a new id. Reads the payload by its key: as a column of the record, a JSON null would become an SQL null.
+create or replace function punctual.read_new_jobs(p_rows jsonb) returns punctual.new_job[]
+language plpgsql set search_path = '' as $$
+declare
+  v_sequence regclass := pg_get_serial_sequence('punctual.jobs', 'id');
+begin
+  return array(
+    select (a.n, a.id, a.id, r.name, r.queue, a.e->'payload', r.run_at, r.priority, r.unique_key, r.unique_seconds, r.max_attempts, r.timeout_seconds,
+            r.most_seconds, r.expires_at, r.request)::punctual.new_job
+      from (select e, n, nextval(v_sequence) as id from jsonb_array_elements(p_rows) with ordinality e (e, n)) a
+     cross join lateral jsonb_to_record(a.e) r (name text, queue text, run_at timestamptz, priority smallint, unique_key text, unique_seconds integer,
+             max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz, request jsonb)
+     order by a.n);
+end
+$$;
+
+-- Sets kept_id for the jobs whose key is taken. The caller holds the keys' locks.
+create or replace function punctual.judge_job_keys(p_jobs punctual.new_job[], p_now timestamptz) returns punctual.new_job[]
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (select from unnest(p_jobs) a where a.unique_key is not null) then return p_jobs; end if;
+  return array(
+    select (a.n, a.id, case when a.unique_key is null then a.id else coalesce(t.id, first_value(a.id) over (partition by a.name, a.unique_key order by a.n)) end,
+            a.name, a.queue, a.payload, a.run_at, a.priority, a.unique_key, a.unique_seconds, a.max_attempts, a.timeout_seconds, a.most_seconds,
+            a.expires_at, a.request)::punctual.new_job
+      from unnest(p_jobs) a
+      left join lateral (
+        select j.id from punctual.jobs j
+         where j.name = a.name and j.unique_key = a.unique_key and j.unique_until > p_now and j.status <> 'cancelled'
+         order by j.unique_until limit 1) t on true
+     order by a.n);
+end
+$$;
+
+-- Creates jobs, all or none. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts, timeout_seconds,
+-- most_seconds, expires_at, request}], already validated; most_seconds is the handler's own timeout. If a job's name and key are taken, in the table or
+-- earlier in p_rows, returns the job that has them. A cancelled job frees its key.
+--
+-- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was created.
+-- Waits for calls with the same keys, and for calls that create queues.
+create or replace function punctual.create_jobs(p_rows jsonb, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz;
+  v_jobs punctual.new_job[];
+  v_errors jsonb := punctual.check_job_timeouts(p_rows);
+  v_refused text[];
+  v_response jsonb;
+begin
+  if v_errors is not null then return jsonb_build_object('errors', v_errors); end if;
+  v_refused := punctual.add_job_queues(array(select e->>'queue' from jsonb_array_elements(p_rows) e));
+  if v_refused <> '{}' then
+    return jsonb_build_object('errors', (
+      select jsonb_agg(jsonb_build_object('index', n - 1, 'field', 'queue', 'message', format(
+               'there is no queue "%s", and the API makes no more than 100: insert it into punctual.partitions', e->>'queue')) order by n)
+        from jsonb_array_elements(p_rows) with ordinality a (e, n) where e->>'queue' = any (v_refused)));
+  end if;
+  perform punctual.lock_job_keys(p_rows);
+  v_now := coalesce(p_now, clock_timestamp());
+  v_jobs := punctual.judge_job_keys(punctual.read_new_jobs(p_rows), v_now);
+  insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at, request)
+  select a.id, a.name, a.queue, a.payload, coalesce(a.run_at, v_now), coalesce(a.priority, 1), a.unique_key,
+         case when a.unique_key is not null then coalesce(v_now + make_interval(secs => a.unique_seconds), 'infinity') end,
+         a.max_attempts, coalesce(a.timeout_seconds, a.most_seconds), a.expires_at, v_now, a.request
+    from unnest(v_jobs) a where a.id = a.kept_id order by a.n;
+
+  select jsonb_agg(x) into v_response
+    from (select j.id::text as id, j.status, a.id = a.kept_id as created
+            from unnest(v_jobs) a join punctual.jobs j on j.id = a.kept_id order by a.n) x;
+  return jsonb_build_object('rows', coalesce(v_response, '[]'));
+end
+$$;
+
+-- Creates a job that does nothing, due at once, and records who did it. Returns its id.
+create or replace function punctual.send_test_row(p_by text default null, p_now timestamptz default null) returns jsonb
+language plpgsql set search_path = '' set statement_timeout = '4s' as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_id jsonb := punctual.create_jobs('[{"name": "test", "queue": "default", "payload": {}}]', v_now)#>'{rows,0,id}';
+begin
+  perform punctual.note_act(p_by, 'send_test_row', 'jobs', v_id#>>'{}', null, null, v_now);
+  return v_id;
+end
+$$;
+
+-- Returns the request of a job as the API shows it, {method, url, headers}, with the values of its headers and its query hidden. Null for null.
+create or replace function punctual.shown_request(p_request jsonb) returns jsonb
+language sql immutable strict set search_path = '' as $$
+  select jsonb_build_object('method', coalesce(p_request->>'method', 'POST'), 'url', regexp_replace(p_request->>'url', '\?.*', '?***'), 'headers',
+           (select coalesce(jsonb_object_agg(k, '***'), '{}')
+              from jsonb_object_keys(case when jsonb_typeof(p_request->'headers') = 'object' then p_request->'headers' else '{}' end) k))
+$$;
+
+-- Returns a job as the API shows it, or null if no job has the id or the id is malformed.
+create or replace function punctual.read_job(p_id text) returns jsonb
+language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
+declare
+  q punctual.queues := punctual.read_queue('jobs');
+begin
+  if not punctual.is_id(q, p_id) then return null; end if;
+  return (
+    select jsonb_build_object('id', j.id::text, 'name', j.name, 'request', punctual.shown_request(j.request), 'queue', j.queue,
+             'status', j.status, 'payload', j.payload, 'run_at', j.run_at,
+             'priority', j.priority, 'attempts', j.attempts, 'max_attempts', coalesce(j.max_attempts, q.max_attempts),
+             'timeout_seconds', least(j.timeout_seconds, coalesce(p.timeout_seconds, q.timeout_seconds)),
+             'progress', j.progress, 'result', j.result, 'last_error', j.last_error, 'unique_key', j.unique_key, 'created_at', j.created_at,
+             'started_at', j.claimed_at, 'finished_at', j.finished_at)
+      from punctual.jobs j left join punctual.partitions p on p.queue = 'jobs' and p.partition = j.queue
+     where j.id = p_id::bigint);
 end
 $$;
 
@@ -2759,6 +3962,28 @@ begin
   perform punctual.note_failures(q.name, jsonb_agg(j || jsonb_build_object('event', j->>'applied') order by (j->>'msg_id')::bigint), p_now)
      from jsonb_array_elements(v_judged) j where j->>'applied' in ('retry', 'dead') having count(*) > 0;
   return v_judged;
+end
+$$;
+
+-- Returns the messages that still run under a claim: [{id, attempt, timeout_seconds, row}].
+create or replace function punctual.list_claimed_messages(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_partition text;
+  v_rows json[];
+begin
+  -- All messages of a claim are in one partition.
+  select m.partition into v_partition from punctual.messages m
+   where m.state = 'running' and m.lease_expires_at > p_after and m.lease_expires_at <= p_until and m.claim_id = p_claim_id limit 1;
+  if v_partition is null then return '{}'; end if;
+  execute format($sql$
+    select array_agg(json_build_object('id', m.partition || ':' || m.msg_id, 'attempt', m.attempts, 'timeout_seconds', null,
+             'row', punctual.describe_message(m.partition, (select x.job from punctual.message_queues x where x.partition = $4), to_jsonb(t))) order by m.msg_id)
+      from punctual.messages m join pgmq.%I t on t.msg_id = m.msg_id and t.enqueued_at = m.enqueued_at and t.read_ct = m.read_ct
+     where m.state = 'running' and m.lease_expires_at > $1 and m.lease_expires_at <= $2 and m.claim_id = $3 and m.partition = $4
+    $sql$, punctual.need_message_table(v_partition))
+  into v_rows using p_after, p_until, p_claim_id, v_partition;
+  return coalesce(v_rows, '{}');
 end
 $$;
 
@@ -2956,6 +4181,22 @@ begin
       'ids', (select jsonb_agg(e->>'id') from jsonb_array_elements(v_response) e where (e->>'created')::boolean)), null, v_now);
   end if;
   return jsonb_build_object('rows', coalesce(v_response, '[]'));
+end
+$$;
+
+-- Locks the monitor and returns it. Raises PT404 if no monitor has the id. Waits for the monitor's lock.
+create or replace function punctual.lock_monitor(p_id text) returns punctual.monitors
+language plpgsql set search_path = '' as $$
+declare
+  m punctual.monitors;
+begin
+  if punctual.is_id(punctual.read_queue('monitors'), p_id) then
+    select * into m from punctual.monitors x where x.id = p_id::bigint for no key update;
+  end if;
+  if m.id is null then
+    raise exception 'there is no monitor %', p_id using errcode = 'PT404';
+  end if;
+  return m;
 end
 $$;
 
@@ -3461,6 +4702,73 @@ begin
 end
 $$;
 
+-- Claims the first due row of each of these accounts that may send, up to p_want rows, and updates the accounts' pace. An account whose row exceeds
+-- p_want stays unchanged. The caller has locked the accounts' rows of pace. p_ready: their ready_at, in the order of p_accounts. Looks each account
+-- up by its key, because the planner cannot estimate the arrays and would hash all accounts.
+insert into punctual.templates (verb, kinds, text) values ('claim', '{accounts}', $template$
+create function {function}(p_accounts uuid[], p_ready timestamptz[], p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz)
+returns json[]
+language plpgsql {keeps_plan} as $$
+declare
+  v_rows json[];
+begin
+  with candidate as materialized (
+      select c.account_id, c.ready_at, a.time_zone, p.used as counted, p.used_until as counted_until, o.open_at, o.reason, p.limited_addressees,
+             greatest(30, coalesce(p.hourly_limit, a.hourly_limit) + 1) as remembered, {account_summary} as account
+        from unnest(p_accounts, p_ready) c (account_id, ready_at)
+       cross join lateral (select x.* from punctual.pace x where x.queue = {queue} and x.account_id = c.account_id limit 1) p
+       cross join lateral (select x.* from punctual.accounts x where x.id = c.account_id limit 1) a
+       cross join lateral punctual.account_opening(a, p, p_now) o),
+    found as materialized (
+      select c.*, h.id, row_number() over (partition by h.id is null order by c.ready_at, h.id) as place
+        from candidate c
+        left join lateral (
+          -- Locks the first row that the account could send: rows whose addressee the provider limits are passed over. If another session has locked
+          -- it, finds none: the second row must not overtake it.
+          select t.id from (select x.* from {table} x where x.id = (select f.id from {first_sendable} f) limit 1 for no key update skip locked) t
+           where {claimable}) h on c.open_at <= p_now),
+    head as materialized (
+      select f.*, d.used, d.until
+        from found f
+       cross join lateral punctual.used_of_day(f.counted, f.counted_until, case when f.id is null then 'UTC' else f.time_zone end, p_now) d
+       where f.id is null or f.place <= p_want),
+    taken as (
+      update {table} u set {take} from head h where u.id = h.id
+      returning u.id, h.ready_at, (select row_to_json(c.*) from (select u.id::text as id, u.attempts as attempt, u.timeout_seconds, h.account,
+                                                                        row_to_json(x.*) as "row" from {taken_row} x) c) as answer),
+    paced as (
+      update punctual.pace p set
+        used = case when h.id is null then p.used else h.used + 1 end,
+        used_until = case when h.id is null then p.used_until else h.until end,
+        used_since = case when h.id is not null and h.used = 0 then p_now else p.used_since end,
+        recent = case when h.id is null then p.recent
+                      else (p.recent || p_now)[greatest(1, cardinality(p.recent) + 2 - h.remembered):] end,
+        claim_id = case when h.id is null then p.claim_id else p_claim_id end,
+        busy_until = case when h.id is null then p.busy_until else p_lease_until end,
+        next_ok_at = case when h.open_at > p_now then h.open_at else '-infinity' end,
+        waiting_for = h.reason,
+        ready_at = case when h.open_at > p_now then h.open_at when h.id is not null then p_lease_until else least(n.due, n.limited_until) end
+        from head h
+        -- Finds the account by its key and p by its address, which the caller's lock keeps. With a plan made while pace was empty, a join would read
+        -- all of pace for each account.
+       cross join lateral (select x.ctid as address from punctual.pace x where x.queue = {queue} and x.account_id = h.account_id limit 1) k
+        -- Without a row to send, the account is ready again when its next row falls due or its first limited addressee is free.
+        left join lateral (
+          select min(f.due) as due,
+                 (select min((v->>'until')::timestamptz) from jsonb_each(h.limited_addressees) e (k, v) where (v->>'until')::timestamptz > p_now) as limited_until
+            from unnest(array[0, 1, 2, 3]) l (level) cross join lateral (
+              select {due_at} as due from {table} t
+               where t.{status} = {pending} and t.{account} = h.account_id and t.priority = l.level and {due_at} > p_now
+               order by {due_at}, t.id limit 1) f
+           where h.open_at <= p_now and h.id is null) n on true
+       where p.ctid = k.address)
+  select coalesce(array_agg(t.answer order by t.ready_at, t.id), '{}') into v_rows from taken t;
+  return v_rows;
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
 -- Writes outcomes. Only this statement and `finish` end attempts and rows. An attempt's outcome is written only while the row belongs to its claim. `done` is
 -- proof and prevails over a sweep or an operator's decision. Other outcomes change a row only while it runs, is unknown or was swept.
 --
@@ -3577,6 +4885,108 @@ $$
 $template$)
 on conflict (verb, kinds) do update set text = excluded.text;
 
+-- Writes that rows are done, without a result, if they still run under their claim. The most common outcome, and a quarter quicker than by settle.
+-- Only for queues in which it has no consequences: see settle_outcomes. finished: the number of rows written. rest: the others, in the form of p_done.
+insert into punctual.templates (verb, kinds, text) values ('finish', '{plain}', $template$
+create function {function}(p_done jsonb, p_now timestamptz, out finished integer, out rest jsonb)
+language plpgsql {keeps_plan} as $$
+declare
+  v_group jsonb;
+  v_ids {id_type}[];
+  v_finished {id_type}[];
+begin
+  finished := 0;
+  rest := '[]';
+  for v_group in select g from jsonb_array_elements(p_done) g loop
+    v_ids := array(select i::{id_type} from jsonb_array_elements_text(v_group->'ids') i);
+    with written as (
+      update {table} t set {status} = {done}, lease_expires_at = null, finished_at = p_now, last_error = null
+       -- A condition on the status that Postgres cannot match with the index on leases. With that index, it would compare every running row of the
+       -- queue with every id.
+       where t.id = any (v_ids) and t.claim_id = (v_group->>'claim_id')::uuid and case when t.{status} = {running} then true end
+      returning t.id)
+    select array_agg(w.id) into v_finished from written w;
+    finished := finished + coalesce(cardinality(v_finished), 0);
+    if v_finished is null or cardinality(v_finished) < cardinality(v_ids) then
+      rest := rest || jsonb_build_array(jsonb_build_object('claim_id', v_group->'claim_id', 'ids', array(
+                select i::text from unnest(v_ids) i where i = any (v_finished) is not true)));
+    end if;
+  end loop;
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
+insert into punctual.templates (verb, text) values ('list_claimed', $template$
+create function {function}(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
+language plpgsql stable {keeps_plan} as $$
+begin
+  return array(
+    select {claimed} from {table} t
+     where t.{status} = {running} and t.lease_expires_at > p_after and t.lease_expires_at <= p_until and t.claim_id = p_claim_id
+     order by t.priority, {due_at}, t.id);
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
+-- The templates of pgmq queues: the functions that an exchange calls, with the same verbs as those of tables.
+insert into punctual.templates (verb, kinds, text) values ('claim', '{pgmq}', $template$
+create function {function}(p_partition text, p_claim_id uuid, p_want integer, p_lease_until timestamptz, p_now timestamptz) returns json[]
+language plpgsql set search_path = '' as $$
+begin
+  return array(select m::json from jsonb_array_elements(
+    punctual.claim_messages(punctual.read_queue({queue}), p_partition, p_claim_id, p_want, p_lease_until, p_now)) m);
+end
+$$
+$template$), ('list_claimed', '{pgmq}', $template$
+create function {function}(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.list_claimed_messages(p_claim_id, p_after, p_until);
+end
+$$
+$template$), ('settle', '{pgmq}', $template$
+create function {function}(p_done jsonb, p_records jsonb, p_max_attempts integer, p_now timestamptz,
+  out given integer, out settled integer, out written text[], out counts jsonb, out applied jsonb, out changed jsonb)
+language plpgsql set search_path = '' as $$
+begin
+  counts := punctual.settle_messages(punctual.read_queue({queue}), jsonb_build_object('done', p_done, 'records', p_records), p_now);
+  changed := counts->'exceptions';
+  applied := '[]';
+end
+$$
+$template$), ('sweep', '{pgmq}', $template$
+create function {function}(q punctual.queues, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+begin
+  return punctual.sweep_messages(q, p_now);
+end
+$$
+$template$), ('count_due', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns integer
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.count_due_messages(p_partition);
+end
+$$
+$template$), ('first_due_at', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.first_due_message_at(p_partition, true, p_now);
+end
+$$
+$template$), ('next_due_at', '{pgmq}', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return punctual.first_due_message_at(p_partition, false, p_now);
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
 select punctual.make_functions(q) from punctual.queues q;
 
 -- Tables of at-most-once queues get the trigger that doubts rows which SQL settles while they run.
@@ -3593,4 +5003,4 @@ select distinct on (m.queue, m.error_group) m.queue, m.error_group, punctual.err
 on conflict do nothing;
 
 select punctual.close_to_public();
-select punctual.note_migration('20261201031407', 'rows_actions_errors_audit');
+select punctual.note_migration('20261201122834', 'rows_and_actions');
