@@ -51,8 +51,8 @@ const entries = await entriesOn(servers);
 const scenarios = [
   drain(entries, { rows: size(20_000, 5_000) }),
   slots(entries, { rows: size(1_000, 400), leastMs: 25, mostMs: 25 }),
-  slots(entries, { rows: size(1_000, 400), leastMs: 5, mostMs: 100 }),
-  slots(entries, { rows: size(200, 40), leastMs: 250, mostMs: 2_500 }),
+  slots(entries, { rows: size(1_000, 200), leastMs: 5, mostMs: 100 }),
+  slots(entries, { rows: size(200, 30), leastMs: 250, mostMs: 2_500 }),
   latency(entries, { rows: size(100, 20) }),
   enqueue(entries, { rows: size(20_000, 5_000) }),
   manyTicks(entries, { rows: size(20_000, 5_000) }),

@@ -173,8 +173,7 @@ begin
     v_ids := array(select i::{id_type} from jsonb_array_elements_text(v_group->'ids') i);
     with written as (
       update {table} t set {status} = {done}, lease_expires_at = null, finished_at = p_now, last_error = null
-       -- A condition on the status that Postgres cannot match with the index on leases. With that index, it would compare every running row of the
-       -- queue with every id.
+       -- A condition on the status that Postgres cannot match with the index on leases: by that index, it would read every running row of the queue.
        where t.id = any (v_ids) and t.claim_id = (v_group->>'claim_id')::uuid and case when t.{status} = {running} then true end
       returning t.id)
     select array_agg(w.id) into v_finished from written w;
