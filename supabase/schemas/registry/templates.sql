@@ -136,7 +136,7 @@ begin
 end
 $$;
 
--- Returns the columns of a queue's table that a claim returns, in their order: all but those that say what became of earlier attempts. With these
+-- Returns the columns of a queue's table that a claim returns, by name: all but those that say what became of earlier attempts. With these
 -- columns, responses would be almost twice as long.
 create function punctual.row_columns(q punctual.queues) returns text[]
 language plpgsql stable set search_path = '' as $$

@@ -478,7 +478,7 @@ begin
 end
 $$;
 
--- Returns the columns of a queue's table that a claim returns, in their order: all but those that say what became of earlier attempts. With these
+-- Returns the columns of a queue's table that a claim returns, by name: all but those that say what became of earlier attempts. With these
 -- columns, responses would be almost twice as long.
 create or replace function punctual.row_columns(q punctual.queues) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -487,7 +487,7 @@ begin
     select a.attname::text from pg_catalog.pg_attribute a
      where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attnum > 0 and not a.attisdropped
        and a.attname <> all (punctual.emptied_columns())
-     order by a.attnum);
+     order by a.attname);
 end
 $$;
 
@@ -776,8 +776,8 @@ begin
 end
 $$;
 
--- Wakes accounts that got a due row while they were not ready: an insert notifies nobody. Runs once a tick, 1,000 accounts at a time, from the
--- account p_from on. Returns the account to continue with if the call used up its time; null if all were checked.
+-- Wakes accounts that got a due row while they were not ready: an insert notifies nobody. Runs once a tick. Reads 1,000 accounts at a time, from
+-- the account p_from on, and wakes fewer than 2,000 at once. Returns the account to continue with if the call used up its time; null if all were checked.
 create or replace function punctual.wake_accounts(q punctual.queues, p_from uuid, p_now timestamptz) returns uuid
 language plpgsql set search_path = '' as $$
 declare
@@ -785,6 +785,8 @@ declare
   v_rows integer;
   v_known integer;
   v_asleep uuid[];
+  v_found uuid[] := '{}';
+  v_is_over boolean;
   v_from uuid := coalesce(p_from, '00000000-0000-0000-0000-000000000000');
 begin
   -- Fewer than 1,000 due rows name all their accounts. With more, each account is checked.
@@ -807,10 +809,74 @@ begin
     if v_known < cardinality(v_accounts) then
       perform punctual.wake_some(q, v_accounts, p_now);
     elsif v_asleep is not null then
-      perform punctual.wake_some(q, v_asleep, p_now);
+      -- Most sleeping accounts have no row. Finding that out by wake_some would take three times as long.
+      execute format('select punctual.%I($1)', q.name || '.with_rows') into v_asleep using v_asleep;
+      v_found := v_found || v_asleep;
     end if;
-    if v_from is null or punctual.is_call_over() then return v_from; end if;
+    v_is_over := v_from is null or punctual.is_call_over();
+    if v_found <> '{}' and (v_is_over or cardinality(v_found) >= 1000) then
+      perform punctual.wake_some(q, v_found, p_now);
+      v_found := '{}';
+    end if;
+    if v_is_over then return v_from; end if;
   end loop;
+end
+$$;
+
+-- Effects of outcomes on accounts and their pace.
+
+-- Updates the pace of the accounts of settled rows: places, retries, limited addressees. Locks their rows of pace by account. An attempt that certainly had no effect gives its place back: while pace
+-- has its claim_id, no later claim was counted, so `used` is of the claim's day and the last of `recent` is this claim. An attempt that the
+-- provider refused gives back its place in the day, because nothing was sent, but not in the hour and the gap, because the provider was called.
+--
+-- p_applied: [{account_id, claim_id, claimed_at, outcome, delay_seconds, rate_limited, limit_scope, refused, refusal, unreadable, pair, error}]. The
+-- outcome is `lost` if the attempt ended without changing its row.
+create or replace function punctual.update_pace(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
+-- Planned at each call: see wake_some.
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+  v_with_rows uuid[];
+begin
+  if p_applied = '[]' then return; end if;
+  execute format('select punctual.%I($1)', q.name || '.with_rows') into v_with_rows
+    using array(select distinct (r->>'account_id')::uuid from jsonb_array_elements(p_applied) r where r->>'outcome' = 'done');
+  with freed as materialized (
+    select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
+           coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as limits_addressee,
+           r.refused, r.unreadable, case when r.refused in ('row', 'provider') then punctual.count_refusal(p.refused, r.refused, r.refusal, r.error) end as refusals,
+           p.limited_addressees, coalesce((p.limited_addressees -> r.pair ->> 'count')::integer, 0) + 1 as times_limited
+      from jsonb_to_recordset(p_applied) r (account_id uuid, claim_id uuid, claimed_at timestamptz, outcome text, delay_seconds double precision,
+             limit_scope text, refused text, refusal text, unreadable boolean, pair text, error text)
+      join punctual.pace p on p.queue = q.name and p.account_id = r.account_id and p.claim_id = r.claim_id
+     order by p.account_id for no key update of p)
+  update punctual.pace p set
+    used = case when f.refund then greatest(p.used - 1, 0) else p.used end,
+    recent = case when f.refund and p.recent[cardinality(p.recent)] = f.claimed_at and f.refused is null
+                  then p.recent[:cardinality(p.recent) - 1] else p.recent end,
+    refused = case when f.refused is not null or f.outcome in ('done', 'again') or f.limit_scope is not null then f.refusals else p.refused end,
+    limited = case when f.limit_scope = 'account' then p.limited + 1 when f.outcome = 'done' then 0 else p.limited end,
+    -- 4, 16, 64 … s: Meta's advice for 131056 (developers.facebook.com/docs/whatsapp/cloud-api/overview, "Pair rate limits").
+    limited_addressees = case
+      when f.limits_addressee then
+        coalesce(v.limited_addressees, '{}') || jsonb_build_object(f.pair, jsonb_build_object('count', f.times_limited, 'said', left(f.error, 200), 'until',
+          p_now + make_interval(secs => greatest(f.delay_seconds, least(3600, power(4, least(f.times_limited, 10)))))))
+      when f.outcome = 'done' and f.pair is not null then nullif(v.limited_addressees - f.pair, '{}')
+      else v.limited_addressees end,
+    -- After a refusal by the whole provider the account waits, so that the provider is not tried with the same row each time.
+    next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
+    waiting_for = null, claim_id = null, busy_until = null,
+    -- An account's rows go out in order, so a retry holds the account. A hold of one addressee and an unreadable row do not.
+    -- An account whose row is done, and that has no other, is not ready: the claim would judge it in vain. A later row wakes it: see wake_accounts.
+    retry_at = v.retry_at, ready_at = case when f.outcome <> 'done' or v.limited_addressees is not null or p.account_id = any (v_with_rows) then greatest(p_now, v.retry_at) end
+    from freed f
+   cross join lateral (select
+      case when f.outcome = 'retry' and not coalesce(f.limits_addressee, false) and not coalesce(f.unreadable, false)
+           -- 60 s: the provider limits the addressee, and the row has none.
+           then p_now + greatest(make_interval(secs => greatest(f.delay_seconds, case when f.limit_scope = 'pair' then 60 else 0 end)),
+                                 case when f.refused = 'provider' then punctual.refusal_pause(f.refusals) end) end as retry_at,
+      -- The count restarts after a success (above), or an hour after `until`.
+      (select jsonb_object_agg(h.key, h.value) from jsonb_each(f.limited_addressees) h where (h.value->>'until')::timestamptz > p_now - interval '1 hour') as limited_addressees) v
+   where p.queue = q.name and p.account_id = f.account_id;
 end
 $$;
 
@@ -4769,6 +4835,44 @@ $$
 $template$)
 on conflict (verb, kinds) do update set text = excluded.text;
 
+-- Counts due rows, up to 1,000, and returns their accounts.
+insert into punctual.templates (verb, kinds, text) values ('due_accounts', '{accounts}', $template$
+create function {function}(p_now timestamptz, out accounts uuid[], out rows integer)
+language plpgsql stable {keeps_plan} as $$
+begin
+  select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
+    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
+end
+$$
+$template$),
+-- Returns those of the accounts that have a pending row, due or not. Looks each account up by its key, because the planner cannot estimate the array.
+('with_rows', '{accounts}', $template$
+create function {function}(p_accounts uuid[]) returns uuid[]
+language plpgsql stable {keeps_plan} as $$
+begin
+  return array(
+    select c.account_id from unnest(p_accounts) c (account_id)
+     cross join lateral (select from {table} t where t.{status} = {pending} and t.{account} = c.account_id limit 1) r);
+end
+$$
+$template$),
+-- Returns those of the accounts that have a claimable row but are not ready, with the due time of their first row. Locks nothing.
+('awake', '{accounts}', $template$
+create function {function}(p_accounts uuid[], p_now timestamptz, out accounts uuid[], out dues timestamptz[])
+language plpgsql stable {keeps_plan} as $$
+begin
+  select array_agg(c.account_id), array_agg(h.due) into accounts, dues
+    from unnest(p_accounts) n (account_id)
+   cross join lateral (
+     select x.account_id, x.limited_addressees from punctual.pace x
+      where x.queue = {queue} and x.account_id = n.account_id and x.next_ok_at <= p_now and (x.ready_at is null or x.ready_at > p_now)
+        and (x.busy_until is null or x.busy_until <= p_now) limit 1) c
+   cross join lateral {first_sendable} h;
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
 -- Writes outcomes. Only this statement and `finish` end attempts and rows. An attempt's outcome is written only while the row belongs to its claim. `done` is
 -- proof and prevails over a sweep or an operator's decision. Other outcomes change a row only while it runs, is unknown or was swept.
 --
@@ -4901,8 +5005,7 @@ begin
     v_ids := array(select i::{id_type} from jsonb_array_elements_text(v_group->'ids') i);
     with written as (
       update {table} t set {status} = {done}, lease_expires_at = null, finished_at = p_now, last_error = null
-       -- A condition on the status that Postgres cannot match with the index on leases. With that index, it would compare every running row of the
-       -- queue with every id.
+       -- A condition on the status that Postgres cannot match with the index on leases: by that index, it would read every running row of the queue.
        where t.id = any (v_ids) and t.claim_id = (v_group->>'claim_id')::uuid and case when t.{status} = {running} then true end
       returning t.id)
     select array_agg(w.id) into v_finished from written w;
@@ -5003,4 +5106,4 @@ select distinct on (m.queue, m.error_group) m.queue, m.error_group, punctual.err
 on conflict do nothing;
 
 select punctual.close_to_public();
-select punctual.note_migration('20261201122834', 'rows_and_actions');
+select punctual.note_migration('20261201123238', 'rows_and_actions');
