@@ -1,7 +1,7 @@
 /**
  * Measures what an operator does in a queue of 1,000,000 rows on real Postgres: `npm run bench:rows`. Lists and counts by each filter, and has 100,000
  * failed messages tried again while ticks of the same queue run. `--plans` also prints the plans of the lists. Fails if a list or a count takes more
- * than half a second, a step more than a second, or if a tick's claim takes more than 1.5 times as long beside the retry.
+ * than half a second, a page's other reads more than 150 ms, a step more than a second, or if a tick's claim takes more than 1.5 times as long beside the retry.
  */
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
@@ -96,6 +96,32 @@ async function measureLists(): Promise<void> {
     );
     if (Math.max(...times) > 500) process.exitCode = 1;
     if (flags.plans) await printPlan(filter, sort);
+  }
+}
+
+/** Measures what pages read beside a list. Fails if one takes more than 150 ms. */
+async function measurePages(): Promise<void> {
+  const { rows: picked } = await client.query(
+    `select id::text from punctual.dm_queue where status = 'failed' order by finished_at offset 500 limit 1`,
+  );
+  const failed = JSON.stringify({ status: ['failed'] });
+  const common = JSON.stringify({ text: 'cannot be reached' });
+  const day = (days: number) => [
+    new Date(Date.now() - days * 86_400_000).toISOString(),
+    new Date().toISOString(),
+  ];
+  const pages: [string, () => Promise<unknown>][] = [
+    ['chart of a day', () => call('chart_rows', ['dm_queue', '{}', ...day(1)])],
+    ['chart of 30 days', () => call('chart_rows', ['dm_queue', '{}', ...day(30)])],
+    ['chart of 30 days, by text', () => call('chart_rows', ['dm_queue', common, ...day(30)])],
+    ['neighbours of a failed row', () => call('read_neighbours', ['dm_queue', picked[0].id, failed])],
+    ['the next six hours', () => call('forecast_hours', [])],
+  ];
+  console.log('');
+  for (const [name, read] of pages) {
+    const { ms } = await timed(read);
+    console.log(`${name.padEnd(32)} ${ms.toFixed(1)} ms`);
+    if (ms > 150) process.exitCode = 1;
   }
 }
 
@@ -198,6 +224,7 @@ try {
   );
   await client.query('vacuum (analyze) punctual.dm_queue');
   await measureLists();
+  await measurePages();
   await measureRetry();
 } finally {
   await client.end();

@@ -21,9 +21,9 @@ export function rowsHref(queue: string, filter: Query = {}): string {
   return queueHref(queue, `/rows${queryString(filter)}`);
 }
 
-/** Returns the address of a row's page. */
-export function rowHref(queue: string, id: string): string {
-  return queueHref(queue, `/rows/${encodeURIComponent(id)}`);
+/** Returns the address of a row's page. `query`: the list that it was opened from. */
+export function rowHref(queue: string, id: string, query: Query = {}): string {
+  return queueHref(queue, `/rows/${encodeURIComponent(id)}${queryString(query)}`);
 }
 
 /** Returns the address of an error group's page. */

@@ -11,6 +11,7 @@ export {
 } from './engine/queue.ts';
 export { defineJob, type Job, type JobContext } from './jobs/define-job.ts';
 export { JobError } from './jobs/job-error.ts';
+export { SignatureError, verifySignature } from './jobs/signature.ts';
 export { type HttpRequest, type HttpResponse, ProviderError, request } from './net/http.ts';
 export { definePunctual, type Punctual } from './queues/define-punctual.ts';
 export { getJob, type StoredJob } from './queues/jobs/get-job.ts';

@@ -38,7 +38,7 @@ export default async function DashboardLayout({ children }: LayoutProps<'/'>) {
       </header>
       <div className="lg:grid lg:grid-cols-[13rem_minmax(0,1fr)]">
         <Rail />
-        <main id="main" tabIndex={-1} className="min-w-0 px-4 pt-5 pb-24 outline-none sm:px-6 lg:pb-10">
+        <main id="main" tabIndex={-1} className="min-w-0 px-4 pt-5 pb-28 outline-none sm:px-6 lg:pb-10">
           <div className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] gap-5">{children}</div>
         </main>
       </div>

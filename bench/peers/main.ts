@@ -9,11 +9,14 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { entriesOn } from './contenders/all-contenders.ts';
 import { barsOf, tableOf } from './report.ts';
+import { accounts } from './scenarios/accounts.ts';
 import { drain } from './scenarios/drain.ts';
 import { enqueue } from './scenarios/enqueue.ts';
 import { growth } from './scenarios/growth.ts';
+import { idle } from './scenarios/idle.ts';
 import { latency } from './scenarios/latency.ts';
 import { manyTicks } from './scenarios/many-ticks.ts';
+import { scale } from './scenarios/scale.ts';
 import { type Result, run } from './scenarios/scenario.ts';
 import { slots } from './scenarios/slots.ts';
 import { startServers } from './servers.ts';
@@ -27,17 +30,37 @@ const { values: flags } = parseArgs({
   },
 });
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3));
-const size = (full: number, quick: number) => (flags.quick ? quick : full);
+const size = <Value>(full: Value, quick: Value) => (flags.quick ? quick : full);
+const quickSizes = [
+  { due: 10_000 },
+  { due: 100_000 },
+  { due: 10_000, settled: 100_000 },
+  { due: 10_000, accounts: 10 },
+  { due: 10_000, accounts: 1_000 },
+];
+const fullSizes = [
+  ...quickSizes.slice(0, 2),
+  { due: 1_000_000 },
+  { due: 10_000, settled: 1_000_000 },
+  ...quickSizes.slice(3),
+  { due: 10_000, accounts: 10_000 },
+  { due: 1_000_000, accounts: 10_000 },
+];
 const servers = await startServers();
 const entries = await entriesOn(servers);
 const scenarios = [
   drain(entries, { rows: size(20_000, 5_000) }),
   slots(entries, { rows: size(1_000, 400), leastMs: 25, mostMs: 25 }),
-  slots(entries, { rows: size(1_000, 400), leastMs: 5, mostMs: 100 }),
-  slots(entries, { rows: size(200, 40), leastMs: 250, mostMs: 2_500 }),
+  slots(entries, { rows: size(1_000, 200), leastMs: 5, mostMs: 100 }),
+  slots(entries, { rows: size(200, 30), leastMs: 250, mostMs: 2_500 }),
   latency(entries, { rows: size(100, 20) }),
   enqueue(entries, { rows: size(20_000, 5_000) }),
   manyTicks(entries, { rows: size(20_000, 5_000) }),
+  accounts(entries, { rows: size(20_000, 2_000), sizes: size([10_000, 100_000], [1_000, 10_000]) }),
+  scale(entries, { sizes: size(fullSizes, quickSizes) }),
+  idle(entries, { of: 'ms', settled: size(1_000_000, 100_000) }),
+  idle(entries, { of: 'calls' }),
+  idle(entries, { of: 'commands' }),
   growth(entries, { few: 1_000, many: size(100_000, 20_000), of: 'processor' }),
   growth(entries, { few: 1_000, many: size(100_000, 20_000), of: 'heap' }),
 ];

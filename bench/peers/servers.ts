@@ -39,6 +39,7 @@ export async function startServers(): Promise<Servers & { stop(): Promise<void> 
   return {
     databaseUrl: stack.databaseUrl,
     supabaseUrl: stack.supabaseUrl,
+    postgrestUrl: stack.postgrestUrl,
     serviceRoleKey: stack.serviceRoleKey,
     redisPort,
     async stop() {

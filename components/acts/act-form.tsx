@@ -1,55 +1,78 @@
 'use client';
 
-import { type FormEvent, type ReactNode, useRef } from 'react';
+import Link from 'next/link';
+import { useRouter } from 'next/navigation';
+import { type FormEvent, type ReactNode, startTransition, useActionState, useEffect, useRef } from 'react';
+import type { ActResult } from './act-result.ts';
 import { ActionFailure } from './action-failure.tsx';
-import { SECONDARY_BUTTON } from './confirm-buttons.tsx';
-import { useAction } from './use-action.ts';
+import { announce } from './announce.ts';
+import { PRIMARY_BUTTON, SECONDARY_BUTTON } from './confirm-buttons.tsx';
 
 interface ActFormProps {
   /** A Server Function, bound to what it changes. */
-  act: (form: FormData) => Promise<{ done: string } | { failure: string }>;
+  act: (before: ActResult | null, form: FormData) => Promise<ActResult>;
   /** The words of the button. */
   submit: string;
+  /** The button is the main one of its page. */
+  isPrimary?: boolean;
+  /** What a screen reader says in place of `submit`, where several buttons have the same words. */
+  label?: string;
+  /** Stand beside the button: further buttons, or a link that leads back. */
+  beside?: ReactNode;
   /** The fields. */
   children?: ReactNode;
   className?: string;
 }
 
 /**
- * Draws a form that runs an act of a person on the server, says what it did, and shows the page anew. A field of the type `datetime-local` is sent
- * as an instant, because only the browser knows its time zone. After a success the field `note` is empty again.
+ * Draws a form that runs an act of a person on the server, says what it did, and shows the page anew. It also works before scripts have loaded. What
+ * the person typed stays after a failure. After a success the field `note` is empty again.
  */
-export function ActForm({ act, submit, children, className = '' }: ActFormProps) {
+export function ActForm({ act, submit, isPrimary, label, beside, children, className = '' }: ActFormProps) {
   const form = useRef<HTMLFormElement>(null);
-  const { isRunning, failure, run } = useAction();
+  const router = useRouter();
+  const [result, run, isRunning] = useActionState(act, null);
 
-  async function send(event: FormEvent<HTMLFormElement>): Promise<void> {
-    event.preventDefault();
-    const isDone = await run(async () => {
-      const result = await act(readForm(form.current as HTMLFormElement));
-      if ('failure' in result) throw new Error(result.failure);
-      return result.done;
-    });
+  useEffect(() => {
+    if (result === null || 'failure' in result) return;
+    announce(result.done);
     const note = form.current?.elements.namedItem('note');
-    if (isDone && note instanceof HTMLInputElement) note.value = '';
+    if (note instanceof HTMLInputElement) note.value = '';
+    router.refresh();
+  }, [result, router]);
+
+  function send(event: FormEvent<HTMLFormElement>): void {
+    // React empties the fields of a form that it sends itself.
+    event.preventDefault();
+    // The buttons stay enabled, because disabling the pressed one would take its focus.
+    if (isRunning) return;
+    const { submitter } = event.nativeEvent as SubmitEvent;
+    const data = new FormData(event.currentTarget, submitter);
+    startTransition(() => run(data));
   }
 
+  const button = isPrimary ? PRIMARY_BUTTON : SECONDARY_BUTTON;
   return (
-    <form ref={form} aria-busy={isRunning} onSubmit={(event) => void send(event)} className={className}>
+    <form ref={form} action={run} aria-busy={isRunning} onSubmit={send} className={className}>
       {children}
       <div className="col-span-full">
-        <button type="submit" className={`${SECONDARY_BUTTON} ${isRunning ? 'opacity-60' : ''}`}>
-          {submit}
-        </button>
-        <ActionFailure message={failure} />
+        <div className="flex flex-wrap gap-2">
+          <button type="submit" aria-label={label} className={`${button} ${isRunning ? 'opacity-60' : ''}`}>
+            {submit}
+          </button>
+          {beside}
+        </div>
+        <ActionFailure message={result !== null && 'failure' in result ? result.failure : ''} />
       </div>
     </form>
   );
 }
 
-function readForm(form: HTMLFormElement): FormData {
-  const data = new FormData(form);
-  for (const input of form.querySelectorAll<HTMLInputElement>('input[type="datetime-local"]'))
-    if (input.value !== '') data.set(input.name, new Date(input.value).toISOString());
-  return data;
+/** Draws the way back beside the button of an act. */
+export function BackLink({ href }: { href: string }) {
+  return (
+    <Link href={href} prefetch={false} className={`inline-flex items-center ${SECONDARY_BUTTON}`}>
+      Go back
+    </Link>
+  );
 }

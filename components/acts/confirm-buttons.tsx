@@ -2,6 +2,9 @@
 export const SECONDARY_BUTTON =
   'min-h-9 cursor-pointer rounded-md border border-line-strong px-3 font-medium hover:bg-sunken';
 
+/** The classes of the button that confirms. */
+export const PRIMARY_BUTTON = 'min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent';
+
 interface ConfirmButtonsProps {
   /** Answers the question above the buttons: "Yes, stop it". */
   confirmLabel: string;
@@ -13,11 +16,7 @@ interface ConfirmButtonsProps {
 export function ConfirmButtons({ confirmLabel, onConfirm, onCancel }: ConfirmButtonsProps) {
   return (
     <>
-      <button
-        type="button"
-        className="min-h-9 cursor-pointer rounded-md bg-accent px-3 font-medium text-on-accent"
-        onClick={onConfirm}
-      >
+      <button type="button" className={PRIMARY_BUTTON} onClick={onConfirm}>
         {confirmLabel}
       </button>
       <button

@@ -14,7 +14,7 @@ export const endpoints = {
     example: { name: 'send-invoice', payload: { invoice: 42 }, unique_key: 'invoice-42' },
     row: jobInput,
     nothing: 'nothing was created',
-    create: ({ services: { rpc }, body }) => enqueueJobs({ rpc }, body),
+    create: ({ services: { rpc, env }, body }) => enqueueJobs({ rpc, env }, body),
   }),
   'GET /jobs/:id': apiRoute({
     summary: 'Returns the job. 404 also once retention has deleted it.',

@@ -63,6 +63,9 @@ export type PathParams<Name extends string> = Name extends `${string}:${infer Pa
 /** With the app's job handlers, names and payloads have their types. */
 export type JobInput<Known extends Jobs> = Jobs extends Known ? NewRow<'POST /jobs'> : NewJob<Known>;
 
+/** A job with a handler. */
+export type HandlerJobInput<Known extends Jobs> = Exclude<JobInput<Known>, { url: unknown }>;
+
 /** Creates one row, or up to 1,000 in one call, all or none. */
 export interface Create<Row> {
   (row: Row, options?: { signal?: AbortSignal }): Promise<InsertedRow>;

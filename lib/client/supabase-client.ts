@@ -2,11 +2,11 @@ import { ValidationError } from '../http/http-error.ts';
 import type { InsertedRow } from '../http/input/insert-many.ts';
 import type { Jobs } from '../jobs/find-job.ts';
 import { enqueueDms } from '../queues/dm-queue/new-dms.ts';
-import { enqueueJobs } from '../queues/jobs/new-jobs.ts';
+import { enqueueHandlerJobs } from '../queues/jobs/job-input.ts';
 import { insertPosts } from '../queues/posts/new-posts.ts';
 import type { Rpc } from '../store/rpc.ts';
 import { rpcOver, type SupabaseLike } from '../store/supabase-rpc.ts';
-import type { Create, JobInput, NewRow } from './api-types.ts';
+import type { Create, HandlerJobInput, NewRow } from './api-types.ts';
 import { PunctualError } from './punctual-error.ts';
 
 export interface SupabaseClientOptions<Known extends Jobs> {
@@ -40,7 +40,9 @@ export function supabaseClient<Known extends Jobs = Jobs>(
       return Array.isArray(rows) ? inserted.rows : inserted.rows[0];
     }) as Create<Row>;
   return {
-    jobs: { create: create<JobInput<Known>>((_, body) => enqueueJobs({ rpc, jobs: jobs ?? null }, body)) },
+    jobs: {
+      create: create<HandlerJobInput<Known>>((_, body) => enqueueHandlerJobs(rpc, jobs ?? null, body)),
+    },
     dms: { enqueue: create<NewRow<'POST /dms'>>(enqueueDms) },
     posts: { create: create<NewRow<'POST /posts'>>((_, body) => insertPosts(rpc, urlGuard, body)) },
   };

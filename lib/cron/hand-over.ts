@@ -28,7 +28,7 @@ export async function handOver(
     const url = new URL(`/ticks/${queue}`, worker.url);
     const headers = { scheduler, slot, schedule, path };
     const response = await callEndpoint(url, headers, { secret: worker.secret, timeoutMs: responseMs });
-    const body = accepted.safeParse((await readResponseBody(response)).body);
+    const body = accepted.safeParse((await readResponseBody(response.body)).body);
     if (response.status === 202 && body.success) return { state: body.data.state };
     return { refused: `the worker answered ${response.status}`, isFault: true };
   } catch (error) {

@@ -11,7 +11,7 @@ import { HttpError } from './http-error.ts';
 import { noQuery, type QuerySchema, readQuery } from './query.ts';
 
 /** The parameters of paths. */
-export type PathParams = Record<'id' | 'queue' | 'name', string>;
+export type PathParams = Record<'id' | 'queue' | 'name' | 'key', string>;
 
 /** The input of an API handler. The caller has access. */
 export interface ApiCall<Query = object> {

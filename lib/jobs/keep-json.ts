@@ -24,6 +24,14 @@ export function keepJson(
   return { kept: JSON.parse(json), json };
 }
 
+const maxResultBytes = 64 * 1_024;
+
+/** Returns what is stored as the result of a job: a copy of the value, or `{ omitted }` with the reason why it is not stored. */
+export function toResult(value: unknown): unknown {
+  const result = keepJson(value, maxResultBytes);
+  return 'kept' in result ? result.kept : { omitted: `the result ${result.fault}` };
+}
+
 /** The thrown value may itself throw when it is read. */
 function reasonOf(error: unknown): string {
   try {

@@ -2,9 +2,8 @@ import { hasKind } from '../engine/attempt.ts';
 import { dead, done, type Outcome, retry } from '../engine/outcome.ts';
 import { type Log, loggable } from '../engine/ports/log.ts';
 import { findJob, type Jobs } from './find-job.ts';
-import { keepJson } from './keep-json.ts';
+import { keepJson, toResult } from './keep-json.ts';
 
-const maxResultBytes = 64 * 1_024;
 const maxProgressBytes = 4 * 1_024;
 /** In characters. */
 const maxErrorLength = 2_000;
@@ -58,11 +57,6 @@ export async function runJob(
     // The engine does not log an error with a kind again.
     throw Object.assign(toError(error), { kind: 'uncertain' });
   }
-}
-
-function toResult(returned: unknown): unknown {
-  const result = keepJson(returned, maxResultBytes);
-  return 'kept' in result ? result.kept : { omitted: `the result ${result.fault}` };
 }
 
 function payloadError(issues: readonly { path: PropertyKey[]; message: string }[]): string {

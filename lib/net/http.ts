@@ -1,5 +1,5 @@
 import { networkCode, provesNothingWasSent } from './network-error.ts';
-import { redact } from './redact.ts';
+import { headerSecrets, presentable } from './redact.ts';
 import { readResponseBody } from './response-body.ts';
 import { within } from './within.ts';
 
@@ -90,6 +90,9 @@ export interface HttpRequest {
 
 const maxRetryAfterSeconds = 7 * 24 * 3600;
 
+/** The most that is kept of a provider's answer, in characters. */
+export const maxAnswerLength = 2_048;
+
 /** Makes one HTTP call, without a repeat and without redirects. Returns any 2xx response. Throws a `ProviderError` for all else. */
 export async function request(call: HttpRequest): Promise<HttpResponse> {
   const { provider, signal } = call;
@@ -151,7 +154,7 @@ async function send(call: HttpRequest, headers: Headers, inTime: AbortSignal): P
     throw new ProviderError(message, { kind: 'not_sent', provider, code });
   }
 
-  const read = await readResponseBody(fetched);
+  const read = await readResponseBody(fetched.body);
   const response = { status: fetched.status, headers: fetched.headers, ...read };
   if (!fetched.ok) {
     // The status is enough for 429 and 401. Any other error is known only by its body.
@@ -195,12 +198,11 @@ export function retryAfterSeconds(header: string | null, nowMs: number): number 
 /** Returns the error for a response that is not 2xx. `own` is its body's reading; null if the body is not in the provider's format. */
 function providerErrorOf(call: HttpRequest, response: HttpResponse, own: ErrorReading | null): ProviderError {
   const reading = readingOf(response, own);
-  const code =
-    typeof reading.code === 'string' ? presentable(reading.code, call, 100) : (reading.code ?? null);
+  const code = typeof reading.code === 'string' ? shown(reading.code, call, 100) : (reading.code ?? null);
   const headerSeconds = retryAfterSeconds(response.headers.get('retry-after'), (call.now ?? Date.now)());
   // For a rejected row without a known detail, the text is the only explanation.
   const text = reading.detail ?? (reading.kind === 'rejected' ? response.text : '');
-  const detail = text ? `: ${presentable(text, call, 500)}` : '';
+  const detail = text ? `: ${shown(text, call, 500)}` : '';
   return new ProviderError(
     `${call.provider} answered ${response.status}${code === null ? '' : ` (${code})`}${detail}`,
     {
@@ -241,17 +243,9 @@ function readingOf(
   return { ...own, kind: status === 401 || status === 403 ? 'account_refused' : 'rejected' };
 }
 
-/** Removes the call's secrets and private texts: providers quote tokens ("Malformed access token …"), which must not reach a log. */
-function presentable(text: string, { headers = {}, privateTexts }: HttpRequest, maxLength: number): string {
-  const secrets = Object.values(headers).map((value) => value.replace(/^Bearer /, ''));
-  return redact(text, secrets, privateTexts)
-    .replace(/\p{Cc}+/gu, ' ')
-    .slice(0, maxLength)
-    .toWellFormed();
-}
-
-const maxAnswerLength = 2_048;
+const shown = (text: string, { headers = {}, privateTexts }: HttpRequest, maxLength: number) =>
+  presentable(text, { secrets: headerSecrets(headers), privateTexts, maxLength });
 
 /** Null for a read, whose answer may be other people's messages. */
 const answerOf = (call: HttpRequest, text: string): string | null =>
-  text === '' || call.method === 'GET' ? null : presentable(text, call, maxAnswerLength);
+  text === '' || call.method === 'GET' ? null : shown(text, call, maxAnswerLength);

@@ -1,5 +1,5 @@
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { guardedRequest } from './guarded-request.ts';
 import { ProviderError, type ProviderErrorKind, retryAfterSeconds } from './http.ts';
 import { networkCode } from './network-error.ts';
 import { type AddressGuard, PRIVATE_ADDRESS } from './public-address.ts';
@@ -66,19 +66,10 @@ async function fetchOne(
   }
 }
 
-/** Makes a new connection each time, because a kept-alive one may have been made under another guard. */
 function open(url: URL, label: string, guard: AddressGuard, signal: AbortSignal): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-    send(url, {
-      agent: false,
-      lookup: guard.lookupFor(url),
-      headers: { accept: 'image/*, video/*', 'accept-encoding': 'identity', 'user-agent': 'Punctual' },
-      signal,
-    })
-      .on('response', resolve)
-      .on('error', (error) => reject(networkFailure(error, label, signal)))
-      .end();
+  const headers = { accept: 'image/*, video/*', 'accept-encoding': 'identity', 'user-agent': 'Punctual' };
+  return guardedRequest(url, guard, { headers, signal }).catch((error) => {
+    throw networkFailure(error, label, signal);
   });
 }
 

@@ -16,6 +16,8 @@ export interface AddressGuard {
   addressesOf(url: URL, signal: AbortSignal): Promise<LookupAddress[]>;
   /** The same guard without exceptions: only public addresses are allowed. */
   readonly withoutExceptions: AddressGuard;
+  /** Whether the URL's host is an exception by its name, or as an address in one of the networks. Its name is not resolved. */
+  isException(url: URL): boolean;
   /** Returns why a connection to `address` must not be used for `url`; null if it may. */
   faultOfAddress(url: URL, address: string): string | null;
 }
@@ -90,6 +92,7 @@ export function addressGuard(
     get withoutExceptions() {
       return addressGuard([], { protocols, resolve });
     },
+    isException: (url) => isException(url) || isWithin(networks, normalHost(url)),
     faultOfAddress: (url, address) =>
       isException(url) || isAllowed(address) ? null : `${address} is not a public address${remedy}`,
   };

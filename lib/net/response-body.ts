@@ -1,6 +1,6 @@
 import { readUpTo } from './read-up-to.ts';
 
-const maxResponseBytes = 1024 * 1024;
+export const maxResponseBytes = 1024 * 1024;
 
 type Cut = 'answer_cut' | 'answer_too_long' | null;
 
@@ -9,10 +9,10 @@ type Cut = 'answer_cut' | 'answer_too_long' | null;
  * `answer_cut` means that the connection broke or the call's signal fired.
  */
 export async function readResponseBody(
-  response: Response,
+  stream: AsyncIterable<Uint8Array> | null,
 ): Promise<{ text: string; body: unknown; cut: Cut }> {
   try {
-    const bytes = response.body ? await readUpTo(response.body, maxResponseBytes + 1) : Buffer.of();
+    const bytes = stream ? await readUpTo(stream, maxResponseBytes + 1) : Buffer.of();
     const text = bytes.toString('utf8');
     const cut = bytes.length > maxResponseBytes ? 'answer_too_long' : null;
     return { text, body: cut ? null : parseJson(text), cut };

@@ -2,8 +2,8 @@ import { networkCode } from './network-error.ts';
 import { type AddressGuard, PRIVATE_ADDRESS } from './public-address.ts';
 
 /**
- * Returns why a user's URL must not be monitored, for a person; null if it may. A host name is resolved and refused if any of its addresses is
- * private now. A name that does not resolve is accepted, because each check resolves it again. The signal ends the resolution.
+ * Returns why a user's URL must not be requested, for a person; null if it may. A host name is resolved and refused if any of its addresses is
+ * private now. A name that does not resolve is accepted, because each request resolves it again. The signal ends the resolution.
  */
 export async function findUrlFault(
   text: string,

@@ -107,8 +107,9 @@ export function changeSettings(
   body: unknown,
   by: string,
 ): Promise<ChangedQueue> {
-  const schema = partitionName === undefined ? settingsInput : partitionSettingsInput;
-  const { note: p_note = null, ...p_settings } = parseChanges<z.ZodObject>(schema, body);
+  const schema: z.ZodObject = partitionName === undefined ? settingsInput : partitionSettingsInput;
+  const { note: p_note = null, ...settings } = parseInput(schema, body);
+  const p_settings = parseChanges(schema.omit({ note: true }), settings);
   const call = { p_partition: partitionName ?? null, p_settings, p_by: by, p_note };
   return findQueueNamed(queue, async (p_queue) =>
     parseStored(changedQueue, await rpc('change_settings', { p_queue, ...call })),

@@ -134,6 +134,8 @@ const variables = z.object({
     isCanary,
     'must be a list of http, https or tcp addresses, tcp with its port, for example "https://example.com/, tcp://example.org:443"',
   ),
+  JOB_SIGNING_SECRET: text,
+  JOB_SIGNING_SECRET_PREVIOUS: text,
   MONITOR_DNS_SERVERS: list(
     isDnsServer,
     'must be a list of IP addresses, for example "192.0.2.53, 192.0.2.54:5353"',
@@ -189,11 +191,13 @@ export interface ServerEnv {
   whatsappCloud?: { accessToken: string; apiVersion: string; baseUrl: string; knowsReplies: boolean };
   /** Private hosts from which a post's media may be fetched, as `host` or `host:port`. */
   mediaAllowPrivate: string[];
-  /** Private hosts and networks that monitors may check, as `host`, `host:port` or `10.1.0.0/16`. */
+  /** The current secret that signs the calls of jobs, and then the previous one, which also signs them while the secret is changed. */
+  jobSigningSecrets: string[];
+  /** Private hosts and networks that monitors may check and jobs may call, as `host`, `host:port` or `10.1.0.0/16`. */
   monitorAllowPrivate: string[];
   /** Addresses that a region probes before it counts a site as down: http, https or tcp. */
   monitorCanaries: string[];
-  /** DNS servers for monitors, as `ip` or `ip:port`; the system's if empty. */
+  /** DNS servers for monitors and for the URLs of jobs, as `ip` or `ip:port`; the system's if empty. */
   monitorDnsServers: string[];
 }
 
@@ -298,6 +302,10 @@ export function serverEnv(
           knowsReplies: accessEnv(source).whatsappAppSecret !== undefined,
         }
       : undefined,
+    // The previous secret does not sign alone: without JOB_SIGNING_SECRET no URL is called.
+    jobSigningSecrets: env.JOB_SIGNING_SECRET
+      ? [env.JOB_SIGNING_SECRET, env.JOB_SIGNING_SECRET_PREVIOUS].filter((secret) => secret !== undefined)
+      : [],
     mediaAllowPrivate: env.MEDIA_ALLOW_PRIVATE ?? [],
     monitorAllowPrivate: env.MONITOR_ALLOW_PRIVATE ?? [],
     monitorCanaries: env.MONITOR_CANARIES ?? [],

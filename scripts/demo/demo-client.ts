@@ -14,7 +14,7 @@ import type { DemoRow } from './inputs/demo-rows.ts';
 import type { DemoPerson, DemoSequence } from './inputs/demo-sequences.ts';
 import { countIncidents } from './watch-line.ts';
 
-const timeoutMs = 20_000;
+const timeoutMs = 60_000;
 const runJobsResponse = z.object({
   reports: z.array(z.object({ counts: z.object({ done: z.number(), dead: z.number() }) })),
 });
@@ -74,6 +74,10 @@ export class DemoClient {
     );
     const sum = (count: 'done' | 'dead') => reports.reduce((total, { counts }) => total + counts[count], 0);
     return { done: sum('done'), failed: sum('dead') };
+  }
+
+  async failedJobs(): Promise<number> {
+    return (await this.stats()).find(({ name }) => name === 'jobs')?.states.dead.count ?? 0;
   }
 
   async stats(): Promise<Stats['queues']> {
@@ -141,7 +145,7 @@ export class DemoClient {
     return this.#callSandbox('/replies').then(repliesOf);
   }
 
-  /** Makes people write, and waits until the app has the webhooks of it. Rejects with a `DemoError` after 20 s. */
+  /** Makes people write, and waits until the app has the webhooks of it. Rejects with a `DemoError` after a minute. */
   async write(replies: DemoReply[]): Promise<void> {
     await this.#callSandbox('/replies', { method: 'POST', body: JSON.stringify(replies) });
     const until = Date.now() + timeoutMs;

@@ -34,7 +34,7 @@ const paths = [...methodsOf.keys()];
 const takesCronSecret = (path: string) => /^(cron|trigger|sql)(\/|$)/.test(path);
 const takesJson = (path: string) => !/^(cron\/|trigger\/|jobs\/run$|queues\/:queue\/run$)/.test(path);
 const secretOf = (path: string): RequestHeaders => (takesCronSecret(path) ? bearer(CRON_SECRET) : withKey);
-const values: Record<string, string> = { ':id': '1', ':queue': 'dm_queue', ':name': 'main' };
+const values: Record<string, string> = { ':id': '1', ':queue': 'dm_queue', ':name': 'main', ':key': 'main' };
 
 /** Calls each method of a path, by default with the secret that the path takes. */
 async function callMethods(
@@ -126,7 +126,9 @@ describe('a call', () => {
       'GET enrolments',
       'GET enrolments/:id',
       'GET find',
+      'GET forecast',
       'GET monitoring',
+      'GET needs',
       'GET posts',
       'GET pulse',
       'GET queues',

@@ -17,6 +17,7 @@ const providers = {
   UNIPILE_DSN: 'http://127.0.0.1:2',
   UNIPILE_API_KEY: 'y',
   WHATSAPP_ACCESS_TOKEN: 'z',
+  JOB_SIGNING_SECRET: 'a-long-secret-of-at-least-32-characters',
 };
 const database = servedDatabase(providers, { own: true });
 const sql = perTestExchanges(database);
@@ -173,6 +174,15 @@ describe('each success fits the document:', () => {
       { name: 'count-words', payload: { text: 'a' }, run_at: '2099-01-01T00:00:00Z', queue: 'reports' },
     ];
     const [{ id }, later] = (await succeed('POST /jobs', {}, { body })).rows;
+    const call = {
+      url: 'https://1.1.1.1/hook?x=1',
+      method: 'PUT',
+      headers: { accept: 'x' },
+      payload: { a: 1 },
+    };
+    const [hook] = (await succeed('POST /jobs', {}, { body: { ...call, run_at: '2099-01-01T00:00:00Z' } }))
+      .rows;
+    await succeed('GET /jobs/{id}', { id: hook.id });
     await succeed('POST /jobs/run');
     await succeed('GET /jobs/{id}', { id });
     await succeed('DELETE /jobs/{id}', { id: later.id });
@@ -266,7 +276,13 @@ describe('each success fits the document:', () => {
     await addSettledDm('unknown');
     await sql.addDm(await addAccount(), { recipient: 'bob', chat_id: null });
     await succeed('GET /cron/analytics');
-    for (const name of ['health', 'analytics', 'pulse', 'schedulers', 'stats']) await succeed(`GET /${name}`);
+    for (const name of ['health', 'analytics', 'forecast', 'pulse', 'schedulers', 'stats'])
+      await succeed(`GET /${name}`);
+    const { needs } = await succeed('GET /needs');
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    await succeed('POST /needs/{key}/snooze', { key: needs[0].key }, { body: { until } });
+    await succeed('GET /needs');
+    await succeed('DELETE /needs/{key}/snooze', { key: needs[0].key });
   });
 
   it('cron paths', async () => {
@@ -319,7 +335,7 @@ describe('each success fits the document:', () => {
 describe('each error fits the document:', () => {
   const guarded = () => api.operations.filter(({ operation }) => operation.security.length > 0);
   const bodyOf = (name: string) => (/^(POST|PATCH)/.test(name) ? '{}' : undefined);
-  const missing = { queue: 'nothing', id: '999', name: 'nothing' };
+  const missing = { queue: 'nothing', id: '999', name: 'nothing', key: 'nothing!' };
 
   it('a wrong secret and a wrong query', async () => {
     for (const { name } of guarded()) {
@@ -340,7 +356,7 @@ describe('each error fits the document:', () => {
 
   it('a body with a field that the document does not have', async () => {
     const account = await addAccount();
-    const ids = { queue: 'dm_queue', id: account, name: 'main' };
+    const ids = { queue: 'dm_queue', id: account, name: 'main', key: 'nothing' };
     for (const { name, operation } of guarded()) {
       const schema = operation.requestBody?.content['application/json']?.schema;
       if (!schema || Object.keys(schema).length === 0 || name === 'POST /sql') continue;

@@ -25,7 +25,7 @@ describe('the definition of a job', () => {
     const queue = jobsQueue({ odd: job as ReturnType<typeof defineJob> });
     expect(queue.fault).toMatch(/^job odd/);
     expect(queue.fault).toMatch(fault);
-    expect(() => queue.connect(null)).toThrow(queue.fault ?? 'none');
+    expect(() => queue.connect({})).toThrow(queue.fault ?? 'none');
   });
 
   it('is returned unchanged', () => {

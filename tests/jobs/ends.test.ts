@@ -90,7 +90,7 @@ describe('a job among eleven good ones', () => {
   it('whose handler is missing waits for a deployment that has it, and its row says so', async () => {
     const waiting = await tickBesideGoodOnes(returnsNull, { good });
     expect(waiting).toMatchObject({ status: 'pending', attempts: 1 });
-    expect(waiting.last_error).toBe('this deployment has no job "bad"; it has good');
+    expect(waiting.last_error).toBe('this deployment has no job "bad"; it has test, good');
     bench.clock.skip(3_600_000);
     await bench.tick();
     expect(await bench.job(waiting.id)).toMatchObject({ status: 'done', attempts: 2 });

@@ -195,4 +195,20 @@ export const accountMutants: Mutant[] = [
     replace: `p_row->>'status' <> q.pending_word`,
     seenBy: 'sql/status-column.test.ts',
   },
+  {
+    name: 'awake: an account with another row',
+    guarantee: 'a tick sends all due rows of an account',
+    file: 'supabase/schemas/engine/settle-accounts.sql',
+    find: ' or p.account_id = any (v_with_rows)',
+    replace: '',
+    seenBy: 'sql/account-pace.test.ts',
+  },
+  {
+    name: 'awake: the accounts that got a row, among thousands',
+    guarantee: 'a row that is inserted is sent by the next tick',
+    file: 'supabase/schemas/engine/wake-accounts.sql',
+    find: 'v_found := v_found || v_asleep;',
+    replace: '',
+    seenBy: 'sql/bounded.test.ts',
+  },
 ];

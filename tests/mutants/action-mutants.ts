@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-const seenBy = 'operate/actions.test.ts';
+const [starting, steps] = ['operate/start-action.test.ts', 'operate/action-steps.test.ts'];
 
 /** Each takes away one mechanism of the acts of people on rows, or of the lists that they choose rows from. */
 export const actionMutants: Mutant[] = [
@@ -8,9 +8,25 @@ export const actionMutants: Mutant[] = [
     name: 'a message that may have been sent is no part of a retry',
     guarantee: 'no bulk act sends a message twice unless a person confirms that it may',
     file: 'supabase/schemas/actions/action-rules.sql',
-    find: `'coalesce(t.reconcile ? ''first_at'', false)' else 'false' end)`,
-    replace: `'false' else 'false' end)`,
-    seenBy,
+    find: `then 'coalesce(t.reconcile ? ''first_at'', false)'`,
+    replace: `then 'false'`,
+    seenBy: starting,
+  },
+  {
+    name: 'an enrolment whose message may have been sent is no part of a retry',
+    guarantee: 'no bulk act has a sequence send a message twice unless a person confirms that it may',
+    file: 'supabase/schemas/actions/action-rules.sql',
+    find: `then 'exists (select from punctual.dm_queue d where d.id = t.message_id and d.reconcile ? ''first_at'')'`,
+    replace: `then 'false'`,
+    seenBy: steps,
+  },
+  {
+    name: 'a step judges an enrolment when it has its lock',
+    guarantee: 'a retry leaves an enrolment whose next message may have been sent since',
+    file: 'supabase/schemas/actions/write-rows.sql',
+    find: `if v_fits is not true then return 'changed'; end if;`,
+    replace: '',
+    seenBy: steps,
   },
   {
     name: 'the doubt about a message that SQL settled while it ran',
@@ -18,7 +34,15 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/add-queue/queue-triggers.sql',
     find: `'doubt_by_hand()', q.delivery = 'at-most-once'),`,
     replace: `'doubt_by_hand()', false),`,
-    seenBy,
+    seenBy: starting,
+  },
+  {
+    name: 'the doubt about a message that SQL made pending while it ran',
+    guarantee: 'a retry sends no message twice whose attempt nobody knows the end of',
+    file: 'supabase/schemas/add-queue/queue-triggers.sql',
+    find: `case when old.lease_expires_at is null then '{}'`,
+    replace: `case when true then '{}'`,
+    seenBy: starting,
   },
   {
     name: 'an action judges its rows when it has their locks',
@@ -26,15 +50,15 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/write-rows.sql',
     find: `and t.{status} = any (%L::text[]::{status_type}[]) and (%s) is null order`,
     replace: `and (%1$L is not null) and (%2$s) is null order`,
-    seenBy,
+    seenBy: steps,
   },
   {
     name: 'an action takes the rows that a person saw',
     guarantee: 'a row that fails after an action was asked for is no part of it',
-    file: 'supabase/schemas/actions/start-action.sql',
-    find: `then a.filter || jsonb_build_object('finished_to'`,
-    replace: `then a.filter || jsonb_build_object('unused'`,
-    seenBy,
+    file: 'supabase/schemas/actions/action-rules.sql',
+    find: `else format('t.finished_at > %L', p_asked_at) end;`,
+    replace: `else 'false' end;`,
+    seenBy: starting,
   },
   {
     name: 'a key of an action that was continued',
@@ -42,7 +66,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/start-action.sql',
     find: `case when a.arguments ? 'continued_at' then p_arguments - 'first' else p_arguments end`,
     replace: 'p_arguments',
-    seenBy,
+    seenBy: starting,
   },
   {
     name: 'the number of rows that a person saw',
@@ -50,7 +74,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/start-action.sql',
     find: `if p_expect < a.total or`,
     replace: `if false and p_expect < a.total or false and`,
-    seenBy,
+    seenBy: starting,
   },
   {
     name: 'each row alone if a batch cannot be written',
@@ -58,7 +82,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/run-action.sql',
     find: `  if cardinality(p_ids) = 1 then return jsonb_build_object(p_ids[1], left(sqlerrm, 500)); end if;`,
     replace: `  return (select jsonb_object_agg(i, left(sqlerrm, 500)) from unnest(p_ids) i);`,
-    seenBy,
+    seenBy: steps,
   },
   {
     name: 'ten failures in a row',
@@ -66,7 +90,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/run-action.sql',
     find: 'case when v_failed = 10 then',
     replace: 'case when v_failed = 11 then',
-    seenBy,
+    seenBy: steps,
   },
   {
     name: 'a step of an action in each tick',
@@ -74,7 +98,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/exchange/steps.sql',
     find: '  perform punctual.advance_actions(q, c.now);',
     replace: '',
-    seenBy,
+    seenBy: steps,
   },
   {
     name: 'the wait of an account that an action ends',
@@ -82,7 +106,7 @@ export const actionMutants: Mutant[] = [
     file: 'supabase/schemas/actions/write-rows.sql',
     find: `if a.action in ('retry_now', 'reschedule') then`,
     replace: `if false then`,
-    seenBy,
+    seenBy: steps,
   },
   {
     name: 'the bound of a list’s reads',

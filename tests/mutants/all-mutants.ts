@@ -1,8 +1,10 @@
 import { accountMutants } from './account-mutants.ts';
 import { actionMutants } from './action-mutants.ts';
 import { boundedMutants } from './bounded-mutants.ts';
+import { callMutants } from './call-mutants.ts';
 import { edgeMutants } from './edge-mutants.ts';
 import { engineMutants } from './engine-mutants.ts';
+import { laneMutants } from './lane-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { operateMutants } from './operate-mutants.ts';
 import { privacyMutants } from './privacy-mutants.ts';
@@ -19,7 +21,9 @@ export const allMutants: Mutant[] = [
   ...actionMutants,
   ...tickMutants,
   ...boundedMutants,
+  ...callMutants,
   ...edgeMutants,
+  ...laneMutants,
   ...operateMutants,
   ...privacyMutants,
   ...restoreMutants,

@@ -22,8 +22,8 @@ export const boundedMutants: Mutant[] = [
     name: 'the end of a search for accounts with work',
     guarantee: 'no call takes so long that the database ends it',
     file: 'supabase/schemas/engine/wake-accounts.sql',
-    find: 'if v_from is null or punctual.is_call_over() then',
-    replace: 'if v_from is null then',
+    find: 'v_is_over := v_from is null or punctual.is_call_over();',
+    replace: 'v_is_over := v_from is null;',
     seenBy: 'sql/bounded.test.ts',
   },
   {

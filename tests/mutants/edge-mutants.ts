@@ -123,14 +123,6 @@ export const edgeMutants: Mutant[] = [
     seenBy: 'dashboard/shell/pulse-loop.test.ts',
   },
   {
-    name: 'the role of who calls a Server Function',
-    guarantee: 'a viewer changes no row by a page of the dashboard',
-    file: 'app/(dashboard)/acts/operator.ts',
-    find: '  if (!access.allowed) throw new HttpError(access.status, access.kind, access.message);',
-    replace: "  if (!access.allowed) return { services: await getServices(), by: 'nobody' };",
-    seenBy: 'dashboard/acts/operator.test.ts',
-  },
-  {
     name: 'the rest of a page that is left alone',
     guarantee: 'a page that is left alone makes at most 60 calls an hour',
     file: 'app/(dashboard)/shell/pulse-loop.ts',

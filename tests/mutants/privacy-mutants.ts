@@ -127,7 +127,7 @@ export const privacyMutants: Mutant[] = [
     name: 'answers without secrets and private texts',
     guarantee: 'the history keeps no key and no message of a person that a provider quotes',
     file: 'lib/net/http.ts',
-    find: 'presentable(text, call, maxAnswerLength);',
+    find: 'shown(text, call, maxAnswerLength);',
     replace: 'text.slice(0, maxAnswerLength);',
     seenBy: 'net/http.test.ts',
   },

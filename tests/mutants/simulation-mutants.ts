@@ -110,7 +110,7 @@ export const simulationMutants: Mutant[] = [
     name: 'a retry holds its account',
     guarantee: 'the rows behind a failed one do not overtake it, and the provider is left its pause',
     file: 'supabase/schemas/engine/settle-accounts.sql',
-    find: 'retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)',
+    find: `retry_at = v.retry_at, ready_at = case when f.outcome <> 'done' or v.limited_addressees is not null or p.account_id = any (v_with_rows) then greatest(p_now, v.retry_at) end`,
     replace: 'retry_at = null, ready_at = p_now',
     seenBy: 'sql/settle.test.ts',
   },

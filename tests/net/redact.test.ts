@@ -10,8 +10,15 @@ describe('redact removes', () => {
     ['a token in a query', 'GET /x?access_token=EAAB1&page=2', 'GET /x?access_token=***&page=2'],
     ['a token in JSON', '{"api_key": "abc", "n": 1}', '{"api_key": "***", "n": 1}'],
     ['a token in escaped JSON', String.raw`{\"password\":\"abc\"}`, String.raw`{\"password\":\"***\"}`],
+    ['a password of several words', '{"password": "one two", "n": 1}', '{"password": "***", "n": 1}'],
+    ['a secret of the call in an address', 'GET /x?k=s%2F1%2B2%3D%3D', 'GET /x?k=***'],
+    [
+      'a secret of the call in JSON that escapes slashes',
+      String.raw`the key s\/1+2== is wrong`,
+      'the key *** is wrong',
+    ],
   ])('%s', (_what, text, expected) => {
-    expect(redact(text, ['k-123456', 'json'])).toBe(expected);
+    expect(redact(text, ['k-123456', 'json', 's/1+2=='])).toBe(expected);
   });
 
   const text = 'Dear Ada,\nyour order “17” is late, sorry. – Bob';

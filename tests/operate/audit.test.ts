@@ -1,5 +1,5 @@
-import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { answerApi } from '../../lib/api/answer-api.ts';
 import { answered, apiRequest, cookie } from '../support/api-server.ts';
 import { findText } from '../support/find-text.ts';
 import { perTestConversations, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
@@ -10,21 +10,12 @@ const talk = perTestConversations(database, sql);
 
 beforeEach(() => sql.setNow(new Date().toISOString()));
 
-type Handler = (request: Request, context: object) => Promise<Response>;
-
-/** Calls a route as Mira, who is signed in to the dashboard. `/api/posts/[id=7]` names the parameter. */
-async function call(method: string, template: string, body?: object) {
-  const params: Record<string, string> = {};
-  const file = template.replace(/\?.*/, '').replace(/\[(\w+)=([^\]]+)\]/g, (_all, name, value) => {
-    params[name] = value;
-    return `[${name}]`;
-  });
-  const handlers: Record<string, Handler> = await import(path.resolve(`app${file}/route.ts`));
+/** Calls the API as Mira, who is signed in to the dashboard. */
+async function call(method: string, url: string, body?: object) {
   const headers = { ...cookie('Mira'), origin: 'http://app.test' };
-  const url = template.replace(/\[\w+=([^\]]+)\]/g, '$1');
   const request = apiRequest(method, url, headers, body && JSON.stringify(body));
-  const response = handlers[method]?.(request, { params: Promise.resolve(params) });
-  const result = await answered(response as Promise<Response>);
+  const path = new URL(request.url).pathname.split('/').slice(2);
+  const result = await answered(answerApi(request, path, {}));
   expect([result.status, result.body.error]).toEqual([expect.any(Number), undefined]);
   return result.body;
 }
@@ -49,7 +40,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a decision about a row',
     async () => {
       const { id } = await sql.addUnknown(talk.account);
-      await call('POST', `/api/queues/[queue=dm_queue]/rows/[id=${id}]/resolve`, {
+      await call('POST', `/api/queues/dm_queue/rows/${id}/resolve`, {
         decision: 'sent',
         note: 'I saw it',
       });
@@ -66,7 +57,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a cancelled job',
     async () => {
       await database.sql(`insert into punctual.jobs (name) values ('report')`);
-      await call('DELETE', '/api/jobs/[id=1]');
+      await call('DELETE', '/api/jobs/1');
     },
     () => ({
       act: 'resolve_row',
@@ -110,7 +101,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
   ],
   [
     'a paused enrolment',
-    async () => call('POST', `/api/enrolments/[id=${await talk.enrolAnn([step])}]/pause`),
+    async () => call('POST', `/api/enrolments/${await talk.enrolAnn([step])}/pause`),
     () => ({ act: 'pause_enrolment', queue: 'enrolments', target: '1', details: null }),
   ],
   [
@@ -118,14 +109,13 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     async () => {
       const id = await talk.enrolAnn([step]);
       await talk.call('pause_enrolment', { p_id: id, p_by: 'Ola' });
-      await call('POST', `/api/enrolments/[id=${id}]/resume`);
+      await call('POST', `/api/enrolments/${id}/resume`);
     },
     () => ({ act: 'resume_enrolment', queue: 'enrolments', target: '1', details: { was: 'paused' } }),
   ],
   [
     'a stopped enrolment',
-    async () =>
-      call('POST', `/api/enrolments/[id=${await talk.enrolAnn([step])}]/stop`, { reason: 'bought' }),
+    async () => call('POST', `/api/enrolments/${await talk.enrolAnn([step])}/stop`, { reason: 'bought' }),
     () => ({ act: 'stop_enrolment', queue: 'enrolments', target: '1', note: 'bought' }),
   ],
   [
@@ -137,7 +127,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a changed sequence',
     async () => {
       await talk.addSequence([step], { name: 'Hello' });
-      await call('PATCH', '/api/sequences/[id=1]', {
+      await call('PATCH', '/api/sequences/1', {
         name: 'Welcome',
         steps: [{ ...step, body: 'a secret text' }],
       });
@@ -157,7 +147,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a changed monitor, without its headers',
     async () => {
       await talk.call('create_monitors', { p_rows: [monitor], p_by: 'Ola' });
-      await call('PATCH', '/api/monitors/[id=1]', { is_active: false, headers: { authorization: 'hushed' } });
+      await call('PATCH', '/api/monitors/1', { is_active: false, headers: { authorization: 'hushed' } });
     },
     () => ({
       act: 'change_monitor',
@@ -173,7 +163,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a changed monitor whose headers stay',
     async () => {
       await talk.call('create_monitors', { p_rows: [monitor], p_by: 'Ola' });
-      await call('PATCH', '/api/monitors/[id=1]', { is_active: false });
+      await call('PATCH', '/api/monitors/1', { is_active: false });
     },
     () => ({
       act: 'change_monitor',
@@ -186,7 +176,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a deleted monitor',
     async () => {
       await talk.call('create_monitors', { p_rows: [monitor], p_by: 'Ola' });
-      await call('DELETE', '/api/monitors/[id=1]');
+      await call('DELETE', '/api/monitors/1');
     },
     () => ({ act: 'delete_monitor', queue: 'monitors', target: '1', details: { name: 'shop' } }),
   ],
@@ -204,14 +194,13 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
     'a removed region',
     async () => {
       await talk.call('save_region', { p_region: { name: 'office' }, p_by: 'Ola' });
-      await call('DELETE', '/api/regions/[name=office]');
+      await call('DELETE', '/api/regions/office');
     },
     () => ({ act: 'remove_region', queue: 'monitors', target: 'office', details: { moved: 0 } }),
   ],
   [
     'a changed post, without its text',
-    async () =>
-      call('PATCH', `/api/posts/[id=${await addPost()}]`, { body: 'another secret text', priority: 3 }),
+    async () => call('PATCH', `/api/posts/${await addPost()}`, { body: 'another secret text', priority: 3 }),
     () => ({
       act: 'change_post',
       queue: 'posts',
@@ -221,7 +210,7 @@ const cases: [name: string, run: () => Promise<unknown>, act: () => object | Pro
   ],
   [
     'a cancelled post',
-    async () => call('DELETE', `/api/posts/[id=${await addPost()}]`),
+    async () => call('DELETE', `/api/posts/${await addPost()}`),
     () => ({
       act: 'resolve_row',
       queue: 'posts',
@@ -260,10 +249,10 @@ describe('the audit', () => {
 
   it('records nothing if nothing changed', async () => {
     const id = await addPost();
-    await call('PATCH', `/api/posts/[id=${id}]`, { priority: 1, body: 'a secret text' });
+    await call('PATCH', `/api/posts/${id}`, { priority: 1, body: 'a secret text' });
     await call('POST', '/api/accounts', { provider: 'unipile', provider_account_id: 'us', name: 'A' });
     const enrolment = await talk.enrolAnn([step]);
-    await call('POST', `/api/enrolments/[id=${enrolment}]/resume`);
+    await call('POST', `/api/enrolments/${enrolment}/resume`);
     expect(await acts()).toEqual([expect.objectContaining({ act: 'create_sequence' })]);
   });
 

@@ -126,6 +126,7 @@ describe('PATCH /api/queues/:queue', () => {
 
   it.each<[body: unknown, field: string, query?: string]>([
     [{}, ''],
+    [{ note: 'backlog' }, ''],
     [{ concurrency: 0 }, 'concurrency'],
     [{ concurrency: 2_147_483_648 }, 'concurrency'],
     [{ adaptive: 'yes' }, 'adaptive'],

@@ -63,6 +63,27 @@ it('ticks and three callers run a retry of 1,000 messages at once, and each mess
   });
 });
 
+it('two people who retry the same 1,000 messages at once have each message written once', async () => {
+  await bench.addDms(1_000, { accounts: 200 });
+  await stack.sql(
+    `update punctual.dm_queue set status = 'failed', attempts = 5, finished_at = now() - interval '1 minute'`,
+  );
+  const started = await Promise.all([1, 2].map(() => start('retry', { status: ['failed'] })));
+  expect(started).toMatchObject([{ total: 1_000 }, { total: 1_000 }]);
+  const ids = started.map(({ id }) => id);
+  // Each returns when another holds the rows that are left.
+  while ((await stack.sql(`select from punctual.actions where state <> 'done'`)).length > 0)
+    await Promise.all([...ids, ...ids].map((id) => runAction(stack.rpc, id, 60_000)));
+  const [events] = await stack.sql(
+    `select count(*)::integer as written, count(distinct row_id)::integer as rows from punctual.history`,
+  );
+  expect(events).toEqual({ written: 1_000, rows: 1_000 });
+  const [sum] = await stack.sql(
+    'select sum(written)::integer as written, sum(skipped)::integer as skipped from punctual.actions',
+  );
+  expect(sum).toEqual({ written: 1_000, skipped: 1_000 });
+});
+
 it('a message that a bulk act cancels beside ticks is not sent, and one that a tick has claimed is not cancelled', async () => {
   await bench.addDms(1_000, { accounts: 200 });
   let isOver = false;

@@ -31,27 +31,11 @@ const note = (session: Client, name: string) =>
     JSON.stringify([{ name, ok: false, error: 'away' }]),
   ]);
 
-/** Waits until the session waits for a lock or its call ends. Returns whether it waits for a lock. */
-async function untilBlocked(session: Client, call: Promise<unknown>): Promise<boolean> {
-  let isDone = false;
-  const end = () => {
-    isDone = true;
-  };
-  call.then(end, end);
-  // The driver has the id of the session's process, and no type for it.
-  const pid = Reflect.get(session, 'processID');
-  while (!isDone) {
-    const [{ waits }] = await stack.sql('select cardinality(pg_blocking_pids($1)) > 0 as waits', [pid]);
-    if (waits) return true;
-  }
-  return false;
-}
-
 it('two ticks that each saw a different provider fail claim side by side', async () => {
   const [one, other] = await sessions();
   await note(one, 'whatsapp_cloud');
   const claiming = exchange(other, ['unipile']).then(() => other.query('commit'));
-  await untilBlocked(other, claiming);
+  await stack.isBlocked(other, claiming);
   await exchange(one, []);
   await one.query('commit');
   await claiming;
@@ -70,7 +54,7 @@ it('a tick that sweeps an enrolment’s message locks no provider while it waits
   const [settling, sweeping] = await sessions();
   await settling.query('select from punctual.enrolments for no key update');
   const sweep = exchange(sweeping, ['unipile']);
-  await untilBlocked(sweeping, sweep);
+  await stack.isBlocked(sweeping, sweep);
   await note(settling, 'unipile');
   await settling.query('commit');
   await sweep;
@@ -82,11 +66,11 @@ it('after_restore waits for the exchange under way, and the next exchange finds 
   const [ticking, restoring] = await sessions();
   await exchange(ticking, []);
   const call = restoring.query(`select punctual.after_restore(now() - interval '1 minute')`);
-  expect(await untilBlocked(restoring, call)).toBe(true);
+  expect(await stack.isBlocked(restoring, call)).toBe(true);
   await ticking.query('commit; begin');
   await call;
   const next = exchange(ticking, []);
-  expect(await untilBlocked(ticking, next)).toBe(true);
+  expect(await stack.isBlocked(ticking, next)).toBe(true);
   await restoring.query('commit');
   await next;
   await ticking.query('commit');

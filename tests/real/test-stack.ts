@@ -14,6 +14,8 @@ export interface TestStack extends Stack, TestDatabase {
   settings: TickSettings;
   /** Opens a connection of its own in a transaction, as the superuser or at `url`. It is closed after the test. */
   begin(url?: string): Promise<Client>;
+  /** Waits until the session waits for a lock or its call ends. Returns whether it waits for a lock. */
+  isBlocked(session: Client, call: Promise<unknown>): Promise<boolean>;
 }
 
 /** Starts the stack for the tests of the file, and empties its database before each. Use it inside tests and hooks only. */
@@ -35,6 +37,22 @@ export function testStack(): TestStack {
         sessions.push(session);
         await session.query('begin');
         return session;
+      },
+      async isBlocked(session: Client, call: Promise<unknown>) {
+        let isDone = false;
+        const end = () => {
+          isDone = true;
+        };
+        call.then(end, end);
+        // The driver has the id of the session's process, and no type for it.
+        const pid = Reflect.get(session, 'processID');
+        while (!isDone) {
+          const [{ waits }] = await started.sql('select cardinality(pg_blocking_pids($1)) > 0 as waits', [
+            pid,
+          ]);
+          if (waits) return true;
+        }
+        return false;
       },
     });
   });

@@ -104,8 +104,8 @@ export class Operator {
       p_filter: { status: ['dead'] },
       p_arguments: first,
       p_by: 'the operator',
-    })) as { total: number };
-    if (action.total > 0) this.faults.count('failed rows: tried again by the operator');
+    })) as { id?: string };
+    if (action.id) this.faults.count('failed rows: tried again by the operator');
   }
 
   private async decideUnknowns(queue: 'dm_queue' | 'posts'): Promise<void> {

@@ -178,6 +178,11 @@ it('the report of a tick is stored in the ledger beside the database’s own cou
     report: { queue: 'dm_queue', ...report, counts: { done: 0 } },
   });
   // The stored report leaves out values that have a column.
-  const entry = { outcome: 'ran', claimed: 2, done: 2, report: { ...report, backlogDue: 0, nextDueInMs: 0 } };
+  const entry = {
+    outcome: 'ran',
+    claimed: 2,
+    done: 2,
+    report: { ...report, backlogDue: 0, nextDueInMs: null },
+  };
   expect(await database.sql('select outcome, claimed, done, report from punctual.ticks')).toEqual([entry]);
 });

@@ -46,6 +46,17 @@ async function dmQueueStats() {
   return stats.queues.find(({ name }) => name === 'dm_queue');
 }
 
+it('an account whose time zone Postgres does not know has no room in the forecast of the others', async () => {
+  const other = await sql.addAccount({ daily_limit: 5 });
+  for (const id of [account, other]) await sql.addDm(id);
+  await forgetZone('accounts', account);
+  const forecasts = (await database.rpc('forecast_hours', { p_now: sql.now })) as { queue: string }[];
+  expect(forecasts.find(({ queue }) => queue === 'dm_queue')).toMatchObject({
+    short: 1,
+    hours: [{ due: 2, may: 5 }, ...Array(5).fill({ due: 0, may: 4 })],
+  });
+});
+
 describe('an enrolment whose time zone this Postgres does not know', () => {
   it('does not block claims of other messages: its own message waits for ever and counts as unreachable', async () => {
     const { ann } = await enrolTwo();

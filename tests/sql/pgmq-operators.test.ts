@@ -248,6 +248,9 @@ it('an action on messages takes those that it names, or all that were set aside,
     call('start_action', { p_action, p_filter, ...more });
   const left = async () => (await list('dead')).map(({ id }: { id: string }) => id);
   expect(await start('retry', { ids: [one] }, { p_dry_run: true })).toMatchObject({ count: 1 });
+  const gone = ['orders:999', 'nowhere:1', 'x', ':', await send({ n: 'waits' }, 'orders', 60)];
+  expect(await start('retry', { ids: gone })).toMatchObject({ count: 0 });
+  expect(await start('retry', { ids: [...gone, one, one] }, { p_dry_run: true })).toMatchObject({ count: 1 });
   const { id } = await start('retry', { ids: [one] });
   expect(await database.rpc('run_action', { p_id: id, p_now: sql.now })).toMatchObject({
     state: 'done',

@@ -80,6 +80,7 @@ describe('filters of rows', () => {
     const tick = sql.tick();
     const { claimId } = await tick.claim();
     expect(await list({ tick: tick.id })).toEqual([next]);
+    expect(await list({ tick: tick.id.toUpperCase() })).toEqual([next]);
     await tick.settle([{ id: next, claim_id: claimId, outcome: 'dead', error: 'e', account_id: account }]);
     expect(await list({ tick: tick.id })).toEqual([next]);
     expect(await list({ tick: crypto.randomUUID() })).toEqual([]);
@@ -105,13 +106,41 @@ describe('filters of rows', () => {
     expect(await list({ error_kind: 'timeout' })).toEqual([]);
   });
 
+  it('find the rows of an action, and none of another queue’s action', async () => {
+    const id = await failed();
+    const add = async (queue: string, row: string) => {
+      const [{ id }] = await database.sql(
+        `insert into punctual.actions (queue, action, filter, actor, state, created_at) values ($1, 'retry', '{}', 'Ann', 'done', now()) returning id::text as id`,
+        [queue],
+      );
+      await database.sql('insert into punctual.action_rows (action_id, row_id, place) values ($1, $2, 1)', [
+        id,
+        row,
+      ]);
+      return String(id);
+    };
+    await failed();
+    expect(await list({ action: await add('dm_queue', id) })).toEqual([id]);
+    for (const row of ['orders:7', id]) {
+      const other = { action: await add('jobs', row) };
+      expect([await list(other), await count(other)]).toEqual([[], { count: 0, more: false }]);
+    }
+  });
+
   it('find the unknown rows that wait for a person', async () => {
     const { id } = await sql.addUnknown(account);
     expect(await list({ status: ['unknown'], decide: true })).toEqual([]);
     await database.sql(
       `update punctual.dm_queue set reconcile = reconcile || '{"waits_for_operator": true}'`,
     );
-    expect(await list({ status: ['unknown'], decide: true })).toEqual([id]);
+    await failed();
+    await sql.addDm(account, { status: 'sent', finished_at: sql.now });
+    for (const status of [undefined, ['unknown'], ['failed', 'unknown']]) {
+      expect(await list({ status, decide: true })).toEqual([id]);
+      expect(await count({ status, decide: true })).toEqual({ count: 1, more: false });
+    }
+    expect(await list({ status: ['failed'], decide: true })).toEqual([]);
+    expect(await list({ decide: true }, { p_queue: 'tasks' })).toEqual([]);
   });
 
   it('sort by the due time or the end, in both directions', async () => {
@@ -131,6 +160,7 @@ describe('filters of rows', () => {
     [{ status: ['sent', 'gone'] }, {}, 'status'],
     [{ status: ['sent'] }, { p_sort: 'due' }, 'sort'],
     [{}, { p_sort: 'body' }, 'sort'],
+    [{}, { p_sort: '--due' }, 'sort'],
   ])('refuse %j with %j and name the part', async (filter, more, detail) => {
     await expect(list(filter, more)).rejects.toMatchObject({ code: '22023', detail });
   });
@@ -142,6 +172,12 @@ describe('filters of rows', () => {
       message: expect.stringContaining('"created_at"'),
     };
     await expect(list({ created_from: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject(refused);
+    await expect(list({ created_to: sql.now }, { p_queue: 'tasks' })).rejects.toMatchObject({
+      ...refused,
+      detail: 'created_to',
+    });
+    const without = { detail: 'partition', message: expect.not.stringContaining('add ""') };
+    await expect(list({ partition: 'a' })).rejects.toMatchObject(without);
     await expect(list({ account }, { p_queue: 'tasks' })).rejects.toMatchObject({ detail: 'account' });
   });
 
@@ -187,5 +223,133 @@ describe('lists of many rows', () => {
     expect([second.items.length, second.next]).toEqual([1, null]);
     expect(await count({ status: ['failed'] })).toEqual({ count: 10_000, more: true });
     expect(await count({ status: ['failed'], text: 'rare' })).toEqual({ count: 1, more: false });
+  });
+});
+
+describe('the chart of a filter', () => {
+  interface Chart {
+    bars: (Record<string, number> & { from: string; to: string })[];
+    more: boolean;
+  }
+  const chart = (p_filter: object, more: object = {}) =>
+    database.rpc('chart_rows', {
+      ...{ p_queue: 'dm_queue', p_filter, p_from: sql.at(-1_200), p_to: sql.now, p_now: sql.now },
+      ...more,
+    }) as Promise<Chart | null>;
+  const end = (status: string, at: number, more: object = {}) =>
+    sql.addDm(account, { status, finished_at: sql.at(at), ...more });
+  const barsOf = (of: Chart | null, state: string) => of?.bars.map((bar) => bar[state]);
+
+  it('counts the rows that ended in each of twelve parts, which its times list', async () => {
+    for (const at of [-1_200, -1_101, -1_100, -1, 0, -1_201]) await end('failed', at);
+    await end('sent', -1);
+    await sql.addDm(account);
+    const found = await chart({});
+    expect(barsOf(found, 'dead')).toEqual([2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(barsOf(found, 'done')).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(found?.more).toBe(false);
+    for (const { from, to, dead = 0, done = 0 } of found?.bars ?? [])
+      expect(await list({ finished_from: from, finished_to: to })).toHaveLength(dead + done);
+  });
+
+  it('counts only rows that match, in the states of the filter', async () => {
+    await end('failed', -1, { last_error: 'timed out' });
+    await end('failed', -1, { last_error: 'other' });
+    await end('sent', -1, { last_error: 'timed out' });
+    const found = await chart({ status: ['failed'], text: 'timed', finished_from: sql.at(-9) });
+    expect(barsOf(found, 'dead')?.at(-1)).toBe(1);
+    expect(barsOf(found, 'done')?.at(-1)).toBeUndefined();
+  });
+
+  it('is none for rows that have no end', async () => {
+    expect(await chart({ status: ['pending', 'sending'] })).toBeNull();
+    expect(await chart({}, { p_from: sql.now })).toBeNull();
+    await expect(chart({ status: ['gone'] })).rejects.toMatchObject({ code: '22023', detail: 'status' });
+  });
+
+  it('reads a bounded number of rows, and says so', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2 from generate_series(1, 10500)`,
+      [account, sql.at(-1)],
+    );
+    const failed = { status: ['failed'] };
+    expect(barsOf(await chart(failed), 'dead')?.at(-1)).toBe(10_000);
+    const found = await chart({ ...failed, to: 'c' });
+    expect([barsOf(found, 'dead')?.at(-1), found?.more]).toEqual([500, true]);
+  });
+});
+
+describe('the neighbours of a row in a list', () => {
+  type Found = Record<'previous' | 'next', { id: string; place: unknown } | null>;
+  const neighbours = (p_id: string, p_filter: object = {}, more: object = {}) =>
+    database.rpc('read_neighbours', {
+      p_queue: 'dm_queue',
+      p_id,
+      p_filter,
+      p_now: sql.now,
+      ...more,
+    }) as Promise<Found>;
+  const idsOf = ({ previous, next }: Found) => [previous?.id ?? null, next?.id ?? null];
+  const failed = (at: string | null, last_error = 'e') =>
+    sql.addDm(account, { status: 'failed', finished_at: at, last_error });
+
+  it.each([[null], ['finished'], ['-finished']])(
+    'are those that the list shows, sorted by %s',
+    async (p_sort) => {
+      if (p_sort === null) {
+        for (const lease_expires_at of [sql.at(60), sql.at(30)])
+          await sql.addDm(account, { status: 'sending', lease_expires_at });
+        for (const due of [5, 5, -60]) await sql.addDm(account, { send_at: sql.at(due) });
+      }
+      for (const at of [sql.at(-9), sql.now, sql.at(-9), null, null]) await failed(at);
+      const ids = await list({}, { p_sort });
+      for (const [n, id] of ids.entries())
+        expect(idsOf(await neighbours(id, {}, { p_sort }))).toEqual([ids[n - 1] ?? null, ids[n + 1] ?? null]);
+    },
+  );
+
+  it('skip rows that do not match', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1), 'other'), await failed(sql.at(-2))];
+    await sql.addDm(account);
+    const filter = { status: ['failed'], text: 'e' };
+    expect(idsOf(await neighbours(ids[0] as string, { ...filter, text: 'other' }))).toEqual([null, ids[1]]);
+    expect(idsOf(await neighbours(ids[2] as string, { status: ['failed'], text: 'x' }))).toEqual([
+      null,
+      null,
+    ]);
+    expect(idsOf(await neighbours(ids[1] as string, filter))).toEqual([ids[0], ids[2]]);
+  });
+
+  it('stay those of its place after the row has left the list', async () => {
+    const ids = [await failed(sql.now), await failed(sql.at(-1)), await failed(sql.at(-2))];
+    const { next } = await neighbours(ids[0] as string, { status: ['failed'] });
+    expect(next?.id).toBe(ids[1]);
+    await database.sql(`update punctual.dm_queue set status = 'pending', finished_at = null where id = $1`, [
+      ids[1],
+    ]);
+    const at = { p_place: next?.place };
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }, at))).toEqual([ids[0], ids[2]]);
+    // In the list of all rows it is its own predecessor by now.
+    expect(idsOf(await neighbours(ids[1] as string, {}, at))).toEqual([ids[0], ids[2]]);
+    expect(idsOf(await neighbours(ids[1] as string, { status: ['failed'] }))).toEqual([null, null]);
+  });
+
+  it('are none for a row that does not exist', async () => {
+    await failed(sql.now);
+    for (const id of ['99999', 'x']) expect(idsOf(await neighbours(id))).toEqual([null, null]);
+  });
+
+  it('are sought among 20,000 rows in each direction', async () => {
+    await database.sql(
+      `insert into punctual.dm_queue (account_id, channel, chat_id, body, status, finished_at, last_error)
+       select $1, 'linkedin', 'c', 'b', 'failed', $2::timestamptz - n * interval '1 second', case when n in (1, 24000) then 'rare' else 'common' end
+         from generate_series(1, 25000) n`,
+      [account, sql.now],
+    );
+    await database.sql('analyze punctual.dm_queue');
+    const filter = { status: ['failed'], text: 'rare' };
+    const [first] = await list(filter);
+    expect(idsOf(await neighbours(first as string, filter))).toEqual([null, null]);
   });
 });

@@ -117,6 +117,6 @@ describe('the pulse', () => {
 
 /** Reads a cursor as `pageQuery` does. */
 function readCursor(text: string) {
-  const [name, ...key] = JSON.parse(Buffer.from(text, 'base64url').toString());
-  return { list: name as string, key };
+  const [digest, ...key] = JSON.parse(Buffer.from(text, 'base64url').toString());
+  return { digest: digest as string, key };
 }

@@ -25,6 +25,8 @@ export interface Stack {
   ownerUrl: string;
   /** PostgREST behind the gateway, at `/rest/v1`: the value of SUPABASE_URL. */
   supabaseUrl: string;
+  /** PostgREST itself, whose paths begin with `/rpc`. */
+  postgrestUrl: string;
   gateway: RestGateway;
   serviceRoleKey: string;
   anonKey: string;
@@ -79,6 +81,7 @@ export async function startStack({
       databaseUrl: postgres.url,
       ownerUrl: urlOf('postgres'),
       supabaseUrl: gateway.url,
+      postgrestUrl: postgrest.url,
       gateway,
       serviceRoleKey: signJwt(jwtSecret, 'service_role'),
       anonKey: signJwt(jwtSecret, 'anon'),

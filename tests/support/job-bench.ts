@@ -4,7 +4,7 @@ import { type TickOptions, tick } from '../../lib/engine/tick.ts';
 import type { TickReport } from '../../lib/engine/tick-report.ts';
 import type { Jobs } from '../../lib/jobs/find-job.ts';
 import { enqueueJobs } from '../../lib/queues/jobs/new-jobs.ts';
-import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
+import { type JobEnv, jobsQueue } from '../../lib/queues/jobs/queue.ts';
 import type { ServerEnv } from '../../lib/services/env.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
@@ -14,8 +14,8 @@ import type { TestDatabase } from './test-database.ts';
 /** The functions that get the virtual time in `p_now`. In production none gets a time. */
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);
 
-/** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. */
-export function jobBench(database: TestDatabase, handlers: Jobs) {
+/** Creates and runs jobs over a test database under a virtual clock, with the test's own handlers. `env` is for jobs that call URLs. */
+export function jobBench(database: TestDatabase, handlers: Jobs, env: JobEnv = {}) {
   const clock = new VirtualClock();
   const logged: { fields: object; message: string }[] = [];
   const write = (fields: object, message: string) => void logged.push({ fields, message });
@@ -31,6 +31,16 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     newId: () => crypto.randomUUID(),
     lock: null,
   };
+  /** A call of a URL is real work: no time passes while it runs. */
+  const queueOf = (known: Jobs) => {
+    const queue = jobsQueue(known, clock);
+    const perform: typeof queue.perform = (job, context) =>
+      job.request == null
+        ? queue.perform(job, context)
+        : clock.busy(Promise.resolve(queue.perform(job, context)));
+    return { ...queue, perform };
+  };
+  const deps = jobsQueue({}, clock).connect(env);
   const runSelected = (
     server: { rpc: Rpc; ports: typeof ports },
     selection: Partial<JobSelection>,
@@ -38,7 +48,7 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
   ) => {
     const call = { maxDuration: 60, startedAt: clock.now(), scheduler: 'test', ...more };
     const fullSelection = { queue: null, state: 'pending', limit: 1, ...selection } as const;
-    return runJobs({ ...server, env: {} as ServerEnv }, fullSelection, jobsQueue(handlers, clock), call);
+    return runJobs({ ...server, env: env as ServerEnv }, fullSelection, queueOf(handlers), call);
   };
   async function untilKilled(
     work: (mortal: { rpc: Rpc; ports: typeof ports }) => Promise<unknown>,
@@ -62,13 +72,13 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     sleep: (ms: number) => new Promise<void>((resolve) => void clock.timer(ms, resolve)),
     /** Creates jobs and returns their ids in the same order. */
     async create(...jobs: object[]): Promise<string[]> {
-      const { rows } = await enqueueJobs({ rpc, jobs: handlers }, jobs);
+      const { rows } = await enqueueJobs({ rpc, env, jobs: handlers }, jobs);
       return rows.map(({ id }) => id);
     },
     /** Runs one tick of one partition, with the handlers of `known`. */
-    tick(options: Partial<TickOptions<null>> = {}, known: Jobs = handlers): Promise<TickReport> {
-      const defaults = { deps: null, partition: 'default', limitMs: 60_000, scheduler: 'test' };
-      return clock.run(tick(jobsQueue(known, clock), ports, { ...defaults, ...options }));
+    tick(options: Partial<TickOptions<typeof deps>> = {}, known: Jobs = handlers): Promise<TickReport> {
+      const defaults = { deps, partition: 'default', limitMs: 60_000, scheduler: 'test' };
+      return clock.run(tick(queueOf(known), ports, { ...defaults, ...options }));
     },
     /** Ends the whole function, as the platform would. For handlers inside an `…UntilKilled` call only. */
     killFunction(): void {
@@ -77,8 +87,8 @@ export function jobBench(database: TestDatabase, handlers: Jobs) {
     /** Runs one tick of `default` in a function of its own, which a handler may kill. */
     tickUntilKilled: () =>
       untilKilled((mortal) =>
-        tick(jobsQueue(handlers, clock), mortal.ports, {
-          deps: null,
+        tick(queueOf(handlers), mortal.ports, {
+          deps,
           partition: 'default',
           limitMs: 60_000,
           scheduler: 'test',

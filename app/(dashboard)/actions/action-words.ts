@@ -1,6 +1,6 @@
-import { plural } from '@/components/plural.ts';
 import type { State } from '@/components/state-badge.tsx';
 import type { Action } from '@/lib/operate/rows/actions.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 
 export type ActionName = Action['action'];
@@ -51,7 +51,7 @@ export function leftWords(reason: string, count: number): string {
     case 'may_have_been_sent':
       return `${rows} may have been sent: left as ${one ? 'it is' : 'they are'}`;
     case 'expired':
-      return `${rows} would expire at once`;
+      return `${rows} would expire before ${one ? 'it is' : 'they are'} tried`;
     case 'sequence':
       return `${rows} ${one ? 'belongs' : 'belong'} to a sequence, which decides when ${one ? 'it is' : 'they are'} sent`;
     case 'not_waiting':

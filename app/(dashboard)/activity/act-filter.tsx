@@ -1,5 +1,5 @@
 import { SECONDARY_BUTTON } from '@/components/acts/confirm-buttons.tsx';
-import { FIELD, Field } from '@/components/acts/field.tsx';
+import { Field, SelectField } from '@/components/acts/field.tsx';
 
 interface ActFilterProps {
   queues: string[];
@@ -12,17 +12,12 @@ export function ActFilter({ queues, queue, by }: ActFilterProps) {
   return (
     <form action="/activity" className="flex flex-wrap items-end gap-3">
       <Field name="by" label="Who" defaultValue={by} maxLength={200} placeholder="Mira" />
-      <div>
-        <label htmlFor="queue" className="mb-1 block font-medium">
-          Queue
-        </label>
-        <select id="queue" name="queue" defaultValue={queue ?? ''} className={FIELD}>
-          <option value="">all</option>
-          {queues.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      </div>
+      <SelectField name="queue" label="Queue" defaultValue={queue ?? ''}>
+        <option value="">all</option>
+        {queues.map((name) => (
+          <option key={name}>{name}</option>
+        ))}
+      </SelectField>
       <button type="submit" className={SECONDARY_BUTTON}>
         Filter
       </button>

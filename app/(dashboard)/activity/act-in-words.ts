@@ -1,6 +1,6 @@
-import { accountHref, errorHref, queueHref } from '@/components/link.ts';
-import { plural } from '@/components/plural.ts';
+import { accountHref, errorHref, queueHref, rowHref } from '@/components/link.ts';
 import type { Act } from '@/lib/operate/audit.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 
 /** What acts do not have themselves. */
@@ -54,6 +54,8 @@ export function actInWords(act: Act, { words, accounts }: ActNames): ActWords {
       const word = words.get(inQueue)?.[decision as keyof QueueStats['words']] ?? decision;
       return say('marked', row, href, word);
     }
+    case 'send_test_row':
+      return say('sent', `test row ${target} of ${inQueue}`, target && rowHref(inQueue, target));
     case 'change_post':
       return say('changed', `post ${target}`, queueHref('posts', `/rows/${target}`));
     case 'pause_queue':
@@ -108,6 +110,10 @@ export function actInWords(act: Act, { words, accounts }: ActNames): ActWords {
         target && errorHref(inQueue, target),
         act.details?.known === false ? 'as new again' : 'as known',
       );
+    case 'snooze_need':
+      return say('snoozed', lineName(act), '/', until(act.details?.until));
+    case 'wake_need':
+      return say('woke', lineName(act), '/');
     case 'forget_person':
       return say('deleted', 'a person’s data');
   }
@@ -131,6 +137,13 @@ export function changesInWords({ act, details }: Act): string[] {
   return Object.entries(after).map(
     ([name, value]) => `${name.replaceAll('_', ' ')} ${valueInWords(was[name])} → ${valueInWords(value)}`,
   );
+}
+
+/** Names a line of “Needs you” by its key: `a line of dm_queue (failed)`. */
+function lineName({ queue, target }: Act): string {
+  const key = target ?? '';
+  const [kind = key] = (queue === null ? key : key.slice(queue.length + 1)).split('.');
+  return queue === null ? `a line of Today (${kind})` : `a line of ${queue} (${kind})`;
 }
 
 function until(value: unknown): string {

@@ -39,7 +39,8 @@ export async function readProof(id: string, cursor: string | undefined): Promise
   const { rpc } = await visitedServices();
   const proof: ActionProof = { rows: 0, verdicts: {}, next: cursor ?? null };
   for (let call = 0; call < proofCalls && (call === 0 || proof.next !== null); call++) {
-    const { rows, verdicts, next } = await orNotFound(() => proveAction(rpc, id, proof.next));
+    const from = readCursor(proof.next ?? undefined).cursor;
+    const { rows, verdicts, next } = await orNotFound(() => proveAction(rpc, id, from));
     proof.rows += rows;
     for (const [verdict, count] of Object.entries(verdicts))
       proof.verdicts[verdict] = (proof.verdicts[verdict] ?? 0) + count;

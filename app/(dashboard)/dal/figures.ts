@@ -1,5 +1,6 @@
 import { cache } from 'react';
 import { readCoverage } from '@/lib/cron/slots/schedule-coverage.ts';
+import { type Forecast, readForecast } from '@/lib/stats/forecast.ts';
 import { type Pulse, readPulse } from '@/lib/stats/pulse.ts';
 import { readAnalytics, readMonitoring } from '@/lib/stats/stats.ts';
 import { visitedServices } from './visited.ts';
@@ -21,6 +22,12 @@ export const readDays = cache(async () => {
   await visitedServices();
   return readAnalytics();
 });
+
+/** Reads what falls due in the next six hours. Leaves out queues in which nothing does. */
+export async function readNextHours(): Promise<Forecast[]> {
+  const { rpc } = await visitedServices();
+  return (await readForecast(rpc)).filter(({ hours }) => hours.some(({ due }) => due > 0));
+}
 
 /** Reads the pulse that the browser compares its next one with; null while the database does not respond. */
 export async function readFirstPulse(): Promise<Pulse | null> {

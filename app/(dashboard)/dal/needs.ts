@@ -1,21 +1,23 @@
 import { cache } from 'react';
-import { listNeeds, type Need } from '../needs/list-needs.ts';
+import { readNeeds as readAllNeeds } from '@/lib/stats/needs/read-needs.ts';
+import type { ListedNeed } from '@/lib/stats/needs/snoozes.ts';
 import { readLatestErrorGroups } from './errors.ts';
 import { readMonitors, readSchedules } from './figures.ts';
 import { readQueues } from './queues.ts';
+import { visitedServices } from './visited.ts';
 
-/** Reads what waits for a person, the worst first. Throws if the queues cannot be read; leaves out monitors or schedules that cannot. A
- * queue with failed rows costs one call more, for their errors. */
-export const readNeeds = cache(async (): Promise<Need[]> => {
-  const none = () => null;
-  const [stats, monitoring, coverage] = await Promise.all([
-    readQueues(),
-    readMonitors().catch(none),
-    readSchedules().catch(none),
-  ]);
-  const failed = stats.queues.filter(({ failed }) => failed.rows > 0).map(({ name }) => name);
-  const groups = await Promise.all(
-    failed.map(async (name) => [name, await readLatestErrorGroups(name)] as const),
-  );
-  return listNeeds(stats, monitoring, coverage, new Map(groups));
+/** Reads what waits for a person, the worst first, from what the page reads anyhow. Throws if the queues cannot be read. */
+export const readNeeds = cache(async (): Promise<ListedNeed[]> => {
+  const { rpc } = await visitedServices();
+  return readAllNeeds(rpc, {
+    stats: readQueues,
+    monitoring: readMonitors,
+    schedules: readSchedules,
+    errors: readLatestErrorGroups,
+  });
 });
+
+/** Reads the lines that nobody put off. */
+export async function readOpenNeeds(): Promise<ListedNeed[]> {
+  return (await readNeeds()).filter(({ snoozed }) => snoozed === null);
+}

@@ -1,4 +1,4 @@
-import { plural } from '@/components/plural.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import { shortMs } from '@/lib/stats/short-duration.ts';
 import { type DayFigures, dayName, type Outcome, type QueueDay } from './queue-days.ts';
 

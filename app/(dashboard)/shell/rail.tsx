@@ -1,7 +1,7 @@
 import { Suspense } from 'react';
 import { queueHref } from '@/components/link.ts';
 import { punctual } from '@/punctual.ts';
-import { readNeeds } from '../dal/needs.ts';
+import { readOpenNeeds } from '../dal/needs.ts';
 import { readQueues } from '../dal/queues.ts';
 import { railEntries } from './rail-entries.ts';
 import { RailLink } from './rail-link.tsx';
@@ -54,12 +54,12 @@ function QueueLinks({ names, isRead = false }: { names: string[]; isRead?: boole
 
 /** Draws how many lines of Today wait for a person. */
 async function Count() {
-  const needs = (await readNeeds().catch(() => [])).filter(({ tone }) => tone !== 'wait');
+  const needs = (await readOpenNeeds().catch(() => [])).filter(({ tone }) => tone !== 'wait');
   if (needs.length === 0) return null;
   const isBad = needs.some(({ tone }) => tone === 'bad');
   return (
     <span
-      className={`ml-auto rounded-full px-1.5 text-xs font-semibold ${isBad ? 'bg-bad-tint text-bad' : 'bg-warn-tint text-warn'}`}
+      className={`rounded-full px-1.5 text-xs font-semibold lg:ml-auto ${isBad ? 'bg-bad-tint text-bad' : 'bg-warn-tint text-warn'}`}
     >
       {needs.length}
       <span className="sr-only"> {needs.length === 1 ? 'needs' : 'need'} you</span>
@@ -69,10 +69,10 @@ async function Count() {
 
 /** Draws a red mark if something is wrong on a page. */
 async function Mark({ page }: { page: string }) {
-  const needs = await readNeeds().catch(() => []);
+  const needs = await readOpenNeeds().catch(() => []);
   if (!needs.some((need) => need.tone === 'bad' && need.page === page)) return null;
   return (
-    <span className="ml-auto">
+    <span className="lg:ml-auto">
       <span aria-hidden="true" className="block size-2 rounded-full bg-bad-bar" />
       <span className="sr-only">, something is wrong</span>
     </span>

@@ -17,7 +17,7 @@ export function StatusRegion() {
   return (
     <p
       role="status"
-      className={`pointer-events-none fixed bottom-16 left-1/2 z-30 -translate-x-1/2 rounded-lg px-4 py-2 lg:bottom-6 ${
+      className={`pointer-events-none fixed bottom-24 left-1/2 z-30 -translate-x-1/2 rounded-lg px-4 py-2 lg:bottom-6 ${
         text === '' ? '' : 'bg-ink text-surface shadow-lg'
       }`}
     >

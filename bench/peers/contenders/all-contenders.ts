@@ -12,6 +12,9 @@ import { type GraphileSetting, graphileWorker } from './graphile-worker.ts';
 import { pgBoss } from './pg-boss.ts';
 import { type PunctualSetting, punctual } from './punctual.ts';
 import { punctualApi } from './punctual-api.ts';
+import { type ClaimSetting, punctualClaims } from './punctual-claims.ts';
+import { type DmSetting, punctualDms } from './punctual-dms.ts';
+import { type IdleSetting, punctualIdle } from './punctual-idle.ts';
 import { punctualWorker } from './punctual-worker.ts';
 import { tutorialLoop } from './tutorial-loop.ts';
 
@@ -28,6 +31,12 @@ export interface Entries {
   punctualApi(of: 'jobs' | 'messages', name: string): Entry;
   /** Punctual's worker, a process of its own. */
   punctualWorker(over: 'rest' | 'direct', name: string): Entry;
+  /** Ticks of Punctual without a due row, over PostgREST, with an overlap lock. */
+  punctualIdle(setting: IdleSetting): Entry;
+  /** Claims of Punctual beside many rows, on a database of its own. */
+  punctualClaims(setting: ClaimSetting): Entry;
+  /** The queue `dm_queue` with many accounts, on a database of its own. */
+  punctualDms(setting: DmSetting): Entry;
   graphileWorker(name: string, setting: GraphileSetting): Entry;
   pgBoss(name: string, batch: number, lanes: number): Entry;
   bullmq(name: string, concurrency: number): Entry;
@@ -41,7 +50,11 @@ export async function entriesOn(servers: Servers): Promise<Entries> {
   await owner.connect();
   const sql = (text: string, params?: unknown[]) => owner.query(text, params);
   const direct = postgresRpc({ url: servers.databaseUrl });
-  const rest = supabaseRpc({ url: servers.supabaseUrl, serviceRoleKey: servers.serviceRoleKey });
+  const rest = supabaseRpc({
+    url: servers.postgrestUrl,
+    serviceRoleKey: servers.serviceRoleKey,
+    fetch: (address, init) => fetch(String(address).replace('/rest/v1/', '/'), init),
+  });
   const keep = async () => {};
   return {
     punctual: (over, setting) => ({
@@ -64,6 +77,9 @@ export async function entriesOn(servers: Servers): Promise<Entries> {
     }),
     punctualApi: (of, name) => ({ name, make: () => punctualApi(rest, sql, { name, of }) }),
     punctualWorker: (over, name) => ({ name, make: () => punctualWorker(servers, { name, over }) }),
+    punctualIdle: (setting) => ({ name: setting.name, make: () => punctualIdle(rest, sql, setting) }),
+    punctualClaims: (setting) => ({ name: setting.name, make: () => punctualClaims(servers, setting) }),
+    punctualDms: (setting) => ({ name: setting.name, make: () => punctualDms(servers, setting) }),
     graphileWorker: (name, setting) => ({ name, make: () => graphileWorker(servers, name, setting) }),
     pgBoss: (name, batch, lanes) => ({ name, make: () => pgBoss(servers, { name, batch, lanes }) }),
     bullmq: (name, concurrency) => ({ name, make: () => bullmq(servers, { name, concurrency }) }),

@@ -6,11 +6,19 @@ export interface Servers {
   databaseUrl: string;
   /** PostgREST behind the gateway, as supabase-js calls it. */
   supabaseUrl: string;
+  /** PostgREST itself. The gateway runs in this process and would take time from what is measured. */
+  postgrestUrl: string;
   serviceRoleKey: string;
   redisPort: number;
 }
 
 export type Handler = () => Promise<void> | void;
+
+export interface Idle {
+  ms: number;
+  calls: number;
+  commands: number;
+}
 
 /** One queue in one setting. */
 export interface Contender {
@@ -23,6 +31,10 @@ export interface Contender {
   drain(count: number, handler: Handler): Promise<void>;
   /** Adds `count` jobs, one each `everyMs`, while it listens. Returns how long each waited until it started, in milliseconds. */
   startTimes?(count: number, everyMs: number): Promise<number[]>;
+  /** Ticks without a due job. Returns the time, the calls to the database and the Redis commands. */
+  idle?(): Promise<Idle>;
+  /** Claims up to 100 due rows by a new tick, and settles them. Returns the claim's time in milliseconds. */
+  claimMs?(): Promise<number>;
   close(): Promise<void>;
 }
 

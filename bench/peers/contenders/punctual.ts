@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { done } from '../../../lib/engine/outcome.ts';
 import { systemClock } from '../../../lib/engine/ports/clock.ts';
 import { silentLog } from '../../../lib/engine/ports/log.ts';
-import { defineQueue } from '../../../lib/engine/queue.ts';
+import type { OverlapLock } from '../../../lib/engine/ports/overlap-lock.ts';
+import { defineQueue, type Queue } from '../../../lib/engine/queue.ts';
 import { tick } from '../../../lib/engine/tick.ts';
+import type { TickReport } from '../../../lib/engine/tick-report.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
 import type { Rpc } from '../../../lib/store/rpc.ts';
 import type { Contender } from './contender.ts';
@@ -19,13 +21,8 @@ export interface PunctualSetting {
 /** Runs statements as the owner. */
 export type Sql = (text: string, params?: unknown[]) => Promise<unknown>;
 
-/** A queue of a table of the user's own, over `rpc`. */
-export async function punctual(
-  rpc: Rpc,
-  sql: Sql,
-  setting: PunctualSetting,
-  close: () => Promise<void>,
-): Promise<Contender> {
+/** Makes a table and turns it into a queue. Returns the queue's name. */
+export async function addOwnQueue(sql: Sql, setting: PunctualSetting): Promise<string> {
   const queue = `bench_${setting.name.toLowerCase().replace(/\W+/g, '_')}`;
   await sql('create schema if not exists app');
   await sql(
@@ -35,15 +32,40 @@ export async function punctual(
   await sql(
     `update punctual.queues set concurrency = ${setting.concurrency}, max_ticks = ${setting.ticks}, batch_limit = null where name = '${queue}'`,
   );
-  const store = queueStore(rpc);
+  return queue;
+}
+
+/** Runs ticks side by side, and returns their reports. */
+export function runTicks<Row>(
+  rpc: Rpc,
+  queue: Queue<Row, null, unknown>,
+  ticks: number,
+  lock: OverlapLock | null = null,
+): Promise<TickReport[]> {
   const ports = {
-    store,
+    store: queueStore(rpc),
     clock: systemClock,
     log: silentLog,
     random: Math.random,
     newId: () => crypto.randomUUID(),
-    lock: null,
+    lock,
   };
+  const lane = async () => {
+    const report = await tick(queue, ports, { deps: null, limitMs: 300_000, scheduler: 'bench' });
+    if (report.outcome === 'skipped') throw new Error('a tick was skipped');
+    return report;
+  };
+  return Promise.all(Array.from({ length: ticks }, lane));
+}
+
+/** A queue of a table of the user's own, over `rpc`. */
+export async function punctual(
+  rpc: Rpc,
+  sql: Sql,
+  setting: PunctualSetting,
+  close: () => Promise<void>,
+): Promise<Contender> {
+  const queue = await addOwnQueue(sql, setting);
   return {
     name: setting.name,
     guarantees:
@@ -67,12 +89,7 @@ export async function punctual(
           return done();
         },
       });
-      const options = { deps: null, limitMs: 300_000, scheduler: 'bench' };
-      const lane = async () => {
-        const report = await tick(definition, ports, options);
-        if (report.outcome === 'skipped') throw new Error('a tick was skipped');
-      };
-      await Promise.all(Array.from({ length: setting.ticks }, lane));
+      await runTicks(rpc, definition, setting.ticks);
     },
     close,
   };

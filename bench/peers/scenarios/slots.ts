@@ -29,6 +29,11 @@ export function slots(
         concurrency,
         ticks: 1,
       }),
+      entries.punctualDms({
+        name: `Punctual, dm_queue, 1,000 accounts, ${range}`,
+        accounts: 1_000,
+        concurrency,
+      }),
       entries.graphileWorker(`graphile-worker, ${range}`, {
         concurrentJobs: concurrency,
         localQueue: 30,

@@ -104,6 +104,7 @@ const parameterTexts: Record<string, string> = {
   id: 'The id, as lists return it.',
   queue: 'The queue’s name.',
   name: 'The name.',
+  key: 'The key, as the list returns it.',
 };
 
 /** Describes endpoints and cron paths as an OpenAPI 3.1 document. Summaries are Markdown; their links are relative to `docs/`. */

@@ -1,3 +1,4 @@
+import type { ServerEnv } from '../../services/env.ts';
 import { bearerToken, secretsEqual } from './secrets.ts';
 import { readSessionCookie, type SessionPasswords, verifySession } from './session.ts';
 
@@ -10,11 +11,6 @@ export interface Actor {
   role: Role;
 }
 
-/** An API key with the name and role of its bearer. */
-export interface ApiKey extends Actor {
-  key: string;
-}
-
 /** The name of callers with API_KEY or CRON_SECRET. */
 export const apiName = 'the API';
 /** The name of visitors who gave none. */
@@ -22,8 +18,7 @@ export const visitorName = 'a dashboard user';
 
 /** The settings that access depends on. */
 export interface AccessEnv {
-  /** Viewers' keys first. */
-  apiKeys: ApiKey[];
+  apiKeys: ServerEnv['apiKeys'];
   passwords: SessionPasswords;
   /** In development without a password, everyone who reaches the server may read the dashboard. */
   dashboardOpen: boolean;
@@ -121,7 +116,7 @@ export function requestOrigin(request: Pick<Request, 'headers'>): 'same' | 'othe
 }
 
 /** Compares every key, so that the time does not reveal which one matched. */
-function findApiKey(token: string | null, apiKeys: ApiKey[]): Actor | undefined {
+function findApiKey(token: string | null, apiKeys: ServerEnv['apiKeys']): Actor | undefined {
   const [match] = apiKeys.filter(({ key }) => token !== null && secretsEqual(token, key));
   return match && { name: match.name, role: match.role };
 }

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { type After, apiJsonRoute, apiRoute } from '../../http/api-route.ts';
+import { parseInput } from '../../http/input/parse-input.ts';
 import { listRoute } from '../../http/page.ts';
 import { json } from '../../http/respond.ts';
 import type { Services } from '../../services/services.ts';
+import { noInput } from '../account-pace.ts';
 import {
   actionDetails,
   actionInput,
@@ -23,10 +25,10 @@ import { readQueueName } from './rows-route.ts';
 /** Steps of an action run for so long after the response. */
 const runMs = 20_000;
 
-/** Starts an action. 202 with the action; 200 for a dry run; 409 if the key is another action’s or if other rows match than `expect`. */
+/** Starts an action. 202 with the action; 200 for a dry run, or if there is no row to change; 409 if the key is another action’s or if other rows match than `expect`. */
 export const startActionRoute = apiJsonRoute({
   summary:
-    'Retries, cancels, moves or deletes rows, one or all that match. Returns 202 with the action, or 200 with what it would do (`dry_run`).',
+    'Retries, cancels, moves or deletes rows, one or all that match. Returns 202 with the action, or 200 with what it would do: for a `dry_run`, and if there is no row to change.',
   example: { action: 'retry', filter: { status: 'failed', text: 'timed out' }, dry_run: true },
   body: actionInput,
   response: z.union([actionSchema, actionPreview]),
@@ -68,15 +70,17 @@ export const proveActionRoute = apiRoute({
   handle: ({ services, params, query }) => proveAction(services.rpc, params.id, query.cursor),
 });
 
-/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended. */
+/** Returns the route that stops or continues an action. 200 with the action; 404; 409 if it has ended; 422 for a body with fields. */
 export function steerActionRoute(verb: 'stop' | 'continue', summary: string) {
   return apiJsonRoute({
     summary,
-    body: z.unknown(),
+    body: noInput,
     bodyIsOptional: true,
     response: actionSchema,
     errors: [404, 409],
-    async handle({ services, params, by, after }) {
+    whenInvalid: 'nothing was changed',
+    async handle({ services, params, by, body, after }) {
+      parseInput(noInput, body);
       const action = await steerAction(services.rpc, params.id, verb, by);
       if (after && verb === 'continue') runLater(services, action.id, after);
       return action;

@@ -5,7 +5,7 @@ import { parseInput } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById, rowId } from '../../http/input/row-id.ts';
 import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
-import { type Page, pageQuery, readPage } from '../../http/page.ts';
+import { makeCursor, openCursor, type Page, type PageQuery, pageQuery, readPage } from '../../http/page.ts';
 import { listedRowSchema } from '../../store/listed-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { filterInput } from './row-filter.ts';
@@ -18,25 +18,25 @@ export const actionInput = z
     filter: filterInput
       .optional()
       .describe(
-        'All rows that match: the parameters of [find rows](#find-rows) as JSON. Either this or `ids` is required.',
+        'All rows that match: the parameters of [find rows](#find-rows) as JSON, without `decide`. Either this or `ids` is required.',
       ),
     ids: z.array(rowId).min(1).max(1_000).optional().describe('Up to 1,000 rows.'),
     dry_run: z
       .boolean()
       .default(false)
       .describe(
-        '`true` returns `{ count, more, sample, left }` and changes nothing. `left` counts rows that match and would stay as they are, by reason.',
+        '`true` returns `{ count, more, sample, left }` and changes nothing. `left` counts rows that match and would stay as they are, by reason: `may_have_been_sent`, `expired` (it would expire before it is tried), `sequence` (its sequence decides), `not_waiting` (for a retry), `still_needed` (to prove another message).',
       ),
     note: nonEmptyText(1_000).optional().describe('Stored with the action and in the history of each row.'),
     key: nonEmptyText(200).optional().describe('A repeated call with the same key returns the same action.'),
     expect: z
-      .int()
+      .int32()
       .min(0)
       .optional()
       .describe(
-        'The number of rows that you saw. If another number matches, nothing changes, and you get 409.',
+        'The number of rows that you saw. If another number matches, nothing changes, and you get 409. Leave it out if the dry run says `more`.',
       ),
-    first: z.int().min(1).optional().describe('After so many rows the action waits until you continue it.'),
+    first: z.int32().min(1).optional().describe('After so many rows the action waits until you continue it.'),
     due_at: instant.optional().describe('Of `reschedule`: the new due time.'),
     priority: priority.optional().describe('Of `prioritise`: 0 to 3.'),
     confirm: z
@@ -93,7 +93,7 @@ export type Action = z.infer<typeof actionSchema>;
 export type ActionDetails = z.infer<typeof actionDetails>;
 export type ActionPreview = z.infer<typeof actionPreview>;
 
-/** Starts an action on rows of a queue, or says what it would do. Throws an `HttpError` or a `StoreError`. */
+/** Starts an action on rows of a queue. Says what it would do for a dry run, and if no row is there to change. Throws an `HttpError` or a `StoreError`. */
 export async function startAction(
   rpc: Rpc,
   queue: string,
@@ -123,7 +123,7 @@ export async function startAction(
       p_expect: expect,
     }),
   );
-  return dry_run ? actionPreview.parse(started) : actionSchema.parse(started);
+  return z.union([actionSchema, actionPreview]).parse(started);
 }
 
 /** Reads an action with what became of its rows. Throws an `HttpError` or a `StoreError`. */
@@ -143,9 +143,7 @@ const proofSchema = z.object({
   next: z.array(z.string()).nullable(),
 });
 
-export const proofQuery = z.strictObject({
-  cursor: storableText(200).optional().describe('The `next` of the previous call.'),
-});
+export const proofQuery = z.strictObject({ cursor: pageQuery.cursor });
 
 export const actionProof = proofSchema.extend({
   next: z.string().nullable().describe('The `cursor` for the other rows; null at the end.'),
@@ -154,11 +152,13 @@ export const actionProof = proofSchema.extend({
 export type ActionProof = z.infer<typeof actionProof>;
 
 /** Says what the evidence shows of up to 500 rows that an action wrote. Throws an `HttpError` or a `StoreError`. */
-export function proveAction(rpc: Rpc, id: string, cursor: string | null = null): Promise<ActionProof> {
+export function proveAction(rpc: Rpc, id: string, cursor?: PageQuery['cursor']): Promise<ActionProof> {
   return findById('action', id, async (p_id) => {
-    const call = { p_id, p_cursor: cursor === null ? null : [cursor] };
-    const { next, ...proof } = proofSchema.parse(await rpc('prove_action', call));
-    return { ...proof, next: next?.[0] ?? null };
+    const list = ['prove_action', p_id];
+    const { next, ...proof } = proofSchema.parse(
+      await rpc('prove_action', { p_id, p_cursor: openCursor(list, cursor) }),
+    );
+    return { ...proof, next: next && makeCursor(list, next) };
   });
 }
 
@@ -194,10 +194,11 @@ export async function runAction(
   while (now() < endsAt) {
     const step = actionSchema.nullable().parse(await rpc('run_action', { p_id: id }));
     if (step?.state !== 'collecting' && step?.state !== 'running') return;
-    const progress = step.total + step.written + step.skipped;
+    // It still takes ids, each time from further rows.
+    if (step.state === 'collecting') continue;
     // Other sessions have locked the rows that are left.
-    if (progress === handled) return;
-    handled = progress;
+    if (step.written + step.skipped === handled) return;
+    handled = step.written + step.skipped;
   }
 }
 

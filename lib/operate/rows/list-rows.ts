@@ -38,10 +38,17 @@ export async function listRows(
   queue: string,
   { limit, cursor, sort = undefined, count, ...filter }: z.output<typeof rowsQuery>,
 ): Promise<Page<ListedRow> & { count?: RowCount }> {
-  try {
+  return readList(async () => {
     const params = { p_queue: queue, p_filter: filter, p_sort: sort ?? null };
     const page = await readPage(rpc, 'list_rows', listedRowSchema, { limit, cursor }, params);
     return count ? { ...page, count: await countRows(rpc, queue, filter) } : page;
+  });
+}
+
+/** Runs a query that takes a filter and a sort. Throws an `HttpError` that names the wrong parameter, or a `StoreError`. */
+export async function readList<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (error) {
     const mapped = toHttpError(error, 'status');
     throw mapped instanceof ValidationError ? invalidQuery(mapped.errors) : mapped;

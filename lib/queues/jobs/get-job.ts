@@ -4,7 +4,12 @@ import { getServices, type Services } from '../../services/services.ts';
 
 export const storedJob = z.object({
   id: z.string(),
+  /** Of a job that calls a URL: its method and the URL without its query. */
   name: z.string(),
+  /** The call of a job with a URL; null for a handler's. The values of headers and of the query are hidden as `***`. */
+  request: z
+    .object({ method: z.string(), url: z.string(), headers: z.record(z.string(), z.string()) })
+    .nullable(),
   queue: z.string(),
   status: z
     .enum(['pending', 'running', 'done', 'failed', 'unknown', 'cancelled'])

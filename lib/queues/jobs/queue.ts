@@ -1,27 +1,55 @@
 import { z } from 'zod';
 import { systemClock } from '../../engine/ports/clock.ts';
 import { defineQueue } from '../../engine/queue.ts';
+import { callUrl, type UrlCaller } from '../../jobs/call-url.ts';
 import { jobFault } from '../../jobs/define-job.ts';
 import { findJob, type Jobs } from '../../jobs/find-job.ts';
 import { runJob } from '../../jobs/run-job.ts';
 import { runWithin } from '../../jobs/run-within.ts';
+import { testJob } from '../../jobs/test-job.ts';
+import { dnsResolver } from '../../net/dns-resolver.ts';
+import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
+import { timeoutMs } from './job-input.ts';
 
-const row = z.object({ id: z.coerce.string(), name: z.string(), payload: z.unknown() });
+const row = z.object({
+  id: z.coerce.string(),
+  name: z.string(),
+  payload: z.unknown(),
+  /** A job with a request calls its URL. Any other runs the handler of its name. */
+  request: z.unknown().optional(),
+  created_at: z.string(),
+});
 
-/** The longest attempt of a job. The registry sets 15 s by default. */
-export const timeoutMs = 30_000;
+/** What jobs that call a URL need of the environment. */
+export interface JobEnv {
+  /** The current secret, and then the previous one while it is changed. Without them no URL is called. */
+  jobSigningSecrets?: string[];
+  /** Private addresses that jobs may call, as monitors may check them: see `addressGuard`. */
+  monitorAllowPrivate?: string[];
+  /** DNS servers as `ip` or `ip:port`; the system's by default. */
+  monitorDnsServers?: string[];
+}
+
+/** Makes the guard of the addresses that jobs may call. It is used when a job is created, and again for each call. */
+export const jobGuard = ({ monitorAllowPrivate, monitorDnsServers }: JobEnv): AddressGuard =>
+  addressGuard(monitorAllowPrivate, {
+    resolve: dnsResolver(monitorDnsServers),
+    variable: 'MONITOR_ALLOW_PRIVATE',
+  });
 
 /** Makes the queue `jobs` with the given handlers: background jobs, in partitions by name. */
-export function jobsQueue(known: Jobs, clock = systemClock) {
-  return defineQueue<z.infer<typeof row>, null, unknown>({
+export function jobsQueue(own: Jobs, clock = systemClock) {
+  const known = { test: testJob, ...own };
+  return defineQueue<z.infer<typeof row>, UrlCaller, JobEnv>({
     name: 'jobs',
     row,
     delivery: 'at-least-once',
     partitions: 'due',
     timeoutMs,
-    connect: () => null,
+    connect: (env) => ({ guard: jobGuard(env), signingSecrets: env.jobSigningSecrets ?? [] }),
     fault: faultOf(known),
-    perform(job, { attempt, signal: attemptSignal, log, progress }) {
+    perform(job, { deps, attempt, signal: attemptSignal, log, progress }) {
+      if (job.request != null) return callUrl(job, deps, { clock, attempt, signal: attemptSignal });
       const found = findJob(known, job.name);
       const limits = 'job' in found ? found.job : {};
       return runWithin(limits, { clock, attempt, signal: attemptSignal }, (signal) =>

@@ -1,45 +1,5 @@
-import { setMaxListeners } from 'node:events';
-import pLimit from 'p-limit';
-import { findUrlFault } from '../../net/url-fault.ts';
+import { type AddressCheck, addressCheck as checkBy } from '../../net/address-check.ts';
 import { type MonitorEnv, monitorGuard } from './queue.ts';
 
-/** Returns why a monitor's URL must not be requested; null if it may, or if the check was not done in time. */
-export type AddressCheck = (url: string) => Promise<string | null>;
-
-/** Hosts that are resolved at the same time. */
-const concurrency = 100;
-/** For all hosts of one call. A host that is not resolved by then is accepted: each check of a monitor tests its address again. */
-const addressTimeoutMs = 4_000;
-
 /** Makes the address check for one API call, with the same guard as the monitors' own checks. */
-export function addressCheck(env: MonitorEnv): AddressCheck {
-  const guard = monitorGuard(env);
-  return checkWithin(addressTimeoutMs, (url, signal) => findUrlFault(url, guard, signal));
-}
-
-/**
- * Makes an address check of `check`, which may be slow because it resolves names. Each host is checked once, at the same time as others. After
- * `timeoutMs` in all, remaining hosts are accepted.
- */
-export function checkWithin(
-  timeoutMs: number,
-  check: (url: string, signal: AbortSignal) => Promise<string | null>,
-): AddressCheck {
-  const signal = AbortSignal.timeout(timeoutMs);
-  // Each resolution adds a listener.
-  setMaxListeners(0, signal);
-  const outOfTime = new Promise<null>((resolve) => {
-    signal.addEventListener('abort', () => resolve(null), { once: true });
-  });
-  const limit = pLimit(concurrency);
-  const faults = new Map<string, Promise<string | null>>();
-  return (url) => {
-    const { protocol, host } = new URL(url);
-    const origin = `${protocol}//${host}`;
-    const fault =
-      faults.get(origin) ??
-      Promise.race([outOfTime, limit(() => (signal.aborted ? null : check(url, signal)))]);
-    faults.set(origin, fault);
-    return fault;
-  };
-}
+export const addressCheck = (env: MonitorEnv): AddressCheck => checkBy(monitorGuard(env));

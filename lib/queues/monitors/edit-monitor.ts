@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { NotFoundError, ValidationError } from '../../http/http-error.ts';
 import { parseChanges, parseStored } from '../../http/input/parse-input.ts';
 import { findById } from '../../http/input/row-id.ts';
+import type { AddressCheck } from '../../net/address-check.ts';
 import { type Monitor, monitorSchema } from '../../store/monitoring.ts';
 import type { Rpc } from '../../store/rpc.ts';
-import type { AddressCheck } from './address-check.ts';
 import { conflictingFields, monitorChanges } from './monitor-fields.ts';
 import { kindOf } from './monitor-url.ts';
 

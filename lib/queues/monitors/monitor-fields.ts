@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { FieldError } from '../../http/field-error.ts';
 import { atMost } from '../../http/input/at-most.ts';
+import { requestHeaders } from '../../http/input/request-headers.ts';
 import { nonBlankText, nonEmptyText } from '../../http/input/storable-text.ts';
 import { kindOf, type MonitorKind, monitorUrl } from './monitor-url.ts';
 
@@ -12,30 +13,7 @@ export const regionName = z
     'is not a valid region name: use up to 40 lower-case letters, digits and -, and begin with a letter',
   );
 
-/** Headers of the connection itself, and headers that could split one request into two. */
-const reservedHeaders =
-  /^(host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|http2-settings|proxy-.*)$/i;
-
-/** Messages name headers and never contain their values, which may be secrets. */
-const headers = atMost(
-  50,
-  z.record(z.string(), z.string('is not a text').max(4_000, 'is longer than 4,000 characters')),
-).superRefine((value, context) => {
-  const names = Object.keys(value);
-  const refuse = (path: string[], message: string) =>
-    context.addIssue({ code: 'custom', path, message, input: undefined });
-  if (new Set(names.map((name) => name.toLowerCase())).size < names.length) {
-    refuse([], 'have one header twice: header names ignore case');
-  }
-  for (const [name, text] of Object.entries(value)) {
-    if (!/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) refuse([name], 'is not a valid header name');
-    else if (reservedHeaders.test(name)) refuse([name], 'is set by the check itself');
-    if (text === '***') refuse([name], 'is masked: send its true value, or leave headers out to keep them');
-    else if (!/^[\x20-\x7e\xa0-\xff]*$/.test(text)) {
-      refuse([name], 'contains a character that a header cannot contain');
-    }
-  }
-});
+const headers = requestHeaders({ sender: 'the check' });
 
 const expectedStatus = z
   .string()

@@ -1,4 +1,5 @@
 import { storableText } from '../../http/input/storable-text.ts';
+import { urlFormFault } from '../../http/input/url-form.ts';
 
 export type MonitorKind = 'http' | 'https' | 'tcp' | 'tls';
 
@@ -15,17 +16,9 @@ export const monitorUrl = storableText(2_000).superRefine((value, context) => {
 
 function faultOf(value: string): string | null {
   if (!/^(https?|tcp|tls):\/\//.test(value)) return 'must begin with https://, http://, tcp:// or tls://';
-  // Parsers drop or correct these characters in different ways. The URL that is validated must be the URL that is requested.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
-  if (/[\u0000-\u0020\u007f\\]/.test(value))
-    return 'contains white space, a control character or a backslash';
-  if (!URL.canParse(value)) return 'is not a valid URL';
-  const { username, password, hostname, port, pathname, search, hash } = new URL(value);
-  if (username || password) {
-    return 'contains credentials: send them in a header instead, for example authorization';
-  }
-  if (port === '0') return 'has port 0, on which no server can listen';
-  if (/^http/.test(value)) return null;
+  const fault = urlFormFault(value);
+  if (fault !== null || /^http/.test(value)) return fault;
+  const { hostname, port, pathname, search, hash } = new URL(value);
   const kind = kindOf(value);
   // The parser does not know these schemes and accepts any text as a host.
   if (hostname === '' || !URL.canParse(`http://${hostname}/`)) return 'has no host';

@@ -1,7 +1,7 @@
 import { fieldErrors } from '../../http/field-error.ts';
 import { type CheckedRow, type InsertedRow, insertMany } from '../../http/input/insert-many.ts';
+import type { AddressCheck } from '../../net/address-check.ts';
 import type { Rpc } from '../../store/rpc.ts';
-import type { AddressCheck } from './address-check.ts';
 import { conflictingFields, monitorDefaults, monitorInput } from './monitor-fields.ts';
 
 /** Checks one monitor or a list of up to 1,000, and creates all of them or none. The audit records `by`. Throws a `ValidationError` or a `StoreError`. */

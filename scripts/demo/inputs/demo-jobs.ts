@@ -12,6 +12,8 @@ export interface DemoJob {
 
 type Plan = Pick<DemoJob, 'name' | 'payload' | 'max_attempts'>;
 
+/** How many of the jobs fail at their only attempt. */
+export const failingJobs = 2;
 const wordCounts = 20;
 /** Seconds of each nap. A nap reports its progress. */
 const naps = [2, 6, 3, 5, 4, 3, 2];

@@ -3,7 +3,7 @@
 create function punctual.preview_action(q punctual.queues, p_action text, p_arguments jsonb, p_filter jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
-  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, 10001, 50000, p_now);
+  v_walked record := punctual.walk_action_rows(q, p_action, p_arguments, p_filter, null, null, 10001, 50000, p_now);
   v_items jsonb := jsonb_path_query_array(v_walked.items, '$[*].item');
 begin
   return jsonb_build_object(
@@ -22,10 +22,7 @@ $$;
 create function punctual.collect_rows(q punctual.queues, inout a punctual.actions, p_reads integer, p_now timestamptz)
 language plpgsql set search_path = '' as $$
 declare
-  -- A row that was settled since the action was asked for is not one that the person saw.
-  v_filter jsonb := case when a.filter->'status' <@ '["unknown", "dead", "cancelled", "done"]' and q.source = 'table'
-    then a.filter || jsonb_build_object('finished_to', least((a.filter->>'finished_to')::timestamptz, a.created_at + interval '1 microsecond')) else a.filter end;
-  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, v_filter, a.cursor, 20000, p_reads, a.created_at);
+  v_walked record := punctual.walk_action_rows(q, a.action, a.arguments, a.filter, a.created_at, a.cursor, 20000, p_reads, a.created_at);
   v_taken integer;
 begin
   insert into punctual.action_rows (action_id, row_id, place)
@@ -39,8 +36,8 @@ begin
 end
 $$;
 
--- Starts an action on the rows that match p_filter: see filter_condition. p_dry_run: only returns what it would do, as preview_action does. Otherwise
--- returns the action as describe_action does, also one that has p_key already.
+-- Starts an action on the rows that match p_filter: see filter_condition. Returns the action as describe_action does, also one that has p_key already.
+-- If there is no row to change, records nothing and returns why, as preview_action does. p_dry_run: only returns that.
 --
 -- p_arguments  see actions.arguments
 -- p_expect     the number of rows that the caller saw; null for any. Raises PT409 if another number matches.
@@ -74,6 +71,10 @@ begin
   if p_expect < a.total or (p_expect > a.total and a.state <> 'collecting') then
     raise exception '% rows match now, and not %', a.total || case when a.state = 'collecting' then ' or more' else '' end, p_expect
       using errcode = 'PT409', detail = 'expect', hint = 'Nothing was changed. Look at the rows again.';
+  end if;
+  if a.state = 'done' then
+    delete from punctual.actions x where x.id = a.id;
+    return punctual.preview_action(q, p_action, p_arguments, v_filter, v_now);
   end if;
   perform punctual.save_action(a);
   perform punctual.note_act(p_by, p_action, q.name, format('action %s', a.id), jsonb_build_object('rows', a.total) || p_arguments, p_note, v_now);

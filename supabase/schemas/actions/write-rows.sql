@@ -31,7 +31,7 @@ begin
       select t.id, to_jsonb(t.*) as row from {table} t
        where t.id = any ($2::{id_type}[]) and t.{status} = any (%L::text[]::{status_type}[]) and (%s) is null order by t.id)
     select array(select f.id::text from fit f), (select jsonb_agg(f.row) from fit f where f.row->>'claimed_at' is not null and f.row->>%L = {pending})
-    $sql$, v_words::text, punctual.action_obstacle(q, a.action, a.arguments), q.status_column)
+    $sql$, v_words::text, punctual.action_obstacle(q, a.action, a.arguments, a.created_at), q.status_column)
   into written, v_pending using p_now, v_got;
   execute punctual.render_sql(q, 'select array(select t.id::text from {table} t where t.id = any ($1::{id_type}[]))')
   into locked using array(select i from unnest(p_ids) i where i <> all (v_got));
@@ -70,15 +70,18 @@ create function punctual.write_other(q punctual.queues, a punctual.actions, p_id
 language plpgsql set search_path = '' as $$
 declare
   v_enrolment bigint;
+  v_fits boolean;
   e record;
 begin
   if q.source = 'pgmq' then
     perform punctual.resolve_message(q, p_id, case a.action when 'retry' then 'pending' else 'cancelled' end, a.actor, a.note, p_now);
   else
     v_enrolment := case q.name when 'enrolments' then p_id::bigint else (select d.enrolment_id from punctual.dm_queue d where d.id = p_id::bigint) end;
-    select * into e from punctual.enrolments x where x.id = v_enrolment for no key update skip locked;
+    select x.id into e from punctual.enrolments x where x.id = v_enrolment for no key update skip locked;
     if e.id is null and exists (select from punctual.enrolments x where x.id = v_enrolment) then return null; end if;
-    if e.phase is distinct from 'failed' or (q.name = 'dm_queue' and e.message_id is distinct from p_id::bigint) then return 'changed'; end if;
+    execute punctual.render_sql(q, format('select (%s) is null from {table} t where t.id = $2::{id_type}', punctual.action_obstacle(q, a.action, a.arguments, a.created_at)))
+    into v_fits using p_now, p_id;
+    if v_fits is not true then return 'changed'; end if;
     perform punctual.resume_enrolment(v_enrolment, p_by => a.actor, p_now => p_now);
     insert into punctual.history (queue, row_id, at, event, by, text) values (q.name, p_id, p_now, 'action', a.actor, punctual.action_text(a));
   end if;

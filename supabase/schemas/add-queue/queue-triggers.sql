@@ -1,5 +1,6 @@
 -- Triggers for rows that are settled by plain SQL. Such a row gets a finished_at and loses its lease, and the queue's after_settle runs. A row that
--- is made pending again loses its finished_at, and its attempt's claim is remembered: see accept_late_proof. The engine's own writes set punctual.settles
+-- is made pending again loses its finished_at, and its attempt's claim is remembered: see accept_late_proof. If that attempt still ran, nobody knows
+-- what it did: see doubt_by_hand. The engine's own writes set punctual.settles
 -- to the queue's name, and these triggers ignore them.
 
 -- Trigger before a row becomes done, dead or cancelled.
@@ -31,7 +32,8 @@ begin
   new.finished_at := null;
   new.lease_expires_at := null;
   if tg_argv[0] = 'at-most-once' and old.claim_id is not null then
-    new.reconcile := jsonb_set(coalesce(new.reconcile, '{}'), '{claims}', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
+    new.reconcile := case when old.lease_expires_at is null then '{}' else jsonb_build_object('first_at', old.claimed_at) end || coalesce(new.reconcile, '{}')
+      || jsonb_build_object('claims', coalesce(new.reconcile->'claims', '[]') || to_jsonb(old.claim_id));
   end if;
   return new;
 end

@@ -24,24 +24,32 @@ language sql immutable set search_path = '' as $$
   select 'punctual_' || q.name || '_priority'
 $$;
 
+-- Returns the standard columns that an outcome may set to null. A constant, because each new tick asks for it.
+create function punctual.emptied_columns() returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return '{next_attempt_at,claim_id,lease_expires_at,last_error,finished_at,claimed_at,reconcile_at,reconcile}'::text[];
+end
+$$;
+
 -- Lists the columns that every queue has besides id and the status column. emptied: an outcome may set the column to null.
 create function punctual.standard_columns(
   q punctual.queues, out name text, out type text, out emptied boolean, out definition text) returns setof record
 language sql stable set search_path = '' as $$
-  select * from (values
-    ('priority', 'smallint', false, format('smallint not null default 1 constraint %I check (priority between 0 and 3)', punctual.priority_check(q))),
-    ('attempts', 'integer', false, 'integer not null default 0'),
-    ('max_attempts', 'integer', false, 'integer check (max_attempts > 0)'),
-    ('next_attempt_at', 'timestamp with time zone', true, 'timestamptz'),
-    ('claim_id', 'uuid', true, 'uuid'),
-    ('lease_expires_at', 'timestamp with time zone', true, 'timestamptz'),
-    ('timeout_seconds', 'integer', false, 'integer check (timeout_seconds > 0)'),
-    ('last_error', 'text', true, 'text'),
-    ('finished_at', 'timestamp with time zone', true, 'timestamptz'),
-    ('expires_at', 'timestamp with time zone', false, 'timestamptz'),
-    ('idempotency_key', 'text', false, 'text'),
-    ('claimed_at', 'timestamp with time zone', true, 'timestamptz'),
+  select c.name, c.type, c.name = any (punctual.emptied_columns()), c.definition from (values
+    ('priority', 'smallint', format('smallint not null default 1 constraint %I check (priority between 0 and 3)', punctual.priority_check(q))),
+    ('attempts', 'integer', 'integer not null default 0'),
+    ('max_attempts', 'integer', 'integer check (max_attempts > 0)'),
+    ('next_attempt_at', 'timestamp with time zone', 'timestamptz'),
+    ('claim_id', 'uuid', 'uuid'),
+    ('lease_expires_at', 'timestamp with time zone', 'timestamptz'),
+    ('timeout_seconds', 'integer', 'integer check (timeout_seconds > 0)'),
+    ('last_error', 'text', 'text'),
+    ('finished_at', 'timestamp with time zone', 'timestamptz'),
+    ('expires_at', 'timestamp with time zone', 'timestamptz'),
+    ('idempotency_key', 'text', 'text'),
+    ('claimed_at', 'timestamp with time zone', 'timestamptz'),
     -- When an unknown row is checked next, and the evidence so far.
-    ('reconcile_at', 'timestamp with time zone', true, 'timestamptz'),
-    ('reconcile', 'jsonb', true, 'jsonb')) c
+    ('reconcile_at', 'timestamp with time zone', 'timestamptz'),
+    ('reconcile', 'jsonb', 'jsonb')) c (name, type, definition)
 $$;

@@ -9,7 +9,12 @@
 create function punctual.update_pace(q punctual.queues, p_applied jsonb, p_now timestamptz) returns void
 -- Planned at each call: see wake_some.
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+  v_with_rows uuid[];
 begin
+  if p_applied = '[]' then return; end if;
+  execute format('select punctual.%I($1)', q.name || '.with_rows') into v_with_rows
+    using array(select distinct (r->>'account_id')::uuid from jsonb_array_elements(p_applied) r where r->>'outcome' = 'done');
   with freed as materialized (
     select p.account_id, r.outcome, r.outcome in ('retry', 'dead', 'release') as refund, r.claimed_at, r.limit_scope, r.pair, r.error,
            coalesce(r.delay_seconds, 0) as delay_seconds, r.limit_scope = 'pair' and r.pair is not null as limits_addressee,
@@ -36,7 +41,8 @@ begin
     next_ok_at = coalesce(case when f.refused = 'provider' then v.retry_at end, '-infinity'),
     waiting_for = null, claim_id = null, busy_until = null,
     -- An account's rows go out in order, so a retry holds the account. A hold of one addressee and an unreadable row do not.
-    retry_at = v.retry_at, ready_at = greatest(p_now, v.retry_at)
+    -- An account whose row is done, and that has no other, is not ready: the claim would judge it in vain. A later row wakes it: see wake_accounts.
+    retry_at = v.retry_at, ready_at = case when f.outcome <> 'done' or v.limited_addressees is not null or p.account_id = any (v_with_rows) then greatest(p_now, v.retry_at) end
     from freed f
    cross join lateral (select
       case when f.outcome = 'retry' and not coalesce(f.limits_addressee, false) and not coalesce(f.unreadable, false)

@@ -63,6 +63,7 @@ declare
   v_settled jsonb;
   v_written integer := 0;
 begin
+  if p_records is null then return 0; end if;
   for v_some in select punctual.by_fifty(p_records) loop
     begin
       v_settled := punctual.settle_outcomes(q, jsonb_build_object('records', v_some), p_now);

@@ -7,7 +7,7 @@
 --             asked_for: 'pending' or 'dead' if a person asks for due rows or redrives dead ones, up to asked_limit. Null for a scheduler.
 --             call_ms: the time of this call in milliseconds: see is_call_over.
 --             schema: the version that the code needs: see require_schema. A process sends it until an exchange is answered.
--- p_seq       1 for a tick's first exchange; each later exchange has a higher number. Several may be in flight. An unanswered exchange is repeated
+-- p_seq       1 for a tick's first exchange; each later exchange has a higher number. Several may run at once. An unanswered exchange is repeated
 --             under its number, with the same providers and any outcomes. An exchange that is repeated, or that arrives after one with a higher
 --             number, claims nothing and returns the rows that still run under its claim.
 -- p_outcomes  {done, records} as settle_outcomes takes them, providers as note_providers takes them, progress as note_progress takes it.
@@ -23,8 +23,9 @@
 -- Raises PT404 for an unknown queue or partition, PT412 if the schema is behind, and 22023 for a tick without limit_seconds or for a state that
 -- cannot be asked for.
 --
--- Locks, in this order: the tick; the partition, if the tick is new, if the partition limits how many rows run, or if accounts remain to be woken;
--- accounts by id; rows by id; pace by account; providers by name. Claims and receipts wait for no lock: they skip locked rows.
+-- Locks, in this order: the tick, which exchanges of one tick may share: see open_tick; the partition, if the tick is new, if the partition limits how
+-- many rows run, or if accounts remain to be woken; accounts by id; rows by id; pace by account; providers by name; the tick's row, to add the counts.
+-- Claims and receipts wait for no lock: they skip locked rows.
 create function punctual.exchange(
   p_tick jsonb,
   p_seq integer default null,
@@ -45,7 +46,7 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  c punctual.call := punctual.open_call(p_tick, p_seq, p_want is distinct from 0, p_now);
+  c punctual.call := punctual.open_call(p_tick, p_seq, p_want is distinct from 0, p_close, p_now);
   v_settled jsonb := punctual.settle_call(c, coalesce(p_outcomes, '{}'));
   v_settings punctual.tick_settings := punctual.settings_of(c, v_settled, (p_tick->>'asked_limit')::integer);
   v_want integer := least(coalesce(p_want, v_settings.concurrency), v_settings.batch_limit - (c.tick).claimed);

@@ -9,10 +9,14 @@ begin
 end
 $$;
 
--- Returns the tick's row of the ledger, locked. Inserts it on the tick's first call, under the partition's lock. Raises 55P03 if two copies of the
--- first call run at once and the other one holds the tick: repeat the call.
+-- Returns the tick's row of the ledger, locked until the transaction ends. Inserts it on the tick's first call, under the partition's lock. Raises
+-- 55P03 if two copies of the first call run at once and the other one holds the tick: repeat the call.
+--
+-- p_shares: lets other exchanges of the tick run at the same time, except copies of this one. Each waits for the others only where it adds its counts
+-- to the ledger: see note_call.
 create function punctual.open_tick(
-  q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_now timestamptz, out tick punctual.ticks, out is_new boolean)
+  q punctual.queues, p_partition punctual.partitions, p_tick jsonb, p_seq integer, p_shares boolean, p_now timestamptz,
+  out tick punctual.ticks, out is_new boolean)
 language plpgsql set search_path = '' as $$
 declare
   v_max integer := coalesce(p_partition.max_ticks, q.max_ticks);
@@ -21,7 +25,13 @@ declare
   v_live integer;
 begin
   is_new := false;
-  select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for no key update;
+  if p_shares then
+    -- A copy of this exchange waits here, and then finds its number in the ledger.
+    perform pg_advisory_xact_lock(hashtext(p_tick->>'id'), p_seq);
+    select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for key share;
+  else
+    select * into tick from punctual.ticks t where t.id = (p_tick->>'id')::uuid for update;
+  end if;
   if found then return; end if;
 
   perform from punctual.partitions p where p.queue = q.name and p.partition = p_partition.partition for no key update;
@@ -33,7 +43,7 @@ begin
   v_now := coalesce(p_now, clock_timestamp());
   update punctual.ticks t set outcome = 'died', closed_at = t.deadline_at
    where t.id in (select d.id from punctual.ticks d where d.queue = q.name and d.partition = p_partition.partition
-                     and d.closed_at is null and d.deadline_at <= v_now for no key update skip locked);
+                     and d.closed_at is null and d.deadline_at <= v_now for update skip locked);
   select count(*) into v_live from punctual.ticks t
    where t.queue = q.name and t.partition = p_partition.partition and t.closed_at is null and t.admitted and t.deadline_at > v_now
      -- Ticks that a person asked for do not count.
@@ -94,13 +104,14 @@ begin
 end
 $$;
 
--- Step 1: opens and locks the tick, and locks the partition if the call needs it. p_claims: the call may claim rows. Raises PT404 for an unknown
--- queue or partition, and 22023 for a state that cannot be asked for.
-create function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_now timestamptz) returns punctual.call
+-- Step 1: opens and locks the tick, and locks the partition if the call needs it. p_claims: the call may claim rows. p_closes: it may close the tick.
+-- Raises PT404 for an unknown queue or partition, and 22023 for a state that cannot be asked for.
+create function punctual.open_call(p_tick jsonb, p_seq integer, p_claims boolean, p_closes boolean, p_now timestamptz) returns punctual.call
 language plpgsql set search_path = '' as $$
 declare
   q punctual.queues;
   v_partition punctual.partitions;
+  v_shares boolean;
   v_opened record;
   c punctual.call;
 begin
@@ -112,7 +123,10 @@ begin
       using errcode = 'PT404', hint = 'Insert it into punctual.partitions.';
   end if;
   perform punctual.require_askable(q, p_tick->>'asked_for');
-  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_now) o;
+  -- Alone is a call that closes the tick, and one that may claim up to a limit for the whole tick: it reads how many rows the tick has claimed.
+  v_shares := p_seq > 1 and not p_closes and p_tick->>'asked_limit' is null
+              and coalesce(v_partition.batch_limit, q.batch_limit) is null and not coalesce(v_partition.adaptive, q.adaptive);
+  select o.tick, o.is_new into v_opened from punctual.open_tick(q, v_partition, p_tick, p_seq, coalesce(v_shares, false), p_now) o;
   c.tick := v_opened.tick;
   c.is_new := v_opened.is_new;
   if (v_partition.max_running is not null or v_partition.wakes_from is not null) and p_claims then
@@ -152,8 +166,10 @@ $$;
 
 -- Returns the id of a claim: the tick's id with the number of the exchange as its first eight hexadecimal digits. See tick_of_claim.
 create function punctual.claim_id_of(p_tick punctual.ticks, p_seq integer) returns uuid
-language sql immutable set search_path = '' as $$
-  select overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid
+language plpgsql immutable set search_path = '' as $$
+begin
+  return overlay(p_tick.id::text placing lpad(to_hex(p_seq), 8, '0') from 1)::uuid;
+end
 $$;
 
 -- Finds the tick that claimed under this id, among the queue's latest 200 ticks.

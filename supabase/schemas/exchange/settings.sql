@@ -43,13 +43,16 @@ declare
   q punctual.queues := c.queue;
   p punctual.partitions := c.partition;
   v_has_met_limit boolean := (c.tick).limited + (p_settled->>'limited')::integer > 0;
-  v_adaptive record;
+  v_adaptive_batch integer;
+  v_adaptive_concurrency integer;
 begin
-  select * into v_adaptive from punctual.adaptive_settings((c.tick).step - v_has_met_limit::integer);
+  if (c.tick).step is not null then
+    select * into v_adaptive_batch, v_adaptive_concurrency from punctual.adaptive_settings((c.tick).step - v_has_met_limit::integer);
+  end if;
   return (
     q.delivery,
-    coalesce(p_asked_limit, p.batch_limit, v_adaptive.batch_limit, q.batch_limit),
-    coalesce(p.concurrency, v_adaptive.concurrency, q.concurrency),
+    coalesce(p_asked_limit, p.batch_limit, v_adaptive_batch, q.batch_limit),
+    coalesce(p.concurrency, v_adaptive_concurrency, q.concurrency),
     coalesce(p.timeout_seconds, q.timeout_seconds),
     coalesce(p.budget_seconds, q.budget_seconds),
     extract(epoch from c.lease_until - c.now),

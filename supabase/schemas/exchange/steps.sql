@@ -192,28 +192,32 @@ declare
   v_rows integer := cardinality(p_claimed.rows);
   v_new integer := case when c.is_repeated then 0 else v_rows end;
 begin
-  t.last_seq := greatest(t.last_seq, c.seq);
-  if v_new > 0 then t.lease_until := greatest(t.lease_until, c.lease_until); end if;
   t.claimed := t.claimed + v_new;
-  t.done := t.done + (p_settled->>'done')::integer;
-  t.retried := t.retried + (p_settled->>'retried')::integer;
-  t.again := t.again + (p_settled->>'again')::integer;
-  t.dead := t.dead + (p_settled->>'dead')::integer;
-  t.unknown := t.unknown + (p_settled->>'unknown')::integer;
-  t.released := least(t.claimed, t.released + (p_settled->>'released')::integer);
-  t.lost := t.lost + (p_settled->>'lost')::integer;
-  t.limited := t.limited + (p_settled->>'limited')::integer;
   t.swept := t.swept + p_swept;
   -- A delayed copy of an older call closes nothing.
-  if t.closed_at is null and c.seq = t.last_seq
+  if t.closed_at is null and c.seq >= t.last_seq
      and (not t.admitted or (v_rows = 0 and not p_claimed.more and (p_close or (c.is_new and c.paused is not null)))) then
     t := punctual.closed_tick(c, t, p_report);
   end if;
+  -- Adds to what other exchanges of the tick have written meanwhile. The lock that this takes is the last of the call.
   update punctual.ticks x set
-    last_seq = t.last_seq, lease_until = t.lease_until, claimed = t.claimed, done = t.done, retried = t.retried, again = t.again, dead = t.dead,
-    unknown = t.unknown, released = t.released, lost = t.lost, limited = t.limited, swept = t.swept, closed_at = t.closed_at, outcome = t.outcome,
-    report = t.report
-   where x.id = t.id;
+    last_seq = greatest(x.last_seq, c.seq),
+    lease_until = case when v_new > 0 then greatest(x.lease_until, c.lease_until) else x.lease_until end,
+    claimed = x.claimed + v_new,
+    done = x.done + (p_settled->>'done')::integer,
+    retried = x.retried + (p_settled->>'retried')::integer,
+    again = x.again + (p_settled->>'again')::integer,
+    dead = x.dead + (p_settled->>'dead')::integer,
+    unknown = x.unknown + (p_settled->>'unknown')::integer,
+    released = least(x.claimed + v_new, x.released + (p_settled->>'released')::integer),
+    lost = x.lost + (p_settled->>'lost')::integer,
+    limited = x.limited + (p_settled->>'limited')::integer,
+    swept = x.swept + p_swept,
+    closed_at = coalesce(x.closed_at, t.closed_at),
+    outcome = coalesce(x.outcome, t.outcome),
+    report = coalesce(t.report, x.report)
+   where x.id = t.id
+  returning x.* into t;
   return t;
 end
 $$;

@@ -67,7 +67,8 @@ create type punctual.new_job as (
   max_attempts integer,
   timeout_seconds integer,
   most_seconds integer,
-  expires_at timestamptz
+  expires_at timestamptz,
+  request jsonb
 );
 
 -- Reads p_rows, and gives each job a new id. Reads the payload by its key: as a column of the record, a JSON null would become an SQL null.
@@ -78,10 +79,10 @@ declare
 begin
   return array(
     select (a.n, a.id, a.id, r.name, r.queue, a.e->'payload', r.run_at, r.priority, r.unique_key, r.unique_seconds, r.max_attempts, r.timeout_seconds,
-            r.most_seconds, r.expires_at)::punctual.new_job
+            r.most_seconds, r.expires_at, r.request)::punctual.new_job
       from (select e, n, nextval(v_sequence) as id from jsonb_array_elements(p_rows) with ordinality e (e, n)) a
      cross join lateral jsonb_to_record(a.e) r (name text, queue text, run_at timestamptz, priority smallint, unique_key text, unique_seconds integer,
-             max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz)
+             max_attempts integer, timeout_seconds integer, most_seconds integer, expires_at timestamptz, request jsonb)
      order by a.n);
 end
 $$;
@@ -94,7 +95,7 @@ begin
   return array(
     select (a.n, a.id, case when a.unique_key is null then a.id else coalesce(t.id, first_value(a.id) over (partition by a.name, a.unique_key order by a.n)) end,
             a.name, a.queue, a.payload, a.run_at, a.priority, a.unique_key, a.unique_seconds, a.max_attempts, a.timeout_seconds, a.most_seconds,
-            a.expires_at)::punctual.new_job
+            a.expires_at, a.request)::punctual.new_job
       from unnest(p_jobs) a
       left join lateral (
         select j.id from punctual.jobs j
@@ -105,7 +106,7 @@ end
 $$;
 
 -- Creates jobs, all or none. p_rows: [{name, queue, payload, run_at, priority, unique_key, unique_seconds, max_attempts, timeout_seconds,
--- most_seconds, expires_at}], already validated; most_seconds is the handler's own timeout. If a job's name and key are taken, in the table or
+-- most_seconds, expires_at, request}], already validated; most_seconds is the handler's own timeout. If a job's name and key are taken, in the table or
 -- earlier in p_rows, returns the job that has them. A cancelled job frees its key.
 --
 -- Returns {rows: [{id, status, created}]} in the order of p_rows, or {errors: [{index, field, message}]} if nothing was created.
@@ -130,10 +131,10 @@ begin
   perform punctual.lock_job_keys(p_rows);
   v_now := coalesce(p_now, clock_timestamp());
   v_jobs := punctual.judge_job_keys(punctual.read_new_jobs(p_rows), v_now);
-  insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at)
+  insert into punctual.jobs (id, name, queue, payload, run_at, priority, unique_key, unique_until, max_attempts, timeout_seconds, expires_at, created_at, request)
   select a.id, a.name, a.queue, a.payload, coalesce(a.run_at, v_now), coalesce(a.priority, 1), a.unique_key,
          case when a.unique_key is not null then coalesce(v_now + make_interval(secs => a.unique_seconds), 'infinity') end,
-         a.max_attempts, coalesce(a.timeout_seconds, a.most_seconds), a.expires_at, v_now
+         a.max_attempts, coalesce(a.timeout_seconds, a.most_seconds), a.expires_at, v_now, a.request
     from unnest(v_jobs) a where a.id = a.kept_id order by a.n;
 
   select jsonb_agg(x) into v_response

@@ -1,3 +1,11 @@
+-- Returns the request of a job as the API shows it, {method, url, headers}, with the values of its headers and its query hidden. Null for null.
+create function punctual.shown_request(p_request jsonb) returns jsonb
+language sql immutable strict set search_path = '' as $$
+  select jsonb_build_object('method', coalesce(p_request->>'method', 'POST'), 'url', regexp_replace(p_request->>'url', '\?.*', '?***'), 'headers',
+           (select coalesce(jsonb_object_agg(k, '***'), '{}')
+              from jsonb_object_keys(case when jsonb_typeof(p_request->'headers') = 'object' then p_request->'headers' else '{}' end) k))
+$$;
+
 -- Returns a job as the API shows it, or null if no job has the id or the id is malformed.
 create function punctual.read_job(p_id text) returns jsonb
 language plpgsql stable set search_path = '' set statement_timeout = '4s' as $$
@@ -6,7 +14,8 @@ declare
 begin
   if not punctual.is_id(q, p_id) then return null; end if;
   return (
-    select jsonb_build_object('id', j.id::text, 'name', j.name, 'queue', j.queue, 'status', j.status, 'payload', j.payload, 'run_at', j.run_at,
+    select jsonb_build_object('id', j.id::text, 'name', j.name, 'request', punctual.shown_request(j.request), 'queue', j.queue,
+             'status', j.status, 'payload', j.payload, 'run_at', j.run_at,
              'priority', j.priority, 'attempts', j.attempts, 'max_attempts', coalesce(j.max_attempts, q.max_attempts),
              'timeout_seconds', least(j.timeout_seconds, coalesce(p.timeout_seconds, q.timeout_seconds)),
              'progress', j.progress, 'result', j.result, 'last_error', j.last_error, 'unique_key', j.unique_key, 'created_at', j.created_at,

@@ -78,11 +78,13 @@ declare
   v_sent integer;
   v_is_confirmed boolean;
 begin
-  with evidence as materialized (
-    select * from punctual.list_evidence(q, p_id, p_row, array_remove(v_claims.kept || v_claims.known || (p_row->>'claim_id'), null))
+  with found as materialized (
+    select * from punctual.list_evidence(q, p_id, p_row, array_remove(v_claims.kept || v_claims.known || (p_row->>'claim_id'), null))),
+  evidence as materialized (
+    select * from found
     union all
     -- Done by its last attempt, whose event is deleted or was never written.
-    select 'answer', p_row->>q.proof_column, p_row->>'claim_id', false
+    select 'answer', p_row->>q.proof_column, p_row->>'claim_id', coalesce(p_row->>q.proof_column in (select f.proof from found f where f.is_failed), false)
      where p_state = 'done' and p_row->>'claim_id' is not null and coalesce((p_row->>'claimed_at')::timestamptz > v_claims.settled_at, true)
        and not exists (select from punctual.history h where h.queue = q.name and h.row_id = p_id and h.event = 'done'))
   select coalesce(array_agg(distinct e.claim_id) filter (where e.claim_id is not null and not e.is_failed), '{}'),
@@ -104,7 +106,7 @@ begin
       when v_sent = 1 and v_open > 0 then 'may_be_twice'
       when v_sent = 1 and v_is_confirmed then 'once'
       when v_sent = 1 then 'by_answer_alone'
-      when p_state = 'done' then 'by_decision'
+      when p_state = 'done' and (v_open > 0 or v_failed = '{}') then 'by_decision'
       when v_open > 0 then 'unknown'
       when p_state = 'running' then 'under_way'
       when cardinality(v_failed) > 0 then 'not_delivered'

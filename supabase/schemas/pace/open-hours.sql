@@ -74,3 +74,20 @@ begin
   return 'infinity';
 end
 $$;
+
+-- Returns for how many seconds the hours are open in each of p_count hours from p_now on, and not before p_from, which is finite. Counts as if the clocks did not change
+-- meanwhile. At most a day.
+create function punctual.open_seconds(p_hours jsonb, p_zone text, p_from timestamptz, p_count integer, p_now timestamptz) returns integer[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_local timestamp := p_now at time zone p_zone;
+  v_from timestamp := v_local + (p_from - p_now);
+begin
+  return array(
+    select coalesce((
+             select sum(greatest(0, extract(epoch from least(d.day + right(s, 5)::time, v_local + n * interval '1 hour')
+                                                     - greatest(d.day + left(s, 5)::time, v_local + (n - 1) * interval '1 hour', v_from))))
+               from (values (v_local::date), (v_local::date + 1)) d (day) cross join jsonb_array_elements_text(punctual.spans_on(p_hours, d.day)) s), 0)::integer
+      from generate_series(1, p_count) n);
+end
+$$;

@@ -130,11 +130,13 @@ $$;
 
 -- Returns the kind of a queue. plain: rows of a table. accounts: rows of a table that are sent as accounts. pgmq: messages of pgmq.
 create function punctual.kind_of_queue(q punctual.queues) returns text
-language sql immutable set search_path = '' as $$
-  select case when q.source = 'pgmq' then 'pgmq' when q.account_column is null then 'plain' else 'accounts' end
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when q.source = 'pgmq' then 'pgmq' when q.account_column is null then 'plain' else 'accounts' end;
+end
 $$;
 
--- Returns the columns of a queue's table that a claim returns, in their order: all but those that say what became of earlier attempts. With these
+-- Returns the columns of a queue's table that a claim returns, by name: all but those that say what became of earlier attempts. With these
 -- columns, responses would be almost twice as long.
 create function punctual.row_columns(q punctual.queues) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -142,8 +144,8 @@ begin
   return array(
     select a.attname::text from pg_catalog.pg_attribute a
      where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attnum > 0 and not a.attisdropped
-       and a.attname not in (select c.name from punctual.standard_columns(q) c where c.emptied)
-     order by a.attnum);
+       and a.attname <> all (punctual.emptied_columns())
+     order by a.attname);
 end
 $$;
 

@@ -5,25 +5,26 @@ begin
   if p_column is null or not exists (
     select from pg_catalog.pg_attribute a where a.attrelid = to_regclass(format('%I.%I', q.table_schema, q.table_name)) and a.attname = p_column and a.attnum > 0) then
     raise exception 'the rows of % cannot be filtered by %', q.name, p_filter
-      using errcode = '22023', detail = p_filter, hint = format('Its table has no column for it%s.', coalesce(format(': add "%s"', p_column), ''));
+      using errcode = '22023', detail = p_filter, hint = 'Its table has no column for it' || coalesce(': add "' || p_column || '"', '') || '.';
   end if;
   return format('t.%I', p_column);
 end
 $$;
 
--- Returns the states that a filter names by the state or the queue's word, all by default. p_filter: see filter_condition. Raises 22023 for another
--- word.
+-- Returns the states that a filter names by the state or the queue's word, all by default; of these only unknown if it has `decide`. p_filter: see
+-- filter_condition. Raises 22023 for another word.
 create function punctual.filter_states(q punctual.queues, p_filter jsonb) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
+  v_all text[] := case when (p_filter->>'decide')::boolean then '{unknown}' else '{running,pending,unknown,dead,cancelled,done}' end;
   v_word text;
 begin
-  if coalesce(p_filter->'status', '[]') = '[]' then return '{running,pending,unknown,dead,cancelled,done}'; end if;
+  if coalesce(p_filter->'status', '[]') = '[]' then return v_all; end if;
   for v_word in select w from jsonb_array_elements_text(p_filter->'status') w where punctual.state_of(q, w) is null loop
     raise exception 'there is no status "%"', v_word
       using errcode = '22023', detail = 'status', hint = format('Give one or more of %s.', array_to_string(punctual.list_words(q), ', '));
   end loop;
-  return array(select distinct punctual.state_of(q, w) from jsonb_array_elements_text(p_filter->'status') w);
+  return array(select distinct punctual.state_of(q, w) from jsonb_array_elements_text(p_filter->'status') w where punctual.state_of(q, w) = any (v_all));
 end
 $$;
 
@@ -60,7 +61,7 @@ begin
   if f ? 'text' then
     v := v || format('(t.id::text = %L or t.last_error ilike %L)', f->>'text', '%' || regexp_replace(f->>'text', '([\\%_])', '\\\1', 'g') || '%');
   end if;
-  if f ? 'tick' then v := v || format('right(t.claim_id::text, 28) = %L', right(f->>'tick', 28)); end if;
+  if f ? 'tick' then v := v || format('right(t.claim_id::text, 28) = %L', right(lower(f->>'tick'), 28)); end if;
   if (f->>'decide')::boolean then
     v := v || format('(%s)', replace(punctual.operator_condition(q), '$2', format('%L::timestamptz', p_now)));
   end if;
@@ -68,7 +69,7 @@ begin
     select * from (values ('due', format('coalesce(t.next_attempt_at, t.%I)', q.due_column)), ('finished', 't.finished_at'), ('created', null)) r (name, expr)
   loop
     if f ? (v_range.name || '_from') or f ? (v_range.name || '_to') then
-      v := v || punctual.range_condition(coalesce(v_range.expr, punctual.filtered_column(q, 'created_at', 'created_from')),
+      v := v || punctual.range_condition(coalesce(v_range.expr, punctual.filtered_column(q, 'created_at', case when f ? 'created_from' then 'created_from' else 'created_to' end)),
                                          f->>(v_range.name || '_from'), f->>(v_range.name || '_to'));
     end if;
   end loop;
@@ -82,8 +83,9 @@ language sql immutable set search_path = '' as $$
   select concat_ws(' and ', 'true', case when p_from is not null then format('%s >= %L::timestamptz', p_expr, p_from) end, case when p_to is not null then format('%s < %L::timestamptz', p_expr, p_to) end)
 $$;
 
--- Returns the ids of a filter that can be ids of the queue, as an array's text.
+-- Returns the ids of a filter that can be ids of the queue, each once, as an array's text.
 create function punctual.filtered_ids(q punctual.queues, p_filter jsonb) returns text
 language sql stable set search_path = '' as $$
-  select array(select i from jsonb_array_elements_text(p_filter->'ids') i where punctual.is_id(q, i))::text
+  select array(select distinct case q.id_type when 'bigint' then i::bigint::text else i::uuid::text end
+                 from jsonb_array_elements_text(p_filter->'ids') i where punctual.is_id(q, i))::text
 $$;

@@ -14,7 +14,9 @@ begin
     parents := format('unnest(%L::%s[]) i (id)', punctual.filtered_ids(q, p_filter), q.id_type);
     joined := 't.id = i.id';
   elsif p_filter ? 'action' then
-    parents := format('(select r.row_id::%s as id from punctual.action_rows r where r.action_id = %L offset 0) i', q.id_type, p_filter->>'action');
+    -- The rows of another queue's action may have ids of another form.
+    parents := format('(select r.row_id::%s as id from punctual.actions a join punctual.action_rows r on r.action_id = a.id where a.id = %L and a.queue = %L offset 0) i',
+                      q.id_type, p_filter->>'action', q.name);
     joined := 't.id = i.id';
   elsif p_segment <> 'pending' then
     null;
@@ -69,26 +71,26 @@ end
 $$;
 
 -- Returns the segments to read, in order: [{segment, states, desc}]. p_sort: due or finished, with a leading - for descending order; null for each
--- segment's own order. Raises 22023 if a state has no such order.
-create function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text) returns jsonb
+-- segment's own order. p_back: the whole order reversed. Raises 22023 if a state has no such order.
+create function punctual.list_segments(q punctual.queues, p_filter jsonb, p_sort text, p_back boolean default false) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
   v_states text[] := punctual.filter_states(q, p_filter);
-  v_allowed text[] := case ltrim(p_sort, '-') when 'due' then '{pending}'::text[] when 'finished' then '{unknown,dead,cancelled,done}' end;
+  v_allowed text[] := case when p_sort in ('due', '-due') then '{pending}'::text[] when p_sort in ('finished', '-finished') then '{unknown,dead,cancelled,done}' end;
 begin
   if p_sort is not null and v_allowed is null then
     raise exception 'rows cannot be sorted by "%"', p_sort using errcode = '22023', detail = 'sort', hint = 'Give due, -due, finished or -finished.';
   end if;
   if coalesce(p_filter->'status', '[]') = '[]' then
-    v_states := coalesce(v_allowed, v_states);
+    v_states := array(select x from unnest(v_states) x where v_allowed is null or x = any (v_allowed));
   elsif not v_states <@ v_allowed then
     raise exception 'rows of these states cannot be sorted by %', ltrim(p_sort, '-') using errcode = '22023', detail = 'sort',
-      hint = format('%s has only %s.', case when v_allowed = '{pending}' then 'A due time' else 'An end' end,
-                    case when v_allowed = '{pending}' then q.pending_word else 'a settled row' end);
+      hint = case when v_allowed = '{pending}' then format('Only rows that are %s have a due time.', q.pending_word) else 'Only settled rows have an end.' end;
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('segment', s.segment, 'states', s.states,
-                                                 'desc', case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end) order by s.n), '[]')
+                                                 'desc', p_back <> case when p_sort is null then s.segment = 'settled' else p_sort like '-%' end)
+                              order by case when p_back then -s.n else s.n end), '[]')
       from (select g.n, g.segment, array(select x from unnest(g.states) x where x = any (v_states)) as states
               from (values (1, 'running', '{running}'::text[]), (2, 'pending', '{pending}'), (3, 'settled', '{unknown,dead,cancelled,done}')) g (n, segment, states)) s
      where s.states <> '{}');
@@ -97,10 +99,10 @@ $$;
 
 -- Reads rows that match p_filter, in order, until it has p_wanted of them or has read p_reads rows. p_item: SQL of the jsonb that it returns of a row
 -- t. $1 is now. p_cursor: `next` of the call before. items: [{item, key}]. next: the key of the last row that it read; null at the
--- end. Raises 22P02 for a cursor of other segments.
+-- end. p_back: from the cursor towards the beginning. Raises 22P02 for a cursor of other segments.
 create function punctual.walk_rows(
   q punctual.queues, p_filter jsonb, p_sort text, p_cursor jsonb, p_item text, p_wanted integer, p_reads integer, p_now timestamptz,
-  out items jsonb, out next jsonb)
+  p_back boolean default false, out items jsonb, out next jsonb)
 language plpgsql stable set search_path = '' as $$
 declare
   v_condition text := punctual.filter_condition(q, p_filter, p_now);
@@ -112,7 +114,7 @@ declare
   v_read record;
 begin
   items := '[]';
-  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort)) with ordinality e (s, n) order by n loop
+  for v_segment in select s from jsonb_array_elements(punctual.list_segments(q, p_filter, p_sort, p_back)) with ordinality e (s, n) order by n loop
     v_desc := (v_segment->>'desc')::boolean;
     -- A cursor begins with the name of its segment. Those before it are read.
     if p_cursor is not null then

@@ -38,6 +38,17 @@ it.each<[says: string, changes: Partial<Act>]>([
   ],
   ['resumed dm_queue → /queues/dm_queue/settings', { act: 'resume_queue', ...inQueue }],
   ['changed the settings of dm_queue → /queues/dm_queue/settings', { act: 'change_settings', ...inQueue }],
+  ['sent test row 7 of jobs → /queues/jobs/rows/7', { act: 'send_test_row', queue: 'jobs', target: '7' }],
+  [
+    'snoozed a line of dm_queue (error) until 2026-03-02 13:00 UTC → /',
+    {
+      ...inQueue,
+      act: 'snooze_need',
+      target: 'dm_queue.error.6fa1c0de',
+      details: { until: '2026-03-02T13:00:00+00:00' },
+    },
+  ],
+  ['woke a line of Today (incidents) → /', { act: 'wake_need', target: 'incidents' }],
   ['ran a tick of dm_queue → /queues/dm_queue/ticks', { act: 'run_queue', ...inQueue }],
   [
     'added account Ada → /accounts/a',

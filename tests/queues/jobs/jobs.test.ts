@@ -52,6 +52,7 @@ describe('POST /api/jobs', () => {
     expect(job).toEqual({
       id,
       name: 'count-words',
+      request: null,
       queue: 'default',
       status: 'pending',
       payload: { text: 'a b' },
@@ -141,6 +142,14 @@ describe('POST /api/jobs', () => {
       { index: 2, field: '' },
       { index: 3, field: 'name' },
     ]);
+  });
+
+  it('with a URL returns 503 and names what to set, because this app has no secret to sign with', async () => {
+    const { status, body } = await post([words(), { url: 'https://example.com/' }]);
+    expect(status).toBe(503);
+    expect(body.error).toMatchObject({ kind: 'not_configured', variables: ['JOB_SIGNING_SECRET'] });
+    expect(body.error.message).toMatch(/set it to a long random text/);
+    expect(await count()).toBe(0);
   });
 
   it('returns 422 for a payload nested 50,000 levels deep', async () => {

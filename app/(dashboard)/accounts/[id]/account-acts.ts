@@ -1,13 +1,14 @@
 'use server';
 
+import type { ActResult } from '@/components/acts/act-result.ts';
 import { pauseAccount, readAccount, resumeAccount } from '@/lib/operate/account-pace.ts';
 import { saveAccount } from '@/lib/operate/accounts.ts';
-import { type ActResult, actAsVisitor, textOf } from '../../dal/act.ts';
+import { actAsVisitor, instantIn, textOf } from '../../dal/act.ts';
 
 /** Pauses an account, with the form's `reason` and, if given, `until`. */
-export async function pause(id: string, form: FormData): Promise<ActResult> {
+export async function pause(id: string, _: ActResult | null, form: FormData): Promise<ActResult> {
   return actAsVisitor(async ({ rpc }, by) => {
-    const body = { reason: textOf(form, 'reason') ?? '', until: textOf(form, 'until') };
+    const body = { reason: textOf(form, 'reason') ?? '', until: instantIn(form, 'until') };
     const { name } = await pauseAccount(rpc, id, body, by);
     return `${name} is paused.`;
   });
@@ -22,7 +23,7 @@ export async function resume(id: string): Promise<ActResult> {
 }
 
 /** Changes an account's limits. An empty field switches its limit off. */
-export async function changeLimits(id: string, form: FormData): Promise<ActResult> {
+export async function changeLimits(id: string, _: ActResult | null, form: FormData): Promise<ActResult> {
   return actAsVisitor(async ({ rpc }, by) => {
     const { provider, provider_account_id, name } = await readAccount(rpc, id);
     const limits = {

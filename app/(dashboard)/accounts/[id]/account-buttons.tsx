@@ -1,5 +1,6 @@
 import { ActForm } from '@/components/acts/act-form.tsx';
 import { Field } from '@/components/acts/field.tsx';
+import { InstantField } from '@/components/acts/instant-field.tsx';
 import type { AccountWithPace } from '@/lib/operate/account-pace.ts';
 import { changeLimits, pause, resume } from './account-acts.ts';
 
@@ -25,12 +26,7 @@ export function AccountButtons({ account }: { account: AccountWithPace }) {
             maxLength={200}
             hint="Shown on Today, and recorded with your name."
           />
-          <Field
-            type="datetime-local"
-            name="until"
-            label="Until"
-            hint="Empty: until somebody resumes. Its rows wait."
-          />
+          <InstantField name="until" label="Until" hint="Empty: until somebody resumes. Its rows wait." />
         </ActForm>
       </details>
       <details>

@@ -1,11 +1,11 @@
 import Link from 'next/link';
 import { LINK, rowsHref } from '@/components/link.ts';
 import { Notice } from '@/components/notice.tsx';
-import { plural } from '@/components/plural.ts';
 import { Section } from '@/components/section.tsx';
 import { STATES, type State, StateBadge } from '@/components/state-badge.tsx';
 import { RelativeTime } from '@/components/time/relative-time.tsx';
 import type { ActionDetails } from '@/lib/operate/rows/actions.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 import { skipWords } from '../action-words.ts';
 import { SteerButtons } from './steer-buttons.tsx';

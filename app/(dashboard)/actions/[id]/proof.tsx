@@ -1,9 +1,9 @@
 import Link from 'next/link';
 import { LINK } from '@/components/link.ts';
-import { plural } from '@/components/plural.ts';
 import { Section } from '@/components/section.tsx';
 import { VERDICTS } from '@/components/verdict-words.ts';
 import type { Action, ActionProof } from '@/lib/operate/rows/actions.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import { proofLines } from './proof-lines.ts';
 
 interface ProofProps {

@@ -1,8 +1,4 @@
-'use client';
-
-import { useActionState } from 'react';
-import { ActionFailure } from '@/components/acts/action-failure.tsx';
-import { SECONDARY_BUTTON } from '@/components/acts/confirm-buttons.tsx';
+import { ActForm } from '@/components/acts/act-form.tsx';
 import { steerAct } from '../../acts/actions.ts';
 
 interface SteerButtonsProps {
@@ -14,26 +10,10 @@ interface SteerButtonsProps {
 
 /** Draws the buttons that continue or stop an action. */
 export function SteerButtons({ id, stop, proceed }: SteerButtonsProps) {
-  const [result, act, isRunning] = useActionState(steerAct, null);
   return (
-    <form action={act} aria-busy={isRunning} className="flex flex-wrap gap-2">
-      <input type="hidden" name="id" value={id} />
-      {proceed && (
-        <button
-          type="submit"
-          name="verb"
-          value="continue"
-          className="min-h-9 cursor-pointer rounded-md bg-accent px-4 font-medium text-on-accent"
-        >
-          {proceed}
-        </button>
-      )}
-      {stop && (
-        <button type="submit" name="verb" value="stop" className={SECONDARY_BUTTON}>
-          {stop}
-        </button>
-      )}
-      <ActionFailure message={result?.problem ?? ''} />
-    </form>
+    <div className="flex flex-wrap gap-2">
+      {proceed && <ActForm act={steerAct.bind(null, id, 'continue')} submit={proceed} isPrimary />}
+      {stop && <ActForm act={steerAct.bind(null, id, 'stop')} submit={stop} />}
+    </div>
   );
 }

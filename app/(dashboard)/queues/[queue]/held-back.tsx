@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
-import { plural } from '@/components/plural.ts';
 import { RelativeTime } from '@/components/time/relative-time.tsx';
+import { plural } from '@/lib/stats/plural.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 
 /** Lists due rows that no tick claims: rows of accounts that must wait, and unreachable rows. */

@@ -8,7 +8,7 @@ import type { QueueStats } from '@/lib/store/stats.ts';
 import { EFFECTS, leftWords, VERBS } from '../../../actions/action-words.ts';
 import { rowSummary } from '../needs-you/row-summary.ts';
 import { activeParts, countWords, FILTER_NAMES } from '../rows/filter.ts';
-import { ActForm } from './act-form.tsx';
+import { ConfirmForm } from './confirm-form.tsx';
 import type { ActRequest } from './request.ts';
 
 interface PreviewProps {
@@ -67,7 +67,7 @@ export function Preview({ queue, request, filter, preview, visitor }: PreviewPro
       )}
       {visitor === null && <p className="text-muted">You are signed in to look only.</p>}
       {visitor !== null && count > 0 && (
-        <ActForm
+        <ConfirmForm
           queue={queue.name}
           rows={JSON.stringify(request)}
           action={action}

@@ -1,9 +1,9 @@
 import { Command } from '@/components/command.tsx';
 import { queueHref } from '@/components/link.ts';
 import { PageLinks } from '@/components/lists/page-links.tsx';
-import { plural } from '@/components/plural.ts';
 import { Section } from '@/components/section.tsx';
 import type { Page } from '@/lib/http/page.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { ListedRow } from '@/lib/store/listed-row.ts';
 import type { QueueStats } from '@/lib/store/stats.ts';
 import { Part } from '../../../shell/part.tsx';

@@ -1,6 +1,9 @@
 import Link from 'next/link';
+import { PRIMARY_BUTTON } from '@/components/acts/confirm-buttons.tsx';
+import { Field, SelectField } from '@/components/acts/field.tsx';
+import { InstantField } from '@/components/acts/instant-field.tsx';
 import { type Query, queueHref, rowsHref } from '@/components/link.ts';
-import { InstantField } from '@/components/time/instant-field.tsx';
+
 import { ClockTime } from '@/components/time/relative-time.tsx';
 import type { QueueStats } from '@/lib/store/stats.ts';
 import { activeParts, FILTER_NAMES } from './filter.ts';
@@ -11,65 +14,65 @@ interface FilterBarProps {
   accounts: { id: string; name: string }[];
 }
 
-const FIELD = 'h-9 w-full min-w-0 rounded-md border border-muted bg-surface px-2 text-base sm:text-sm';
 const RANGES = ['due', 'created', 'finished'];
 
 /** Draws the filter as a plain form, whose address is the filter, and a chip for each part that is set. */
 export function FilterBar({ queue, filter, accounts }: FilterBarProps) {
   const parts = activeParts(filter);
+  const filterField = (name: string) => ({
+    name,
+    defaultValue: filter[name] ?? '',
+    autoComplete: 'off',
+  });
   const isDeep = parts.some(({ name }) => name !== 'text' && name !== 'account');
   return (
     <div className="grid gap-3">
       {/* A new address is a new form: its fields show the filter. */}
       <form key={JSON.stringify(filter)} action={queueHref(queue.name, '/rows')} className="grid gap-3">
         {filter.status && <input type="hidden" name="status" value={filter.status} />}
+        {filter.sort && <input type="hidden" name="sort" value={filter.sort} />}
         {filter.decide && <input type="hidden" name="decide" value={filter.decide} />}
         <div className="flex flex-wrap items-end gap-3">
           <Field
-            name="text"
+            {...filterField('text')}
             label="Text of the error, or a row’s id"
-            filter={filter}
             className="grow basis-64"
           />
           {accounts.length > 0 && (
-            <label className="grid min-w-0 grow basis-48 gap-1">
-              <span className="text-muted">Account</span>
-              <select name="account" defaultValue={filter.account ?? ''} className={FIELD}>
-                <option value="">any</option>
-                {accounts.map(({ id, name }) => (
-                  <option key={id} value={id}>
-                    {name}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <SelectField
+              name="account"
+              label="Account"
+              defaultValue={filter.account ?? ''}
+              className="grow basis-48"
+            >
+              <option value="">any</option>
+              {accounts.map(({ id, name }) => (
+                <option key={id} value={id}>
+                  {name}
+                </option>
+              ))}
+            </SelectField>
           )}
-          <button
-            type="submit"
-            className="h-9 cursor-pointer rounded-md bg-accent px-4 font-medium text-on-accent"
-          >
+          <button type="submit" className={PRIMARY_BUTTON}>
             Filter
           </button>
         </div>
         <details open={isDeep} className="text-muted">
           <summary className="cursor-pointer py-1 hover:text-ink">More filters</summary>
           <div className="mt-2 grid gap-3 text-ink sm:grid-cols-2 lg:grid-cols-3">
-            <Field name="to" label="For: recipient or chat" filter={filter} />
-            <Field name="error" label="Error group, its id" filter={filter} />
-            <Field name="error_kind" label="Kind of error, such as rejected" filter={filter} />
-            {queue.partitions.length > 0 ? (
-              <label className="grid gap-1">
-                <span className="text-muted">Partition</span>
-                <select name="partition" defaultValue={filter.partition ?? ''} className={FIELD}>
-                  <option value="">any</option>
-                  {queue.partitions.map(({ name }) => (
-                    <option key={name}>{name}</option>
-                  ))}
-                </select>
-              </label>
-            ) : null}
-            <Field name="tick" label="Tick, its id" filter={filter} />
-            <Field name="action" label="Action, its number" filter={filter} />
+            <Field {...filterField('to')} label="For: recipient or chat" />
+            <Field {...filterField('error')} label="Error group, its id" />
+            <Field {...filterField('error_kind')} label="Kind of error, such as rejected" />
+            {queue.partitions.length > 0 && (
+              <SelectField name="partition" label="Partition" defaultValue={filter.partition ?? ''}>
+                <option value="">any</option>
+                {queue.partitions.map(({ name }) => (
+                  <option key={name}>{name}</option>
+                ))}
+              </SelectField>
+            )}
+            <Field {...filterField('tick')} label="Tick, its id" />
+            <Field {...filterField('action')} label="Action, its number" />
             {RANGES.map((range) => (
               <fieldset key={range} className="grid grid-cols-2 gap-2">
                 <InstantField
@@ -120,22 +123,6 @@ export function FilterBar({ queue, filter, accounts }: FilterBarProps) {
         </ul>
       )}
     </div>
-  );
-}
-
-interface FieldProps {
-  name: string;
-  label: string;
-  filter: Query;
-  className?: string;
-}
-
-function Field({ name, label, filter, className = '' }: FieldProps) {
-  return (
-    <label className={`grid min-w-0 gap-1 ${className}`}>
-      <span className="text-muted">{label}</span>
-      <input name={name} defaultValue={filter[name] ?? ''} autoComplete="off" className={FIELD} />
-    </label>
   );
 }
 

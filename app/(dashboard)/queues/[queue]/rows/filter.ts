@@ -20,7 +20,8 @@ export const FILTER_NAMES: Record<string, string> = {
   decide: 'waits for a person',
 };
 
-const names = ['status', ...Object.keys(FILTER_NAMES)];
+/** The sort goes with the filter, though no action takes it. */
+const names = ['status', 'sort', ...Object.keys(FILTER_NAMES)];
 
 /** Reads the filter of an address, without what a form left empty. An instant without a zone is UTC. */
 export function readFilter(query: Query): Query {
@@ -41,7 +42,7 @@ export function activeParts(filter: Query): { name: string; value: string }[] {
 }
 
 /** Returns the filter as `startAction` takes it. */
-export function filterInputOf({ status, decide: _, ...parts }: Query): Record<string, unknown> {
+export function filterInputOf({ status, decide: _, sort: __, ...parts }: Query): Record<string, unknown> {
   return { ...parts, ...(status && { status: status.split(',') }) };
 }
 

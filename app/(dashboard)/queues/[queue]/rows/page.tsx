@@ -1,12 +1,14 @@
 import { redirect } from 'next/navigation';
 import { rowsHref } from '@/components/link.ts';
-import { readAccounts, readQueue, readRows } from '../../../dal/queues.ts';
+import { readAccounts, readChart, readQueue, readRows } from '../../../dal/queues.ts';
 import { readVisitor } from '../../../dal/visitor.ts';
 import { Part } from '../../../shell/part.tsx';
 import { oneOf } from '../../../shell/query.ts';
 import { QueueHeader } from '../queue-header.tsx';
+import { chartRange } from './chart-range.ts';
 import { readFilter } from './filter.ts';
 import { FilterBar } from './filter-bar.tsx';
+import { RowChart } from './row-chart.tsx';
 import { pageSize, RowList } from './row-list.tsx';
 import { StateTabs } from './state-tabs.tsx';
 
@@ -32,6 +34,13 @@ export default async function RowsPage({ params, searchParams }: PageProps<'/que
           <>
             <StateTabs queue={queue} filter={filter} />
             <FilterBar queue={queue} filter={filter} accounts={accounts} />
+            <Part
+              key={`chart ${JSON.stringify(filter)}`}
+              read={() => readChart(name, filter, chartRange(filter, Date.now()))}
+              height="h-32"
+            >
+              {(chart) => <RowChart queue={queue} filter={filter} chart={chart} />}
+            </Part>
             <Part key={JSON.stringify([filter, cursor])} read={read} height="h-screen">
               {(page) => (
                 <RowList queue={queue} filter={filter} page={page} isFirst={!cursor} mayAct={mayAct} />

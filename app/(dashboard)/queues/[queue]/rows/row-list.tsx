@@ -12,6 +12,7 @@ import type { QueueStats } from '@/lib/store/stats.ts';
 import { actsOn, VERBS } from '../../../actions/action-words.ts';
 import { rowSummary } from '../needs-you/row-summary.ts';
 import { countWords } from './filter.ts';
+import { listOf } from './place.ts';
 import { SelectionBar } from './selection-bar.tsx';
 
 /** Rows of a page. */
@@ -94,19 +95,19 @@ function columnsOf(queue: QueueStats, filter: Query, isSelectable: boolean): Col
     {
       head: 'row',
       isRowHead: true,
-      cell: ({ id }) => (
+      cell: (row) => (
         <span className="inline-flex items-center gap-2">
           {isSelectable && (
             <input
               type="checkbox"
               name="id"
-              value={id}
+              value={row.id}
               form="selection"
-              aria-label={`Select row ${id}`}
+              aria-label={`Select row ${row.id}`}
               className="size-6 md:size-4"
             />
           )}
-          <RowLink queue={queue.name} id={id} />
+          <RowLink queue={queue.name} id={row.id} from={listOf(queue.words, filter, row)} />
         </span>
       ),
     },

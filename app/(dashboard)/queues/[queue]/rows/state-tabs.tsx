@@ -14,7 +14,7 @@ export function StateTabs({ queue: { name, words, states }, filter }: { queue: Q
       <ul className="flex flex-wrap gap-2">
         <li>
           <Link
-            href={rowsHref(name, { ...filter, status: undefined })}
+            href={rowsHref(name, { ...filter, status: undefined, sort: undefined })}
             prefetch={false}
             aria-current={!shown}
             className={tab}
@@ -25,7 +25,7 @@ export function StateTabs({ queue: { name, words, states }, filter }: { queue: Q
         {STATES.map((state) => (
           <li key={state}>
             <Link
-              href={rowsHref(name, { ...filter, status: words[state], decide: undefined })}
+              href={rowsHref(name, { ...filter, status: words[state], decide: undefined, sort: undefined })}
               prefetch={false}
               aria-current={shown?.includes(state) ?? false}
               className={tab}

@@ -1,5 +1,6 @@
 import { ActForm } from '@/components/acts/act-form.tsx';
 import { Field } from '@/components/acts/field.tsx';
+import { InstantField } from '@/components/acts/instant-field.tsx';
 import { Section } from '@/components/section.tsx';
 import { ClockTime, RelativeTime } from '@/components/time/relative-time.tsx';
 import { pause, resume, runTick } from './settings-acts.ts';
@@ -52,8 +53,7 @@ export function PauseBox({ queue, partition, paused, mayAct }: PauseBoxProps) {
                 placeholder="wrong text in campaign 7"
                 hint="Shown on Today, and recorded with your name."
               />
-              <Field
-                type="datetime-local"
+              <InstantField
                 name="until"
                 label="Until"
                 hint="Empty: until somebody resumes. Rows that run are finished."

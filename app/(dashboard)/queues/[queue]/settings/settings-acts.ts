@@ -1,8 +1,9 @@
 'use server';
 
+import type { ActResult } from '@/components/acts/act-result.ts';
 import { runQueue } from '@/lib/cron/run-queue-route.ts';
 import { changeSettings, pauseQueue, resumeQueue } from '@/lib/operate/queue-settings.ts';
-import { type ActResult, actAsVisitor, textOf } from '../../../dal/act.ts';
+import { actAsVisitor, instantIn, textOf } from '../../../dal/act.ts';
 import { partitionFields, queueFields, readChanges } from './setting-fields.ts';
 import { tickInWords } from './tick-in-words.ts';
 
@@ -10,9 +11,18 @@ import { tickInWords } from './tick-in-words.ts';
 const maxDuration = 60;
 
 /** Pauses a queue or a partition, with the form's `reason` and, if given, `until`. */
-export async function pause(queue: string, partition: string | null, form: FormData): Promise<ActResult> {
+export async function pause(
+  queue: string,
+  partition: string | null,
+  _: ActResult | null,
+  form: FormData,
+): Promise<ActResult> {
   return actAsVisitor(async ({ rpc }, by) => {
-    const body = { reason: textOf(form, 'reason') ?? '', until: textOf(form, 'until'), ...named(partition) };
+    const body = {
+      reason: textOf(form, 'reason') ?? '',
+      until: instantIn(form, 'until'),
+      ...named(partition),
+    };
     await pauseQueue(rpc, queue, body, by);
     return `${partition ?? queue} is paused. Rows that run are finished.`;
   });
@@ -31,6 +41,7 @@ export async function change(
   queue: string,
   partition: string | null,
   was: Record<string, unknown>,
+  _: ActResult | null,
   form: FormData,
 ): Promise<ActResult> {
   return actAsVisitor(async ({ rpc }, by) => {

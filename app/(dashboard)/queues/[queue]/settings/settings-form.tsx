@@ -1,5 +1,5 @@
 import { ActForm } from '@/components/acts/act-form.tsx';
-import { FIELD, Field } from '@/components/acts/field.tsx';
+import { Field, SelectField } from '@/components/acts/field.tsx';
 import { Section } from '@/components/section.tsx';
 import { boundsInWords, type SettingField } from './setting-fields.ts';
 import { change } from './settings-acts.ts';
@@ -81,25 +81,11 @@ export function SettingsForm({
 
 function YesOrNo({ field: { name, label, meaning, empty }, value }: { field: SettingField; value: unknown }) {
   return (
-    <div>
-      <label htmlFor={name} className="mb-1 block font-medium">
-        {label}
-      </label>
-      <select
-        id={name}
-        name={name}
-        defaultValue={text(value)}
-        aria-describedby={`${name}-hint`}
-        className={FIELD}
-      >
-        {empty !== null && <option value="">{empty}</option>}
-        <option value="true">yes</option>
-        <option value="false">no</option>
-      </select>
-      <p id={`${name}-hint`} className="mt-1 text-xs text-muted">
-        {meaning}
-      </p>
-    </div>
+    <SelectField name={name} label={label} defaultValue={text(value)} hint={meaning}>
+      {empty !== null && <option value="">{empty}</option>}
+      <option value="true">yes</option>
+      <option value="false">no</option>
+    </SelectField>
   );
 }
 

@@ -1,5 +1,5 @@
-import { plural } from '@/components/plural.ts';
 import type { TickReport } from '@/lib/engine/tick-report.ts';
+import { plural } from '@/lib/stats/plural.ts';
 
 const IDLE: Record<string, string> = {
   idle: 'The tick found nothing due.',

@@ -50,7 +50,9 @@ it('the addresses of lists and rows are the filter itself, encoded', () => {
 
 it('an act is on the selected rows, or else on all that match', () => {
   const query = { act: 'retry', status: 'failed,cancelled', text: 'x', confirm: 'may_send_twice' };
-  expect(filterInputOf({ status: 'failed', decide: 'true' })).toEqual({ status: ['failed'] });
+  expect(filterInputOf({ status: 'failed', decide: 'true', sort: 'finished' })).toEqual({
+    status: ['failed'],
+  });
   expect(readRequest(query, [])).toEqual({
     action: 'retry',
     filter: { status: ['failed', 'cancelled'], text: 'x' },

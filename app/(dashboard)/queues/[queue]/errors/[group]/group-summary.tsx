@@ -1,7 +1,7 @@
 import Link from 'next/link';
 import type { ReactNode } from 'react';
 import { ActForm } from '@/components/acts/act-form.tsx';
-import { SECONDARY_BUTTON } from '@/components/acts/confirm-buttons.tsx';
+import { PRIMARY_BUTTON, SECONDARY_BUTTON } from '@/components/acts/confirm-buttons.tsx';
 import { Field } from '@/components/acts/field.tsx';
 import { queueHref, rowsHref } from '@/components/link.ts';
 import { Section } from '@/components/section.tsx';
@@ -53,7 +53,7 @@ export function GroupSummary({ queue, group, mayAct }: GroupSummaryProps) {
           <Link
             href={queueHref(name, `/act?${new URLSearchParams({ act: 'retry', ...filter })}`)}
             prefetch={false}
-            className="inline-flex min-h-9 items-center rounded-md bg-accent px-3 font-medium text-on-accent"
+            className={`inline-flex items-center ${PRIMARY_BUTTON}`}
           >
             Retry {deadRows(group)} {group.rows_dead === 1 ? 'row' : 'rows'}…
           </Link>

@@ -22,7 +22,7 @@ export function Content({ story, accounts }: ContentProps) {
   return (
     <Section id="content" heading="Content">
       <dl className="grid gap-x-8 gap-y-3 sm:grid-cols-2">
-        {to && <Fact name="For">{to}</Fact>}
+        {to && <Fact name={isCall(to) ? 'Calls' : 'For'}>{to}</Fact>}
         {from && (
           <Fact name="From">
             {account ? (
@@ -78,6 +78,9 @@ export function Content({ story, accounts }: ContentProps) {
     </Section>
   );
 }
+
+/** Whether a job's name is the method and the URL that it calls. */
+const isCall = (name: string) => /^[A-Z]+ https?:\/\//.test(name);
 
 function Fact({ name, children }: { name: string; children: ReactNode }) {
   return (

@@ -1,7 +1,11 @@
-import { readAccounts, readQueue, readStory } from '../../../../dal/queues.ts';
+import { rowsHref } from '@/components/link.ts';
+import { readAccounts, readNeighboursOf, readQueue, readStory } from '../../../../dal/queues.ts';
 import { readVisitor } from '../../../../dal/visitor.ts';
 import { Part } from '../../../../shell/part.tsx';
+import { oneOf } from '../../../../shell/query.ts';
 import { QueueHeader } from '../../queue-header.tsx';
+import { readFilter } from '../filter.ts';
+import { neighbourHrefs } from '../place.ts';
 import { Attempts } from './attempts.tsx';
 import { Content } from './content.tsx';
 import { MissingRow } from './missing-row.tsx';
@@ -9,6 +13,7 @@ import { Receipts } from './receipts.tsx';
 import { RowNow } from './row-now.tsx';
 import { SentOnce } from './sent-once.tsx';
 import { Timeline } from './timeline.tsx';
+import { Walk } from './walk.tsx';
 
 export async function generateMetadata({ params }: PageProps<'/queues/[queue]/rows/[id]'>) {
   const { queue, id } = await params;
@@ -16,9 +21,11 @@ export async function generateMetadata({ params }: PageProps<'/queues/[queue]/ro
 }
 
 /** Answers: what happened to this row, why is it not done yet, and was it sent once? */
-export default async function RowPage({ params }: PageProps<'/queues/[queue]/rows/[id]'>) {
+export default async function RowPage({ params, searchParams }: PageProps<'/queues/[queue]/rows/[id]'>) {
   const { queue: name, id: encoded } = await params;
   const id = decodeURIComponent(encoded);
+  const query = oneOf(await searchParams);
+  const filter = readFilter(query);
   const { mayAct } = await readVisitor();
   const read = async () => ({
     ...(await readQueue(name)),
@@ -28,6 +35,13 @@ export default async function RowPage({ params }: PageProps<'/queues/[queue]/row
   return (
     <>
       <QueueHeader queue={name} tab="/rows" isBelow title={`Row ${id}`} />
+      {query.place && (
+        <Part read={() => readNeighboursOf(name, id, { ...filter, place: query.place })} height="h-9">
+          {(beside) =>
+            beside && <Walk list={rowsHref(name, filter)} {...neighbourHrefs(name, filter, beside)} />
+          }
+        </Part>
+      )}
       <Part read={read} height="h-screen">
         {({ queue, accounts, found }) =>
           found.story === null ? (

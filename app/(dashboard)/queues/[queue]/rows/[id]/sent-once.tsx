@@ -1,6 +1,6 @@
-import { plural } from '@/components/plural.ts';
 import { Section } from '@/components/section.tsx';
 import { VERDICTS } from '@/components/verdict-words.ts';
+import { plural } from '@/lib/stats/plural.ts';
 import type { RowStory } from '@/lib/store/story/row-story.ts';
 
 const SOURCES = {
