@@ -48,19 +48,18 @@ function parameterTable(endpoint: Endpoint): string | null {
 
 function fieldTable({ operation }: Endpoint): string | null {
   const schema = operation.requestBody?.content['application/json']?.schema;
-  const object = schema && objectOf(schema);
-  if (!object?.properties) return null;
-  const rows = Object.entries(object.properties).map(([name, field]) =>
-    fieldRow(name, field as JsonSchema, object.required?.includes(name) ?? false),
-  );
-  return rows.length === 0 ? null : ['| field | |', '|---|---|', ...rows].join('\n');
+  const objects = schema ? objectsOf(schema) : [];
+  const fields = Object.entries(Object.assign({}, ...objects.map((one) => one.properties).reverse()));
+  if (fields.length === 0) return null;
+  const isRequired = (name: string) => objects.every((one) => one.required?.includes(name));
+  const rows = fields.map(([name, field]) => fieldRow(name, field as JsonSchema, isRequired(name)));
+  return ['| field | |', '|---|---|', ...rows].join('\n');
 }
 
-/** The first object of a body: one row of several, or the settings of a queue. */
-function objectOf(schema: JsonSchema): JsonSchema | undefined {
-  if (schema.properties) return schema;
-  const [first] = (schema.anyOf ?? []) as JsonSchema[];
-  return first && objectOf(first);
+/** The objects that a body may be: one row of several, one kind of row of two. */
+function objectsOf(schema: JsonSchema): JsonSchema[] {
+  if (schema.properties) return [schema];
+  return ((schema.anyOf ?? []) as JsonSchema[]).flatMap(objectsOf);
 }
 
 function fieldRow(name: string, schema: JsonSchema, isRequired: boolean): string {
