@@ -4,7 +4,9 @@ create function {function}(p_now timestamptz, out accounts uuid[], out rows inte
 language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
-    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
+    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now
+           -- See count_due.
+           order by {due_at}, t.id limit 1000) r;
 end
 $$
 $template$),
