@@ -1,54 +1,101 @@
+import { z } from 'zod';
 import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
 import { bulkRoute } from '../http/bulk-route.ts';
 import { listRoute } from '../http/page.ts';
 import { addressCheck } from '../queues/monitors/address-check.ts';
-import { deleteMonitor, editMonitor, readMonitor } from '../queues/monitors/edit-monitor.ts';
+import { deletedMonitor, deleteMonitor, editMonitor, readMonitor } from '../queues/monitors/edit-monitor.ts';
 import {
   incidentsQuery,
   listIncidents,
   listMonitors,
   monitorsQuery,
 } from '../queues/monitors/list-monitors.ts';
+import { monitorChanges, monitorInput } from '../queues/monitors/monitor-fields.ts';
 import { createMonitors } from '../queues/monitors/new-monitors.ts';
-import { listRegions, removeRegion, saveRegion } from '../queues/monitors/regions.ts';
+import {
+  listRegions,
+  regionInput,
+  removedRegion,
+  removeRegion,
+  saveRegion,
+} from '../queues/monitors/regions.ts';
 import { readMonitoring } from '../stats/stats.ts';
+import {
+  incidentSchema,
+  monitoringSchema,
+  monitorSchema,
+  monitorSummary,
+  regionSchema,
+} from '../store/monitoring.ts';
 import type { Endpoints } from './endpoints.ts';
 
 export const endpoints = {
-  /**
-   * Lists incidents, the newest first: `?open=true&monitor=42&limit=50&cursor=…`. `{ incidents, next }`; 400 with `{ errors: [{ field, message }] }`.
-   */
-  'GET /incidents': listRoute({ name: 'incidents', query: incidentsQuery, list: listIncidents }),
-  /** Returns the dashboard's figures of monitors. */
-  'GET /monitoring': apiRoute(({ services: { rpc } }) => readMonitoring(rpc), { dashboard: true }),
-  /** Lists monitors by id: `?state=down&limit=50&cursor=…`. `{ monitors, next }`; 400 with `{ errors: [{ field, message }] }`. */
-  'GET /monitors': listRoute({ name: 'monitors', query: monitorsQuery, list: listMonitors }),
-  /** Creates monitors: see `bulkRoute`. */
-  'POST /monitors': bulkRoute('nothing was created', ({ services: { rpc, env }, body, by }) =>
-    createMonitors(rpc, addressCheck(env), body, by),
-  ),
-  /** Returns the monitor with its latest checks and incidents. 404. */
-  'GET /monitors/:id': apiRoute<{ id: string }>(({ services: { rpc }, params }) =>
-    readMonitor(rpc, params.id),
-  ),
-  /** Changes the given fields. 200 with the monitor; 404; 422. */
-  'PATCH /monitors/:id': apiJsonRoute<{ id: string }>(
-    ({ services: { rpc, env }, params, body, by }) =>
-      editMonitor(rpc, addressCheck(env), params.id, body, by),
-    { whenInvalid: 'nothing was changed' },
-  ),
-  /** Deletes the monitor with its checks and incidents. 200 with `{ id }`; 404. */
-  'DELETE /monitors/:id': apiRoute<{ id: string }>(({ services: { rpc }, params, by }) =>
-    deleteMonitor(rpc, params.id, by),
-  ),
-  /** Lists the regions that check monitors, each with its state: `{ regions }`. */
-  'GET /regions': apiRoute(async ({ services: { rpc } }) => ({ regions: await listRegions(rpc) })),
-  /** Creates a region, or changes the one with that name. 200 with `{ region }`; 409; 422. */
-  'POST /regions': apiJsonRoute(({ services: { rpc }, body, by }) => saveRegion(rpc, body, by), {
-    whenInvalid: 'the region was not saved',
+  'GET /incidents': listRoute({
+    summary: 'Lists incidents, the newest first.',
+    name: 'incidents',
+    item: incidentSchema,
+    query: incidentsQuery,
+    list: listIncidents,
   }),
-  /** Removes the region. 200 with `{ name, moved }`: the number of monitors that moved to another region. 404; 409 for the default region. */
-  'DELETE /regions/:name': apiRoute<{ name: string }>(({ services: { rpc }, params, by }) =>
-    removeRegion(rpc, params.name, by),
-  ),
+  'GET /monitoring': apiRoute({
+    summary: 'Returns the dashboard’s figures of monitors.',
+    response: monitoringSchema,
+    dashboard: true,
+    handle: ({ services: { rpc } }) => readMonitoring(rpc),
+  }),
+  'GET /monitors': listRoute({
+    summary: 'Lists monitors by id.',
+    name: 'monitors',
+    item: monitorSummary,
+    query: monitorsQuery,
+    list: listMonitors,
+  }),
+  'POST /monitors': bulkRoute({
+    summary: 'Creates [monitors](monitors.md).',
+    example: { name: 'Website', url: 'https://example.com' },
+    row: monitorInput,
+    nothing: 'nothing was created',
+    create: ({ services: { rpc, env }, body, by }) => createMonitors(rpc, addressCheck(env), body, by),
+  }),
+  'GET /monitors/:id': apiRoute({
+    summary:
+      'Returns the monitor with its latest checks and incidents. The values of its headers are masked.',
+    response: monitorSchema,
+    errors: [404],
+    handle: ({ services: { rpc }, params }) => readMonitor(rpc, params.id),
+  }),
+  'PATCH /monitors/:id': apiJsonRoute({
+    summary: 'Changes the given fields, even during a check. The next check uses them.',
+    body: monitorChanges,
+    response: monitorSchema,
+    errors: [404],
+    whenInvalid: 'nothing was changed',
+    handle: ({ services: { rpc, env }, params, body, by }) =>
+      editMonitor(rpc, addressCheck(env), params.id, body, by),
+  }),
+  'DELETE /monitors/:id': apiRoute({
+    summary: 'Deletes the monitor with its checks and incidents.',
+    response: deletedMonitor,
+    errors: [404],
+    handle: ({ services: { rpc }, params, by }) => deleteMonitor(rpc, params.id, by),
+  }),
+  'GET /regions': apiRoute({
+    summary: 'Lists the regions that check monitors, each with its state.',
+    response: z.object({ regions: z.array(regionSchema) }),
+    handle: async ({ services: { rpc } }) => ({ regions: await listRegions(rpc) }),
+  }),
+  'POST /regions': apiJsonRoute({
+    summary: 'Creates a region, or changes the one with that name.',
+    body: regionInput,
+    response: z.object({ region: regionSchema }),
+    errors: [409],
+    whenInvalid: 'the region was not saved',
+    handle: ({ services: { rpc }, body, by }) => saveRegion(rpc, body, by),
+  }),
+  'DELETE /regions/:name': apiRoute({
+    summary: 'Removes the region; its monitors move to another one. 409 for the default region.',
+    response: removedRegion,
+    errors: [404, 409, 422],
+    handle: ({ services: { rpc }, params, by }) => removeRegion(rpc, params.name, by),
+  }),
 } satisfies Endpoints;

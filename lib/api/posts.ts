@@ -1,29 +1,54 @@
 import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
 import { bulkRoute } from '../http/bulk-route.ts';
+import { resolvedRow } from '../operate/rows/resolve-row.ts';
 import { listRowsRoute } from '../operate/rows/rows-route.ts';
-import { cancelPost, editPost, readPost } from '../queues/posts/edit-post.ts';
-import { enqueuePosts } from '../queues/posts/new-posts.ts';
+import {
+  cancelPost,
+  editPost,
+  mediaGuard,
+  postChanges,
+  postSchema,
+  readPost,
+} from '../queues/posts/edit-post.ts';
+import { insertPosts, postInput } from '../queues/posts/new-posts.ts';
 import type { Endpoints } from './endpoints.ts';
+
+/** Which addresses are allowed is a setting, and no part of a document. */
+const guard = mediaGuard([]);
 
 export const endpoints = {
   'GET /posts': listRowsRoute('posts'),
-  /** Schedules posts: see `bulkRoute`. */
-  'POST /posts': bulkRoute('nothing was created', ({ services: { rpc, env }, body }) =>
-    enqueuePosts(rpc, env.mediaAllowPrivate, body),
-  ),
-  /** Returns the post. 404. */
-  'GET /posts/:id': apiRoute<{ id: string }>(({ services: { rpc }, params }) => readPost(rpc, params.id)),
-  /**
-   * Changes the given fields of `{ body, media_urls, scheduled_for, expires_at, priority }` while the post is `scheduled`. 200 with the post; 404; 409
-   * with its status if it is no longer scheduled; 422.
-   */
-  'PATCH /posts/:id': apiJsonRoute<{ id: string }>(
-    ({ services: { rpc, env }, params, body, by }) =>
+  'POST /posts': bulkRoute({
+    summary: 'Schedules posts.',
+    example: {
+      account_id: '…',
+      body: 'We are hiring',
+      media_urls: ['https://your.site/team.png'],
+      scheduled_for: '2026-12-01T09:00:00Z',
+    },
+    row: postInput(guard),
+    nothing: 'nothing was created',
+    create: ({ services: { rpc, env }, body }) => insertPosts(rpc, mediaGuard(env.mediaAllowPrivate), body),
+  }),
+  'GET /posts/:id': apiRoute({
+    summary: 'Returns the post.',
+    response: postSchema,
+    errors: [404],
+    handle: ({ services: { rpc }, params }) => readPost(rpc, params.id),
+  }),
+  'PATCH /posts/:id': apiJsonRoute({
+    summary: 'Changes the given fields while the post is `scheduled`; else 409.',
+    body: postChanges(guard),
+    response: postSchema,
+    errors: [404, 409],
+    whenInvalid: 'nothing was changed',
+    handle: ({ services: { rpc, env }, params, body, by }) =>
       editPost(rpc, env.mediaAllowPrivate, params.id, body, by),
-    { whenInvalid: 'nothing was changed' },
-  ),
-  /** Cancels the post while it is `scheduled`. 200 with `{ id, status }`; 404; 409 with its status if it is no longer scheduled. */
-  'DELETE /posts/:id': apiRoute<{ id: string }>(({ services: { rpc }, params, by }) =>
-    cancelPost(rpc, params.id, by),
-  ),
+  }),
+  'DELETE /posts/:id': apiRoute({
+    summary: 'Cancels the post while it is `scheduled`; else 409.',
+    response: resolvedRow,
+    errors: [404, 409],
+    handle: ({ services: { rpc }, params, by }) => cancelPost(rpc, params.id, by),
+  }),
 } satisfies Endpoints;

@@ -1,15 +1,25 @@
 import { z } from 'zod';
-import { coverageQuery, readCoverage } from '../cron/slots/schedule-coverage.ts';
+import { coverageQuery, coverageSchema, readCoverage } from '../cron/slots/schedule-coverage.ts';
 import { apiJsonRoute, apiRoute } from '../http/api-route.ts';
+import { describeEndpoint } from '../http/describe-endpoint.ts';
 import { wholeNumber } from '../http/query.ts';
 import { json } from '../http/respond.ts';
-import { readForecast } from '../stats/forecast.ts';
-import { readHealth } from '../stats/health.ts';
+import { forecastSchema, readForecast } from '../stats/forecast.ts';
+import { healthSchema, readHealth } from '../stats/health.ts';
 import { needSources, readNeeds } from '../stats/needs/read-needs.ts';
-import { snoozeNeed, wakeNeed } from '../stats/needs/snoozes.ts';
-import { readPulse } from '../stats/pulse.ts';
+import {
+  endedSnooze,
+  listedNeed,
+  snoozeInput,
+  snoozeNeed,
+  snoozeSchema,
+  wakeNeed,
+} from '../stats/needs/snoozes.ts';
+import { pulseSchema, readPulse } from '../stats/pulse.ts';
 import { readAnalytics, readStats } from '../stats/stats.ts';
+import { analyticsSchema } from '../store/analytics.ts';
 import type { Rpc } from '../store/rpc.ts';
+import { statsSchema } from '../store/stats.ts';
 import type { Endpoints } from './endpoints.ts';
 
 const listed = (rpc: Rpc) =>
@@ -19,24 +29,44 @@ const listed = (rpc: Rpc) =>
   );
 
 export const endpoints = {
-  /** Says whether the database answers and ticks come. Needs no secret. 200, or 503 with the reason. */
-  'GET /health': async () => {
-    const health = await readHealth();
-    return json(health.status === 'ok' ? 200 : 503, health);
-  },
-  /** Returns the queues' daily figures of `?days=` days, 1 to 90, 14 by default. The format is in `lib/store/analytics.ts`. */
-  'GET /analytics': apiRoute(({ query: { days } }) => readAnalytics(days), {
+  'GET /health': describeEndpoint(
+    async () => {
+      const health = await readHealth();
+      return json(health.status === 'ok' ? 200 : 503, health);
+    },
+    {
+      summary:
+        'Says whether the database responds and ticks come. 503 if the database is down or its schema is `behind`, with the same body.',
+      access: 'none',
+      response: healthSchema,
+      statuses: [200, 503],
+    },
+  ),
+  'GET /analytics': apiRoute({
+    summary: 'Returns the queues’ [daily figures](analytics.md).',
+    response: analyticsSchema,
     dashboard: true,
-    query: z.strictObject({ days: wholeNumber(1, 90, 'must be a whole number from 1 to 90').default(14) }),
+    query: z.strictObject({
+      days: wholeNumber(1, 90, 'must be a whole number from 1 to 90')
+        .default(14)
+        .describe('1 to 90; default 14.'),
+    }),
+    handle: ({ query: { days } }) => readAnalytics(days),
   }),
-  /** Returns a value of a few bytes that changes when a page of the dashboard should be rendered anew. The format is in `lib/stats/pulse.ts`. */
-  'GET /pulse': apiRoute(({ services: { rpc } }) => readPulse(rpc), { dashboard: true }),
-  /**
-   * Returns the slots that schedulers delivered and missed in the last `?hours=` (1 to 48, 24 by default), for `?queue=` or all queues. The format is
-   * in `lib/cron/slots/schedule-coverage.ts`. 400 for an invalid query.
-   */
-  'GET /schedulers': apiRoute(
-    async ({ query: { hours, queue }, services: { rpc } }) => {
+  'GET /pulse': apiRoute({
+    summary:
+      'Returns a value under 300 bytes that changes with each tick that is not idle, and with its progress. The dashboard reads it, and renders the page anew when it differs.',
+    response: pulseSchema,
+    dashboard: true,
+    handle: ({ services: { rpc } }) => readPulse(rpc),
+  }),
+  'GET /schedulers': apiRoute({
+    summary:
+      'Returns [which slots came](schedulers.md#slots-in-the-ledger) of each scheduler, and which schedules are `silent`.',
+    response: coverageSchema,
+    dashboard: true,
+    query: coverageQuery,
+    async handle({ query: { hours, queue }, services: { rpc } }) {
       const { schedulers, ...rest } = await readCoverage(rpc, hours);
       return {
         ...rest,
@@ -44,26 +74,41 @@ export const endpoints = {
           queue === undefined ? schedulers : schedulers.filter(({ queues }) => queues.includes(queue)),
       };
     },
-    { dashboard: true, query: coverageQuery },
-  ),
-  /** Returns the dashboard's figures as JSON, at most one second old. 503 with the reason while the database does not respond. */
-  'GET /stats': apiRoute(() => readStats(), { dashboard: true }),
-  /** Returns what falls due in the next six hours, and what the accounts may send, as `{ queues }`. */
-  'GET /forecast': apiRoute(async ({ services: { rpc } }) => ({ queues: await readForecast(rpc) }), {
-    dashboard: true,
   }),
-  /** Returns what waits for a person, the worst first, as `{ needs }`, also what was put off. */
-  'GET /needs': apiRoute(async ({ services: { rpc } }) => ({ needs: await listed(rpc) }), {
+  'GET /stats': apiRoute({
+    summary:
+      'Returns the figures of each queue, at most a second old: counts by state, rows that `failed` in the last 24 hours, `undecided` rows, outcomes by minute (`throughput`) and by hour (`day`), the `last_tick`, and what holds rows; also `paused_accounts` and `providers` that rest.',
+    response: statsSchema,
     dashboard: true,
+    handle: () => readStats(),
   }),
-  /** Puts a line off: `{ until }`. 200 with the snooze; 404 if there is no such line now; 422. */
-  'POST /needs/:key/snooze': apiJsonRoute<{ key: string }>(
-    async ({ services: { rpc }, params, body, by }) =>
+  'GET /forecast': apiRoute({
+    summary:
+      'Returns what falls due in the next six hours in each queue with accounts, and what the accounts of these rows may send.',
+    response: z.object({ queues: z.array(forecastSchema) }),
+    dashboard: true,
+    handle: async ({ services: { rpc } }) => ({ queues: await readForecast(rpc) }),
+  }),
+  'GET /needs': apiRoute({
+    summary: 'Lists what waits for a person, the worst first, as Today does; also what was put off.',
+    response: z.object({ needs: z.array(listedNeed) }),
+    dashboard: true,
+    handle: async ({ services: { rpc } }) => ({ needs: await listed(rpc) }),
+  }),
+  'POST /needs/:key/snooze': apiJsonRoute({
+    summary: 'Puts a line off. 404 if there is no such line now.',
+    example: { until: '2026-12-02T08:00:00Z' },
+    body: snoozeInput,
+    response: snoozeSchema,
+    errors: [404],
+    whenInvalid: 'nothing was put off',
+    handle: async ({ services: { rpc }, params, body, by }) =>
       snoozeNeed(rpc, await listed(rpc), params.key, body, by),
-    { whenInvalid: 'nothing was put off' },
-  ),
-  /** Ends the snooze of a line. 200 with `{ key }`, also if it had none. */
-  'DELETE /needs/:key/snooze': apiRoute<{ key: string }>(async ({ services: { rpc }, params, by }) =>
-    wakeNeed(rpc, await listed(rpc), params.key, by),
-  ),
+  }),
+  'DELETE /needs/:key/snooze': apiRoute({
+    summary: 'Ends the snooze of a line, also of one that is gone.',
+    response: endedSnooze,
+    errors: [404, 422],
+    handle: async ({ services: { rpc }, params, by }) => wakeNeed(rpc, await listed(rpc), params.key, by),
+  }),
 } satisfies Endpoints;

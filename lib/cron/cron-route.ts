@@ -20,7 +20,10 @@ export interface CronRouteOptions {
  * A cron endpoint: GET for Vercel Cron, POST for other schedulers. 200 with the handler's report, 400 for an unknown query parameter, 401
  * without `CRON_SECRET`, 503 with the settings to make or the seconds to wait.
  */
-export function cronRoute({ handler, query }: CronEndpoint, options: CronRouteOptions) {
+export function cronRoute(
+  { handler, query }: Pick<CronEndpoint, 'handler' | 'query'>,
+  options: CronRouteOptions,
+) {
   return (request: Request): Promise<Response> =>
     answerCron(request, query, options.maxDuration, async (call) =>
       runHandler(handler, await getServices(), call, options.after),

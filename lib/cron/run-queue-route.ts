@@ -5,7 +5,7 @@ import { registeredApp } from '../queues/registered-app.ts';
 import { isError } from '../services/is-error.ts';
 import type { Services } from '../services/services.ts';
 import { runHandler } from './cron-route.ts';
-import { partitionQuery } from './handlers/find-endpoint.ts';
+import { partitionQuery, type QueueReport, queueReport } from './handlers/find-endpoint.ts';
 import { queueHandler } from './handlers/queue-handler.ts';
 
 interface RunQueue {
@@ -28,7 +28,7 @@ interface RunQueue {
 export async function runQueue(
   services: Services,
   { queue, partition, by, path, maxDuration, startedAt }: RunQueue,
-): Promise<object> {
+): Promise<QueueReport> {
   const found = findQueue(queue, registeredApp().queues);
   if (!found) throw new NotFoundError(`there is no queue "${queue}" in this deployment`);
   const { name } = found;
@@ -45,16 +45,19 @@ export async function runQueue(
     ...{ runId: crypto.randomUUID(), startedAt, maxDuration },
   };
   try {
-    return await runHandler(queueHandler(found, partition), services, call, undefined);
+    return (await runHandler(queueHandler(found, partition), services, call, undefined)) as QueueReport;
   } catch (error) {
     if (isError(error, 'StoreError') && error.code === 'PT404') throw new NotFoundError(error.message);
     throw error;
   }
 }
 
-/** The route of `runQueue`. `?partition=` names a partition. 200 with the report; 404 for an unknown queue or partition; 503 as `cronRoute`. */
-export const runQueueRoute = apiRoute<{ queue: string }, typeof partitionQuery>(
-  ({ services, params: { queue }, query: { partition }, by, path, maxDuration, startedAt }) =>
+export const runQueueRoute = apiRoute({
+  summary:
+    'Runs one tick in this request and returns [its report](#the-report-of-a-tick). Without `partition`, each partition with due rows is ticked.',
+  query: partitionQuery,
+  response: queueReport,
+  errors: [404],
+  handle: ({ services, params: { queue }, query: { partition }, by, path, maxDuration, startedAt }) =>
     runQueue(services, { queue, partition, by, path, maxDuration, startedAt }),
-  { query: partitionQuery },
-);
+});

@@ -1,4 +1,7 @@
+import { z } from 'zod';
+import { tickReport } from '../engine/tick-report.ts';
 import type { RouteContext } from '../http/api-route.ts';
+import { describeEndpoint } from '../http/describe-endpoint.ts';
 import { NotFoundError } from '../http/http-error.ts';
 import { json } from '../http/respond.ts';
 import { findQueue } from '../queues/find-queue.ts';
@@ -6,7 +9,7 @@ import { registeredApp } from '../queues/registered-app.ts';
 import { getServices } from '../services/services.ts';
 import { answerCron, runHandler } from './cron-route.ts';
 import { handOver } from './hand-over.ts';
-import { partitionQuery } from './handlers/find-endpoint.ts';
+import { partitionQuery, partitionReports } from './handlers/find-endpoint.ts';
 import { queueHandler } from './handlers/queue-handler.ts';
 
 /**
@@ -16,7 +19,7 @@ import { queueHandler } from './handlers/queue-handler.ts';
  * 202 with `{ queue, worker: 'started' | 'running' }` if the worker ticks. 200 with the report of the queue's own endpoint and `worker`, the reason
  * why the tick ran here. 404 for an unknown queue. Otherwise as `cronRoute`.
  */
-export function triggerRoute(request: Request, context: RouteContext<{ queue: string }>): Promise<Response> {
+function trigger(request: Request, context: RouteContext): Promise<Response> {
   const { maxDuration = 60, after } = context;
   return answerCron(request, partitionQuery, maxDuration, async (call) => {
     const { queue: name = '' } = (await context.params) ?? {};
@@ -38,3 +41,20 @@ export function triggerRoute(request: Request, context: RouteContext<{ queue: st
     return { ...body, worker: result.refused };
   });
 }
+
+const refused = z.string().describe('Why the tick ran here.');
+const response = z.union([
+  z.object({ queue: z.string(), worker: z.enum(['started', 'running']) }),
+  tickReport.extend({ worker: refused }),
+  partitionReports.extend({ worker: refused }),
+]);
+
+export const triggerRoute = describeEndpoint(trigger, {
+  summary:
+    '[Hands the tick to a worker](schedulers.md#wake-a-worker). Returns 202 if the worker ticks, or 200 with the report of the tick that ran here.',
+  access: 'cron',
+  query: partitionQuery,
+  response,
+  statuses: [202, 200],
+  errors: [404],
+});

@@ -1,20 +1,23 @@
+import { z } from 'zod';
 import { type Budget, startBudget } from './budget.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import type { CheckedRow, Finding, QueueStore, UnknownRow } from './ports/queue-store.ts';
 import type { StopSignal } from './ports/stop-signal.ts';
 import type { Queue } from './queue.ts';
-import type { Checks } from './tick-report.ts';
+import { checksSchema } from './tick-report.ts';
 import { transportable } from './transportable.ts';
 
 /** Allowed for the two calls around a round of checks. */
 const callsMs = 1_000;
 
 /** The checks of one queue, and why they ended. */
-export interface ReconcileReport extends Checks {
-  queue: string;
-  ended: 'drained' | 'budget' | 'stopped';
-}
+export const reconcileReport = checksSchema.extend({
+  queue: z.string(),
+  ended: z.enum(['drained', 'budget', 'stopped']),
+});
+
+export type ReconcileReport = z.infer<typeof reconcileReport>;
 
 interface Ports {
   store: QueueStore;

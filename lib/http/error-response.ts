@@ -32,7 +32,7 @@ export async function errorMessage(error: unknown): Promise<string> {
 }
 
 /** Returns 200 with the result of `run` as JSON, its result if that is a response, or the response for its error. */
-export async function respond(run: () => Promise<object>, whenInvalid?: string): Promise<Response> {
+export async function respond(run: () => Promise<unknown>, whenInvalid?: string): Promise<Response> {
   try {
     const result = await run();
     return result instanceof Response ? result : json(200, result);

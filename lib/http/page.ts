@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc.ts';
-import { type ApiCall, apiRoute } from './api-route.ts';
+import { apiRoute, type PathParams } from './api-route.ts';
+import type { EndpointText } from './describe-endpoint.ts';
 import { invalidQuery, type QuerySchema, wholeNumber } from './query.ts';
 
 /** The values of a page's last item in the columns that sort its list. */
@@ -17,9 +18,11 @@ const cursor = z
 const invalidCursor =
   'is not a cursor of this list: send the "next" of the previous page unchanged and with the same filters, or leave it out';
 
-/** The query of every list: `limit`, 1 to 200 (50 by default), and `cursor`, the `next` of the previous page. */
+/** The query of every list. */
 export const pageQuery = {
-  limit: wholeNumber(1, 200, 'must be a whole number from 1 to 200').default(50),
+  limit: wholeNumber(1, 200, 'must be a whole number from 1 to 200')
+    .default(50)
+    .describe('1 to 200; default 50.'),
   cursor: z
     .string()
     .max(2_000)
@@ -29,10 +32,12 @@ export const pageQuery = {
       context.addIssue({ code: 'custom', message: invalidCursor });
       return z.NEVER;
     })
-    .optional(),
+    .optional()
+    .describe('The `next` of the previous page.'),
 };
 
-const pageOnly = z.strictObject(pageQuery);
+/** The query of a list without filters. */
+export const pageOnly = z.strictObject(pageQuery);
 
 export interface PageQuery {
   limit: number;
@@ -79,27 +84,44 @@ function digestOf(list: unknown[], key: Key): string {
     .slice(0, 8);
 }
 
-interface ListRoute<Params, Schema> {
+interface ListRoute<Name extends string, Item extends z.ZodType, Query extends QuerySchema>
+  extends Omit<EndpointText<z.ZodType, Query>, 'response' | 'query'> {
+  query: Query;
   /** The key of the items in the response. */
-  name: string;
-  /** `limit` and `cursor` by default. */
-  query?: Schema;
-  list: (rpc: Rpc, query: z.output<Schema>, params: Params) => Promise<Page<unknown>>;
+  name: Name;
+  item: Item;
+  list: (rpc: Rpc, query: z.output<Query>, params: PathParams) => Promise<Page<z.output<Item>>>;
   dashboard?: boolean;
 }
 
+/** The response of a list: `{ [name]: items, next }`. */
+export type ListAnswer<Name extends string, Item extends z.ZodType> = z.ZodObject<
+  Record<Name, z.ZodArray<Item>> & { next: z.ZodNullable<z.ZodString> }
+>;
+
+/** Returns the schema of a list's response. */
+export function listAnswer<Name extends string, Item extends z.ZodType>(name: Name, item: Item) {
+  const next = z.string().nullable().describe('The `cursor` of the next page; null at the end.');
+  return z.object({ [name]: z.array(item), next }) as unknown as ListAnswer<Name, Item>;
+}
+
 /** Returns the route of a list. It responds 200 with `{ [name]: items, next }`, or 400 for an invalid query. */
-export function listRoute<Params = object, Schema extends QuerySchema = typeof pageOnly>({
+export function listRoute<Name extends string, Item extends z.ZodType, Query extends QuerySchema>({
   name,
-  query,
+  item,
   list,
-  dashboard,
-}: ListRoute<Params, Schema>) {
-  const handle = async ({ services: { rpc }, ...call }: ApiCall<Params, z.output<Schema>>) => {
-    const { items, next } = await list(rpc, call.query, call.params);
-    return { [name]: items, next };
-  };
-  return apiRoute<Params, Schema>(handle, { dashboard, query: query ?? (pageOnly as unknown as Schema) });
+  query,
+  ...text
+}: ListRoute<Name, Item, Query>) {
+  return apiRoute<ListAnswer<Name, Item>, Query>({
+    ...text,
+    query,
+    response: listAnswer(name, item),
+    async handle({ services: { rpc }, ...call }) {
+      const { items, next } = await list(rpc, call.query, call.params);
+      return { [name]: items, next } as z.output<ListAnswer<Name, Item>>;
+    },
+  });
 }
 
 function parse(text: string): unknown {

@@ -38,7 +38,8 @@ export function wholeNumber(min: number, max: number, message: string) {
     .string()
     .regex(new RegExp(`^\\d{1,${String(max).length}}$`), message)
     .transform(Number)
-    .refine((number) => number >= min && number <= max, message);
+    .refine((number) => number >= min && number <= max, message)
+    .meta({ type: 'integer', minimum: min, maximum: max });
 }
 
 /** `true` or `false`. */

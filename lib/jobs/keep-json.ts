@@ -18,7 +18,7 @@ export function keepJson(
     return { fault: `is not JSON: ${reasonOf(error)}` };
   }
   if (json === undefined) return { fault: `is not JSON: its type is ${typeof value}` };
-  const bytes = Buffer.byteLength(json);
+  const bytes = new TextEncoder().encode(json).length;
   if (bytes > maxBytes) return { fault: `is ${bytes} bytes of JSON; the limit is ${maxBytes} bytes` };
   if (isDeeper(json, maxDepth)) return { fault: `is nested more than ${maxDepth} levels deep` };
   return { kept: JSON.parse(json), json };

@@ -9,24 +9,26 @@ import { accountSchema } from './accounts.ts';
 /** What the account may send in one queue. */
 const paceSchema = z.object({
   queue: z.string(),
-  /** Of the account's current day: claims, the limit, and how many are left. */
-  used: z.number(),
+  used: z.number().describe("Of the account's current day: claims, the limit, and how many are left."),
   limit: z.number(),
   left: z.number(),
-  /** When it may send; null if not before somebody changes something. */
-  opens_at: z.string().nullable(),
-  /** Why it may not send now. */
-  waits: z.array(z.object({ kind: z.string(), until: z.string().nullable(), text: z.string() })),
-  /** Due rows, counted to 1,000. */
-  due: z.number(),
+  opens_at: z
+    .string()
+    .nullable()
+    .describe('When it may send; null if not before somebody changes something.'),
+  waits: z
+    .array(z.object({ kind: z.string(), until: z.string().nullable(), text: z.string() }))
+    .describe('Why it may not send now.'),
+  due: z.number().describe('Due rows, counted to 1,000.'),
   next_due_at: z.string().nullable(),
-  /** When its first row can go; null if it has none, or if the account may not send. */
-  next_send_at: z.string().nullable(),
+  next_send_at: z
+    .string()
+    .nullable()
+    .describe('When its first row can go; null if it has none, or if the account may not send.'),
 });
 
-const accountWithPace = accountSchema.extend({
-  /** The provider's text, if it refuses the account. */
-  refused: z.string().nullable(),
+export const accountWithPace = accountSchema.extend({
+  refused: z.string().nullable().describe("The provider's text, if it refuses the account."),
   pace: z.array(paceSchema),
 });
 
@@ -37,24 +39,26 @@ export function readAccount(rpc: Rpc, id: string): Promise<AccountWithPace> {
   return findAccount(id, async (p_id) => accountWithPace.parse(await rpc('read_account', { p_id })));
 }
 
-const pauseInput = z.strictObject({
-  reason: nonBlankText(200),
-  /** When the pause ends by itself; without it, when somebody resumes. */
-  until: instant.optional(),
+export const accountPauseInput = z.strictObject({
+  reason: nonBlankText(200).describe('Shown on the dashboard.'),
+  until: instant.optional().describe('When the pause ends by itself; without it, when somebody resumes.'),
 });
 
 /** Pauses an account. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export function pauseAccount(rpc: Rpc, id: string, body: unknown, by: string): Promise<AccountWithPace> {
-  const { reason, until = null } = parseInput(pauseInput, body);
+  const { reason, until = null } = parseInput(accountPauseInput, body);
   const call = { p_until: until, p_reason: reason, p_by: by };
   return findAccount(id, async (p_id) =>
     accountWithPace.parse(await rpc('pause_account', { p_id, ...call })),
   );
 }
 
+/** The body of a call that takes no fields. */
+export const noInput = z.strictObject({});
+
 /** Ends an account's pause. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export function resumeAccount(rpc: Rpc, id: string, body: unknown, by: string): Promise<AccountWithPace> {
-  parseInput(z.strictObject({}), body);
+  parseInput(noInput, body);
   return findAccount(id, async (p_id) =>
     accountWithPace.parse(await rpc('resume_account', { p_id, p_by: by })),
   );

@@ -10,44 +10,52 @@ import type { Rpc } from '../store/rpc.ts';
 
 const text = nonEmptyText(200);
 
-/** Messages a day, in the account's own time zone. 30 by default. */
-const dailyLimit = z.int().min(0).max(100_000);
+const dailyLimit = z
+  .int()
+  .min(0)
+  .max(100_000)
+  .describe('Messages a day, in the account’s own time zone; default 30.');
 const seconds = z.int().min(0).max(86_400);
 /** Settings of an account that each of its queues may override. */
 const pace = {
-  /** Messages in any 60 minutes. */
-  hourly_limit: z.int().min(1).max(1_000).nullable().optional(),
-  /** The least time from one message to the next. */
-  gap_seconds: seconds.nullable().optional(),
-  hours: weeklyHours.nullable().optional(),
+  hourly_limit: z.int().min(1).max(1_000).nullable().optional().describe('Messages in any 60 minutes.'),
+  gap_seconds: seconds.nullable().optional().describe('The least time from one message to the next.'),
+  hours: weeklyHours
+    .nullable()
+    .optional()
+    .describe('When it may send: `{ "mon": ["09:00-17:00"], … }`; null for always.'),
 };
 
-const accountInput = z.strictObject({
-  provider: z.enum(['unipile', 'whatsapp_cloud']),
-  /** Unipile's account id, or WhatsApp Cloud's phone number id. */
-  provider_account_id: text,
-  name: text,
-  /** An IANA name, for example `Europe/Berlin`. UTC by default. */
-  time_zone: text.refine(isTimeZone, 'must be a time zone, for example Europe/Berlin').optional(),
+export const accountInput = z.strictObject({
+  provider: z.enum(['unipile', 'whatsapp_cloud']).describe('Through which the account sends.'),
+  provider_account_id: text.describe("Unipile's account id, or WhatsApp Cloud's phone number id."),
+  name: text.describe('For people.'),
+  time_zone: text
+    .refine(isTimeZone, 'must be a time zone, for example Europe/Berlin')
+    .optional()
+    .describe('An IANA name, for example `Europe/Berlin`. UTC by default.'),
   daily_limit: dailyLimit.optional(),
   ...pace,
-  /** The most random seconds that are added to the gap. */
   gap_jitter_seconds: seconds
     .nullable()
     .transform((jitter) => jitter ?? 0)
-    .optional(),
-  /** The day, in the account's own time zone, from which the daily limit grows to its full value. */
+    .optional()
+    .describe('The most random seconds that are added to the gap.'),
   ramp_started_on: z.iso
     .date('must be a day, for example "2026-12-01"')
     .refine(isStorableDate, 'is outside the range that the database can store')
     .nullable()
-    .optional(),
-  ramp_days: z.int().min(1).max(365).optional(),
-  /** The share of the daily limit on the first day. */
-  ramp_from_percent: z.int().min(1).max(100).optional(),
-  paused_until: instant.nullable().optional(),
-  paused_reason: text.nullable().optional(),
-  /** Settings that a queue has of its own, by its name; null restores the account's setting. */
+    .optional()
+    .describe("The day, in the account's own time zone, from which the daily limit grows to its full value."),
+  ramp_days: z.int().min(1).max(365).optional().describe('How long it grows.'),
+  ramp_from_percent: z
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('The share of the daily limit on the first day.'),
+  paused_until: instant.nullable().optional().describe('When its pause ends by itself; null ends it.'),
+  paused_reason: text.nullable().optional().describe('Why it is paused.'),
   queues: atMost(
     100,
     z.record(
@@ -58,7 +66,9 @@ const accountInput = z.strictObject({
         gap_jitter_seconds: seconds.nullable().optional(),
       }),
     ),
-  ).optional(),
+  )
+    .optional()
+    .describe("Settings that a queue has of its own, by its name; null restores the account's setting."),
 });
 
 const storedHours = z.record(z.string(), z.array(z.string()));
@@ -77,29 +87,35 @@ export const accountSchema = z.object({
   ramp_started_on: z.string().nullable(),
   ramp_days: z.number(),
   ramp_from_percent: z.number(),
-  /** `infinity` if the pause lasts until somebody resumes. */
-  paused_until: z.string().nullable(),
+  paused_until: z.string().nullable().describe('`infinity` if the pause lasts until somebody resumes.'),
   paused_reason: z.string().nullable(),
-  /** Settings that a queue has of its own, by its name. */
-  queues: z.record(
-    z.string(),
-    z
-      .object({
-        daily_limit: z.number(),
-        hourly_limit: z.number(),
-        gap_seconds: z.number(),
-        gap_jitter_seconds: z.number(),
-        hours: storedHours,
-      })
-      .partial(),
-  ),
+  queues: z
+    .record(
+      z.string(),
+      z
+        .object({
+          daily_limit: z.number(),
+          hourly_limit: z.number(),
+          gap_seconds: z.number(),
+          gap_jitter_seconds: z.number(),
+          hours: storedHours,
+        })
+        .partial(),
+    )
+    .describe('Settings that a queue has of its own, by its name.'),
 });
+
+export const savedAccount = z.object({ account: accountSchema });
 
 type StoredAccount = z.infer<typeof accountSchema>;
 
 /** Adds an account, or changes the given fields of the account with the same provider id. The audit records `by`. Throws a
  * `ValidationError` or a `StoreError`. */
-export async function saveAccount(rpc: Rpc, body: unknown, by: string): Promise<{ account: StoredAccount }> {
+export async function saveAccount(
+  rpc: Rpc,
+  body: unknown,
+  by: string,
+): Promise<z.infer<typeof savedAccount>> {
   const p_account = parseInput(accountInput, body);
   try {
     return { account: accountSchema.parse(await rpc('save_account', { p_account, p_by: by })) };

@@ -4,11 +4,10 @@ import { nonEmptyText } from '../http/input/storable-text.ts';
 import { type Page, pageQuery, readPage } from '../http/page.ts';
 import type { Rpc } from '../store/rpc.ts';
 
-/** `queue`: only acts on one queue. `by`: only acts of one person or key. `target`: only acts on one account, row or other target, by its id. */
 export const auditQuery = z.strictObject({
-  queue: queueName.optional(),
-  by: nonEmptyText(200).optional(),
-  target: nonEmptyText(200).optional(),
+  queue: queueName.optional().describe('Only acts on the queue.'),
+  by: nonEmptyText(200).optional().describe('Only acts of the person or key.'),
+  target: nonEmptyText(200).optional().describe('Only acts on the account, row or other target, by its id.'),
   ...pageQuery,
 });
 
@@ -17,11 +16,9 @@ export const actSchema = z.object({
   id: z.string(),
   at: z.string(),
   by: z.string(),
-  /** For example `resolve_row`, `pause_queue` or `change_settings`. */
-  act: z.string(),
+  act: z.string().describe('For example `resolve_row`, `pause_queue` or `change_settings`.'),
   queue: z.string().nullable(),
-  /** The id or name of what was changed. */
-  target: z.string().nullable(),
+  target: z.string().nullable().describe('The id or name of what was changed.'),
   details: z.record(z.string(), z.unknown()).nullable(),
   note: z.string().nullable(),
 });

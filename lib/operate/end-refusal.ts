@@ -4,20 +4,25 @@ import { parseInput } from '../http/input/parse-input.ts';
 import { storableText } from '../http/input/storable-text.ts';
 import type { Rpc } from '../store/rpc.ts';
 
-const bodySchema = z.strictObject({
-  provider: z.string('name the provider, for example "unipile" or "whatsapp_cloud"').pipe(storableText(200)),
-  /** The account's id, as in `/api/accounts`; null for the whole provider. */
+export const refusalInput = z.strictObject({
+  provider: z
+    .string('name the provider, for example "unipile" or "whatsapp_cloud"')
+    .pipe(storableText(200))
+    .describe('`unipile` or `whatsapp_cloud`.'),
   account: z
     .uuid(
       'send the account’s "id" from GET /api/accounts, or leave it out if the provider refuses everything',
     )
     .nullable()
-    .default(null),
+    .default(null)
+    .describe("The account's id, as in `/api/accounts`; null for the whole provider."),
 });
 
+export const endedRefusal = z.object({ provider: z.string(), account: z.string().nullable() });
+
 /** Ends the pause of a refused account or provider, because its cause is corrected. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
-export async function endRefusal(rpc: Rpc, body: unknown, by: string): Promise<z.infer<typeof bodySchema>> {
-  const { provider, account } = parseInput(bodySchema, body);
+export async function endRefusal(rpc: Rpc, body: unknown, by: string): Promise<z.infer<typeof endedRefusal>> {
+  const { provider, account } = parseInput(refusalInput, body);
   try {
     await rpc('end_refusal', { p_provider: provider, p_account_id: account, p_by: by });
     return { provider, account };

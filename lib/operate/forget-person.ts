@@ -6,21 +6,25 @@ import type { Rpc } from '../store/rpc.ts';
 
 const address = nonEmptyText(500).optional();
 
-const personInput = z
+export const personInput = z
   .strictObject({
-    /** As in enrolments and messages: the provider's id of the person, a phone number, or a WhatsApp user id. */
-    recipient: address,
-    chat_id: address,
-    /** The account that knows the person; all accounts by default. */
-    account_id: z.guid().optional(),
+    recipient: address.describe(
+      "As in enrolments and messages: the provider's id of the person, a phone number, or a WhatsApp user id.",
+    ),
+    chat_id: address.describe('A chat with the person. Either this or `recipient` is required.'),
+    account_id: z.guid().optional().describe('The account that knows the person; all accounts by default.'),
   })
   .refine(({ recipient, chat_id }) => recipient !== undefined || chat_id !== undefined, {
     path: ['recipient'],
     message: 'name the person: send recipient or chat_id',
   });
 
+export const forgotten = z.object({
+  deleted: z.record(z.string(), z.number()).describe('The number of deleted rows by table.'),
+});
+
 const responseSchema = z.union([
-  z.object({ deleted: z.record(z.string(), z.number()) }),
+  forgotten,
   z.object({ in_flight: z.record(z.string(), z.array(z.string())) }),
 ]);
 

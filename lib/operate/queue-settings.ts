@@ -9,7 +9,7 @@ import { actSchema } from './audit.ts';
 
 /** 1 or more, up to the most that Postgres can store. */
 const positive = (max = 2_147_483_647) => z.int().min(1).max(max);
-const note = storableText(1_000).optional();
+const note = storableText(1_000).optional().describe('Stored in the audit.');
 
 /** Settings that a queue and each of its partitions have: docs/settings.md says what each means. */
 const shared = {
@@ -31,6 +31,8 @@ const queueSettings = z.strictObject({
   retention_days: positive(36_500).nullable(),
 });
 
+const settingsInput = queueSettings.partial().extend({ note });
+
 /** A setting that is null is the queue's. */
 const partitionSettings = z.strictObject({
   ...shared,
@@ -38,43 +40,48 @@ const partitionSettings = z.strictObject({
   adaptive: shared.adaptive.nullable(),
   max_ticks: shared.max_ticks.nullable(),
   timeout_seconds: shared.timeout_seconds.nullable(),
-  /** Rows that run at once, whatever the number of ticks. 1 makes the partition blocking. */
-  max_running: positive().nullable(),
+  max_running: positive()
+    .nullable()
+    .describe('Rows that run at once, whatever the number of ticks. 1 makes the partition blocking.'),
 });
+
+const partitionSettingsInput = partitionSettings.partial().extend({ note });
+
+/** The body that changes settings. */
+export const anySettingsInput = z.union([settingsInput, partitionSettingsInput]);
 
 const pause = {
   paused_at: z.string().nullable(),
-  /** Null if the pause lasts until somebody resumes. */
-  paused_until: z.string().nullable(),
+  paused_until: z.string().nullable().describe('Null if the pause lasts until somebody resumes.'),
   paused_reason: z.string().nullable(),
 };
 
-const listedQueue = z.object({
+export const listedQueue = z.object({
   name: z.string(),
   delivery: z.enum(['at-most-once', 'at-least-once']),
   settings: z.object(queueSettings.shape),
   ...pause,
 });
 
-const queueWithPartitions = listedQueue.extend({
+export const queueWithPartitions = listedQueue.extend({
   partitions: z.array(z.object({ name: z.string(), settings: z.object(partitionSettings.shape), ...pause })),
-  /** The last ten acts on the queue, the latest first. */
-  acts: z.array(actSchema),
+  acts: z.array(actSchema).describe('The last ten acts on the queue, the latest first.'),
 });
 
-/** `partition`: null for the queue itself. */
-const changed = z.object({
+export const changedQueue = z.object({
   queue: z.string(),
-  partition: z.string().nullable(),
+  partition: z.string().nullable().describe('Null for the queue itself.'),
   settings: z.union([z.object(queueSettings.shape), z.object(partitionSettings.shape)]),
   ...pause,
 });
 
 export type QueueSettings = z.infer<typeof queueWithPartitions>;
-export type ChangedQueue = z.infer<typeof changed>;
+export type ChangedQueue = z.infer<typeof changedQueue>;
 
-const partition = storableText(200).min(1, 'is empty').optional();
-/** `partition` names one of the queue's partitions. */
+const partition = storableText(200)
+  .min(1, 'is empty')
+  .optional()
+  .describe("One of the queue's partitions; without it, the queue itself.");
 export const settingsQuery = z.strictObject({ partition });
 
 /** Lists all queues with their settings and pauses. Throws a `StoreError`. */
@@ -100,38 +107,37 @@ export function changeSettings(
   body: unknown,
   by: string,
 ): Promise<ChangedQueue> {
-  const schema = (partitionName === undefined ? queueSettings : partitionSettings).partial();
-  const { note: p_note = null, ...settings } = parseInput(schema.extend({ note }), body);
-  const p_settings = parseChanges(schema, settings);
+  const schema: z.ZodObject = partitionName === undefined ? settingsInput : partitionSettingsInput;
+  const { note: p_note = null, ...settings } = parseInput(schema, body);
+  const p_settings = parseChanges(schema.omit({ note: true }), settings);
   const call = { p_partition: partitionName ?? null, p_settings, p_by: by, p_note };
   return findQueueNamed(queue, async (p_queue) =>
-    parseStored(changed, await rpc('change_settings', { p_queue, ...call })),
+    parseStored(changedQueue, await rpc('change_settings', { p_queue, ...call })),
   );
 }
 
-const pauseInput = z.strictObject({
-  reason: nonBlankText(200),
-  /** When the pause ends by itself; without it, when somebody resumes. */
-  until: instant.optional(),
+export const queuePauseInput = z.strictObject({
+  reason: nonBlankText(200).describe('Shown on the dashboard.'),
+  until: instant.optional().describe('When the pause ends by itself; without it, when somebody resumes.'),
   partition,
 });
 
 /** Pauses a queue, or one of its partitions. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export function pauseQueue(rpc: Rpc, queue: string, body: unknown, by: string): Promise<ChangedQueue> {
-  const { reason, until = null, partition: name = null } = parseInput(pauseInput, body);
+  const { reason, until = null, partition: name = null } = parseInput(queuePauseInput, body);
   const call = { p_partition: name, p_reason: reason, p_until: until, p_by: by };
   return findQueueNamed(queue, async (p_queue) =>
-    changed.parse(await rpc('pause_queue', { p_queue, ...call })),
+    changedQueue.parse(await rpc('pause_queue', { p_queue, ...call })),
   );
 }
 
-const resumeInput = z.strictObject({ partition });
+export const queueResumeInput = z.strictObject({ partition });
 
 /** Ends the pause of a queue, or of one of its partitions. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export function resumeQueue(rpc: Rpc, queue: string, body: unknown, by: string): Promise<ChangedQueue> {
-  const { partition: name = null } = parseInput(resumeInput, body);
+  const { partition: name = null } = parseInput(queueResumeInput, body);
   return findQueueNamed(queue, async (p_queue) =>
-    changed.parse(await rpc('resume_queue', { p_queue, p_partition: name, p_by: by })),
+    changedQueue.parse(await rpc('resume_queue', { p_queue, p_partition: name, p_by: by })),
   );
 }
 

@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { z } from 'zod';
 import { requireCronSecret } from '../http/auth/cron-secret.ts';
 import { readJson } from '../http/body.ts';
+import { describeEndpoint } from '../http/describe-endpoint.ts';
 import { respond } from '../http/error-response.ts';
 import { HttpError, NotFoundError } from '../http/http-error.ts';
 import { noQuery, readQuery } from '../http/query.ts';
@@ -11,8 +12,9 @@ import { getServices } from '../services/services.ts';
 
 const bodySchema = z.strictObject({
   sql: z.string(),
-  /** The directory of the database that the caller means, as `realpath` returns it. */
-  directory: z.string(),
+  directory: z
+    .string()
+    .describe('The directory of the database that the caller means, as `realpath` returns it.'),
 });
 
 /** Postgres runs in the app's thread, so the app answers nobody else while SQL runs. */
@@ -23,7 +25,7 @@ const limitMs = 30_000;
  * with the error of Postgres or if the SQL took longer than 30 s, and 401 without CRON_SECRET. On a Supabase project and in production it responds
  * 404.
  */
-export function sqlRoute(request: Request): Promise<Response> {
+function runSql(request: Request): Promise<Response> {
   return respond(async () => {
     const { store } = accessEnv().sqlOpen ? serverEnv() : { store: null };
     if (store?.kind !== 'embedded') {
@@ -51,3 +53,18 @@ export function sqlRoute(request: Request): Promise<Response> {
     }
   });
 }
+
+const result = z.object({
+  command: z.string().describe('`SELECT`, `UPDATE`, `CREATE`, …'),
+  rowCount: z.number().nullable().describe('Rows that it returned or changed; null if it does neither.'),
+  columns: z.array(z.string()),
+  rows: z.array(z.array(z.string().nullable())).describe('Values in Postgres’s text format.'),
+});
+
+export const sqlRoute = describeEndpoint(runSql, {
+  summary: 'Runs SQL on the embedded database, for `npm run sql`, in development only.',
+  access: 'cron',
+  body: bodySchema,
+  response: z.object({ results: z.array(result) }),
+  errors: [404, 409],
+});

@@ -7,8 +7,12 @@ import { yesOrNo } from '../http/query.ts';
 import type { Rpc } from '../store/rpc.ts';
 import { type LedgerTick, ledgerTickSchema, type TickInFull, tickInFullSchema } from '../store/ticks.ts';
 
-/** `idle`: also ticks that found nothing due, or another tick running. */
-export const ticksQuery = z.strictObject({ idle: yesOrNo.default(false), ...pageQuery });
+export const ticksQuery = z.strictObject({
+  idle: yesOrNo
+    .default(false)
+    .describe('`true` also lists ticks that found nothing due, or another tick running.'),
+  ...pageQuery,
+});
 
 /** Reads a page of a queue's ticks, the latest first. Throws an `HttpError` or a `StoreError`. */
 export async function listTicks(
@@ -34,16 +38,20 @@ export async function readTick(rpc: Rpc, id: string): Promise<TickInFull> {
   }
 }
 
-/** The route of a queue's ticks. It responds 200 with `{ ticks, next }`, 400 or 404. */
-export const listTicksRoute = listRoute<{ queue: string }, typeof ticksQuery>({
+export const listTicksRoute = listRoute({
+  summary: 'Lists the queue’s ticks, the latest first, each with its report in short.',
   name: 'ticks',
+  item: ledgerTickSchema,
   query: ticksQuery,
+  errors: [404],
   list: (rpc, query, { queue }) => listTicks(rpc, queue, query),
   dashboard: true,
 });
 
-/** The route of one tick. It responds 200 with `{ tick, run }`, or 404. */
-export const readTickRoute = apiRoute<{ id: string }>(
-  ({ services: { rpc }, params: { id } }) => readTick(rpc, id),
-  { dashboard: true },
-);
+export const readTickRoute = apiRoute({
+  summary: 'Returns a tick with its whole [report](#the-report-of-a-tick), and the ticks of its run.',
+  response: tickInFullSchema,
+  errors: [404],
+  dashboard: true,
+  handle: ({ services: { rpc }, params: { id } }) => readTick(rpc, id),
+});

@@ -47,6 +47,18 @@ export function getServices(options: { keepsConnections?: boolean } = {}): Promi
   return globals.punctual;
 }
 
+/**
+ * Makes the functions of this process use these services; with null they make their own on first use. For tests. Returns a function that restores
+ * those before.
+ */
+export function provideServices(services: Services | Promise<Services> | null): () => void {
+  const before = globals.punctual;
+  globals.punctual = services === null ? undefined : Promise.resolve(services);
+  return () => {
+    globals.punctual = before;
+  };
+}
+
 export async function makeServices(env: ServerEnv): Promise<Services> {
   const log = serverLog(env.logLevel);
   const newId = () => crypto.randomUUID();

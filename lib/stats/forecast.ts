@@ -1,19 +1,19 @@
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc.ts';
 
-const forecastSchema = z.object({
+export const forecastSchema = z.object({
   queue: z.string(),
-  /** How many of the rows cannot go in these hours. An estimate. */
-  short: z.number(),
-  /** An hour has 10,000 rows or more, or more than 200 accounts have rows: `short` is the least. */
-  more: z.boolean(),
+  short: z.number().describe('How many of the rows cannot go in these hours. An estimate.'),
+  more: z
+    .boolean()
+    .describe('An hour has 10,000 rows or more, or more than 200 accounts have rows: `short` is the least.'),
   hours: z.array(
     z.object({
-      /** The start of the hour. The first one starts now, and has the rows that are due already. */
-      at: z.string(),
+      at: z
+        .string()
+        .describe('The start of the hour. The first one starts now, and has the rows that are due already.'),
       due: z.number(),
-      /** What the accounts of the rows may send in it. */
-      may: z.number(),
+      may: z.number().describe('What the accounts of the rows may send in it.'),
     }),
   ),
 });

@@ -6,20 +6,29 @@ import { getServices } from '../services/services.ts';
 import { sharedReading } from '../services/shared-reading.ts';
 import { schemaState } from '../store/migrate/schema-version.ts';
 
-export interface Health {
-  status: 'ok' | 'failing';
-  database: 'ok' | 'failing';
-  /**
-   * `behind`: nothing ticks until `npm run migrate` has run. `ahead`: the database serves this older code, so it is harmless; deploy the newer code.
-   */
-  schema: 'ok' | 'behind' | 'ahead' | 'unknown';
-  /** `none`: no lock is configured, and the exchange alone keeps ticks apart. A failing lock does not change `status`. */
-  lock: 'ok' | 'failing' | 'none';
-  /** Seconds since each queue's last tick; null before the first one. */
-  lastTickSeconds: Record<string, number | null>;
-  /** Why the check failed, and the remedy. Only in development and in the demo. */
-  reason?: string;
-}
+export const healthSchema = z.object({
+  status: z.enum(['ok', 'failing']),
+  database: z.enum(['ok', 'failing']),
+  schema: z
+    .enum(['ok', 'behind', 'ahead', 'unknown'])
+    .describe(
+      '`behind`: nothing ticks until `npm run migrate` has run. `ahead`: the database serves this older code, so it is harmless; deploy the newer code.',
+    ),
+  lock: z
+    .enum(['ok', 'failing', 'none'])
+    .describe(
+      '`none`: no lock is configured, and the exchange alone keeps ticks apart. A failing lock does not change `status`.',
+    ),
+  lastTickSeconds: z
+    .record(z.string(), z.number().nullable())
+    .describe("Seconds since each queue's last tick; null before the first one."),
+  reason: z
+    .string()
+    .optional()
+    .describe('Why the check failed, and the remedy. Only in development and in the demo.'),
+});
+
+export type Health = z.infer<typeof healthSchema>;
 
 const responseSchema = z.object({
   schema: z.string().nullish(),

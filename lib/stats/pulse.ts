@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import type { Rpc } from '../store/rpc.ts';
 
-const pulseSchema = z.object({
-  /** For each queue, the first digits of its latest tick that was not idle and the number of its exchanges; null before the first one. */
-  queues: z.record(z.string(), z.string().nullable()),
-  /** The progress of actions that run. */
-  actions: z.record(z.string(), z.string()),
-  /** The latest act of a person in the audit. */
-  act: z.number().nullable(),
+export const pulseSchema = z.object({
+  queues: z
+    .record(z.string(), z.string().nullable())
+    .describe(
+      'For each queue, the first digits of its latest tick that was not idle and the number of its exchanges; null before the first one.',
+    ),
+  actions: z.record(z.string(), z.string()).describe('The progress of actions that run.'),
+  act: z.number().nullable().describe('The latest act of a person in the audit.'),
 });
 
 export type Pulse = z.infer<typeof pulseSchema>;

@@ -21,21 +21,23 @@ const step = z.object({
 
 const funnel = z.object({
   enrolled: z.number(),
-  /** Paused enrolments that have not ended. */
-  paused: z.number(),
+  paused: z.number().describe('Paused enrolments that have not ended.'),
   phases: z.record(phase, z.number()),
-  /** `at` counts the people who are at the step now; the other counts include everyone who ever got that far. `body` is null for a removed step. */
-  steps: z.array(
-    z.object({
-      step: z.number(),
-      kind: z.enum(['message', 'question']),
-      body: z.string().nullable(),
-      at: z.number(),
-      sent: z.number(),
-      reminded: z.number(),
-      replied: z.number(),
-    }),
-  ),
+  steps: z
+    .array(
+      z.object({
+        step: z.number(),
+        kind: z.enum(['message', 'question']),
+        body: z.string().nullable(),
+        at: z.number(),
+        sent: z.number(),
+        reminded: z.number(),
+        replied: z.number(),
+      }),
+    )
+    .describe(
+      '`at` counts the people who are at the step now; the other counts include everyone who ever got that far. `body` is null for a removed step.',
+    ),
 });
 export type Funnel = z.infer<typeof funnel>;
 
@@ -47,8 +49,7 @@ export const sequenceSchema = z.object({
   time_zone: z.string().nullable(),
   version: z.number(),
   steps: z.array(step),
-  /** The variables that each enrolment must have. */
-  placeholders: z.array(z.string()),
+  placeholders: z.array(z.string()).describe('The variables that each enrolment must have.'),
   created_at: z.string(),
   updated_at: z.string(),
   funnel,
@@ -60,8 +61,7 @@ export const enrolmentSchema = z.object({
   id: z.string(),
   sequence_id: z.string(),
   sequence_name: z.string(),
-  /** The version of the sequence's steps with which the person was enrolled. */
-  version: z.number(),
+  version: z.number().describe("The version of the sequence's steps with which the person was enrolled."),
   account_id: z.string().nullable(),
   account_name: z.string().nullable(),
   channel: z.enum(['linkedin', 'whatsapp']),
@@ -71,17 +71,18 @@ export const enrolmentSchema = z.object({
   time_zone: z.string(),
   phase,
   status: z.string(),
-  /** The next step, or the question that waits for a reply, of `steps`. */
-  step: z.number(),
+  step: z.number().describe('The next step, or the question that waits for a reply, of `steps`.'),
   steps: z.number(),
   next_step_at: z.string().nullable(),
-  /** The action at `next_step_at`: send the step, send its reminder, or, without a reply, continue or stop. Null with `next_step_at`. */
-  next_action: z.enum(['send', 'remind', 'advance', 'stop']).nullable(),
-  /** Why the enrolment waits, in words for people. */
-  waits_for: z.string().nullable(),
+  next_action: z
+    .enum(['send', 'remind', 'advance', 'stop'])
+    .nullable()
+    .describe(
+      'The action at `next_step_at`: send the step, send its reminder, or, without a reply, continue or stop. Null with `next_step_at`.',
+    ),
+  waits_for: z.string().nullable().describe('Why the enrolment waits, in words for people.'),
   paused_at: z.string().nullable(),
-  /** The row of `dm_queue` that is not finished. */
-  message_id: z.string().nullable(),
+  message_id: z.string().nullable().describe('The row of `dm_queue` that is not finished.'),
   sent_steps: z.number(),
   replied_at: z.string().nullable(),
   last_reply: z.string().nullable(),
@@ -140,8 +141,7 @@ export const previewSchema = z.object({
       kind: z.enum(['message', 'question', 'reminder']),
       body: z.string(),
       template: template.nullable(),
-      /** An estimate; null if there is none. */
-      about_at: z.string().nullable(),
+      about_at: z.string().nullable().describe('An estimate; null if there is none.'),
       note: z.string().nullable(),
     }),
   ),

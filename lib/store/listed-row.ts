@@ -4,18 +4,18 @@ import { reconcileFacts } from './explanation.ts';
 /** A row as `list_rows` returns it. */
 export const listedRowSchema = z.object({
   id: z.string(),
-  /** The queue's own word for the state. */
-  status: z.string(),
+  status: z.string().describe("The queue's own word for the state."),
   due_at: z.string().nullable(),
   attempts: z.number(),
   last_error: z.string().nullable(),
-  /** The id of the group of its last error. Messages of pgmq have none. */
-  error_group: z.string().nullish(),
+  error_group: z
+    .string()
+    .nullish()
+    .describe('The id of the group of its last error. Messages of pgmq have none.'),
   finished_at: z.string().nullable(),
   account: z.object({ id: z.string(), name: z.string() }).nullable(),
   reconcile: reconcileFacts.nullable(),
-  /** All columns of its table, except the secret ones. */
-  row: z.record(z.string(), z.unknown()),
+  row: z.record(z.string(), z.unknown()).describe('All columns of its table, except the secret ones.'),
 });
 
 export type ListedRow = z.infer<typeof listedRowSchema>;

@@ -25,18 +25,13 @@ export const monitorSummary = z.object({
   interval_seconds: z.number(),
   criticality,
   is_active: z.boolean(),
-  /** `scheduled`, `checking`, `inactive`, `dead` or `unknown`. */
-  status: z.string(),
-  /** The region that checks it now. */
-  region: z.string(),
-  /** The region that checks it while that region is healthy. */
-  home_region: z.string().nullable(),
+  status: z.string().describe('`scheduled`, `checking`, `inactive`, `dead` or `unknown`.'),
+  region: z.string().describe('The region that checks it now.'),
+  home_region: z.string().nullable().describe('The region that checks it while that region is healthy.'),
   preferred_region: z.string().nullable(),
-  /** Null if not checked yet. */
-  state: verdict.nullable(),
+  state: verdict.nullable().describe('Null if not checked yet.'),
   state_since: z.string().nullable(),
-  /** A failure is being confirmed. */
-  suspect: z.boolean(),
+  suspect: z.boolean().describe('A failure is being confirmed.'),
   last_checked_at: z.string().nullable(),
   next_check_at: z.string().nullable(),
   last: z
@@ -47,24 +42,18 @@ export const monitorSummary = z.object({
 
 const monitorIncident = z.object({
   id: z.string(),
-  /** When the first failed check ran. */
-  started_at: z.string(),
-  /** When enough checks had failed. */
-  opened_at: z.string(),
-  /** When the first good check ran. */
-  ended_at: z.string().nullable(),
+  started_at: z.string().describe('When the first failed check ran.'),
+  opened_at: z.string().describe('When enough checks had failed.'),
+  ended_at: z.string().nullable().describe('When the first good check ran.'),
   closed_at: z.string().nullable(),
-  /** Its duration, so far if it is open. */
-  seconds: z.number(),
+  seconds: z.number().describe('Its duration, so far if it is open.'),
   cause: z.string().nullable(),
-  /** The regions whose checks failed. */
-  regions: z.array(z.string()),
+  regions: z.array(z.string()).describe('The regions whose checks failed.'),
 });
 
 export const incidentSchema = monitorIncident.extend({
   monitor_id: z.string(),
-  /** The monitor's name. */
-  monitor: z.string(),
+  monitor: z.string().describe("The monitor's name."),
   url: z.string(),
 });
 
@@ -72,26 +61,22 @@ export const regionSchema = z.object({
   name: z.string(),
   is_default: z.boolean(),
   is_healthy: z.boolean(),
-  /** Why it is unhealthy; null if it is healthy. */
-  reason: z.string().nullable(),
+  reason: z.string().nullable().describe('Why it is unhealthy; null if it is healthy.'),
   last_tick_at: z.string().nullable(),
-  /** Its monitors move to other regions after this long without a tick. */
-  unseen_seconds: z.number(),
+  unseen_seconds: z.number().describe('Its monitors move to other regions after this long without a tick.'),
   network_broken_until: z.string().nullable(),
-  /** Monitors that it checks now. */
-  monitors: z.number(),
-  /** Monitors whose home region it is. */
-  homes: z.number(),
+  monitors: z.number().describe('Monitors that it checks now.'),
+  homes: z.number().describe('Monitors whose home region it is.'),
 });
 
 const check = z.object({
-  /** When the check started. */
-  at: z.string(),
+  at: z.string().describe('When the check started.'),
   scheduled_at: z.string().nullable(),
   region: z.string(),
   verdict,
-  /** False if its region's network was broken, so the check says nothing about the site. */
-  counted: z.boolean(),
+  counted: z
+    .boolean()
+    .describe("False if its region's network was broken, so the check says nothing about the site."),
   error: z.string().nullable(),
   status_code: z.number().nullable(),
   redirects: z.number().nullable(),
@@ -132,8 +117,7 @@ export const monitorSchema = z.object({
   certificate_expires_at: z.string().nullable(),
   created_at: z.string(),
   uptime,
-  /** The latest first. */
-  checks: z.array(check),
+  checks: z.array(check).describe('The latest first.'),
   incidents: z.array(monitorIncident),
 });
 
@@ -154,8 +138,7 @@ export const monitoringSchema = z.object({
     inactive: z.number(),
   }),
   regions: z.array(regionSchema),
-  /** The 60 worst monitors, the worst first. */
-  monitors: z.array(monitorSummary),
+  monitors: z.array(monitorSummary).describe('The 60 worst monitors, the worst first.'),
   incidents: z.object({ open: z.array(incidentSchema), recent: z.array(incidentSchema) }),
 });
 

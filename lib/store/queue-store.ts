@@ -6,10 +6,10 @@ import type {
   QueueStore,
   Settlement,
 } from '../engine/ports/queue-store.ts';
+import { tickCounts } from '../engine/tick-report.ts';
 import { schemaState, schemaVersion } from './migrate/schema-version.ts';
 import type { Rpc } from './rpc.ts';
 import { storable } from './storable.ts';
-import { tickCounts } from './ticks.ts';
 
 const account = z
   .object({ id: z.string(), provider: z.string(), provider_account_id: z.string(), name: z.string() })

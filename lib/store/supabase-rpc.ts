@@ -17,15 +17,32 @@ export function supabaseRpc({
   fetch?: typeof globalThis.fetch;
 }): Rpc {
   const client = createClient(url, serviceRoleKey, {
-    db: { schema: 'punctual' },
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
     global: { fetch },
     // The Data API needs no WebSocket, and Node 20 has none.
     realtime: { transport: class {} as never },
   });
-  const { host } = new URL(url);
+  return rpcOver(client, `the Data API at ${new URL(url).host}`);
+}
+
+interface Answered {
+  data: unknown;
+  error: { message: string; code: string; details: string; hint: string } | null;
+  status: number;
+}
+
+/** A client of supabase-js, of any version, with any default schema. */
+export interface SupabaseLike {
+  schema(name: string): {
+    rpc(fn: string, args: object): { abortSignal(signal: AbortSignal): PromiseLike<Answered> };
+  };
+}
+
+/** `Rpc` over a client of supabase-js. `api` names its Data API in errors. */
+export function rpcOver(client: SupabaseLike, api = 'the Data API'): Rpc {
+  const punctual = client.schema('punctual');
   return async (fn, args) => {
-    const { data, error, status } = await client.rpc(fn, args).abortSignal(AbortSignal.timeout(timeoutMs));
+    const { data, error, status } = await punctual.rpc(fn, args).abortSignal(AbortSignal.timeout(timeoutMs));
     if (!error) return data;
     if (status === 401) {
       throw new StoreError(
@@ -42,8 +59,8 @@ export function supabaseRpc({
     const reason = code
       ? error.message
       : status
-        ? `the Data API at ${host} answered ${status}`
-        : `the Data API at ${host} did not answer: ${causeOf(error)}`;
+        ? `${api} answered ${status}`
+        : `${api} did not answer: ${causeOf(error)}`;
     throw new StoreError(kind, error.hint ? `${reason} (${error.hint})` : reason, code, {
       detail: code && error.details,
     });

@@ -1,10 +1,6 @@
 import { PGlite } from '@electric-sql/pglite';
-import {
-  applyMigrations,
-  isPunctuals,
-  type MigrationFile,
-  readMigrations,
-} from '../../lib/store/migrate/migrations.ts';
+import { migrateEmbedded } from '../../lib/store/embedded/migrate-embedded.ts';
+import { isPunctuals, type MigrationFile, readMigrations } from '../../lib/store/migrate/migrations.ts';
 import { readCatalogue } from './catalogue.ts';
 
 /** Opens an empty embedded database in memory and applies the files. The caller closes it. */
@@ -13,16 +9,6 @@ export async function makeDatabase(files: MigrationFile[]): Promise<PGlite> {
   await migrateEmbedded(db, files);
   return db;
 }
-
-/** Applies the files that an embedded database lacks. */
-export const migrateEmbedded = (db: PGlite, files: MigrationFile[]) =>
-  applyMigrations(
-    {
-      exec: (sql) => db.exec(sql),
-      query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
-    },
-    files,
-  );
 
 /** Reads Punctual's own migrations, without the user's in the same folder. */
 export const readOwnMigrations = async (folder?: string): Promise<MigrationFile[]> =>

@@ -6,8 +6,8 @@ import type { Queue } from '../../lib/engine/queue.ts';
 import { tick } from '../../lib/engine/tick.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { RandomStream } from '../../tests/simulation/random.ts';
-import { VirtualClock } from '../../tests/support/virtual-clock.ts';
 
 /** Rows that fall due, and what they meet. */
 export interface Load {

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { leaseAdmits, startBudget } from '../../lib/engine/budget.ts';
 import { done } from '../../lib/engine/outcome.ts';
 import { defineQueue, NotConfiguredError } from '../../lib/engine/queue.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { assertProperty } from '../support/property.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 describe('the budget', () => {
   it('never admits a row that could still run 15 s before the limit', async () => {

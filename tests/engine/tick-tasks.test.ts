@@ -7,9 +7,9 @@ import type { PerformContext } from '../../lib/engine/queue.ts';
 import { type TickOptions, tick } from '../../lib/engine/tick.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { perTest, testDatabase } from '../support/fixtures.ts';
 import { makeTasks } from '../support/tasks.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 const database = testDatabase({ own: true });
 const tasks = perTest(() => makeTasks(database));

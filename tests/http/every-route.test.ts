@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { allEndpoints, answerApi } from '../../lib/api/answer-api.ts';
+import { allEndpoints } from '../../lib/api/all-endpoints.ts';
+import { answerApi } from '../../lib/api/answer-api.ts';
 import { pathName } from '../../lib/queues/find-queue.ts';
 import { punctual } from '../../punctual.ts';
 import {
@@ -16,8 +17,8 @@ import { servedDatabase } from '../support/fixtures.ts';
 
 servedDatabase();
 
-/** Paths with rules of their own: webhooks, the sign-in form and the health check. */
-const exempt = /^(webhooks|session|health)(\/|$)/;
+/** Paths with rules of their own: webhooks, the sign-in form, the health check and the API's document. */
+const exempt = /^(webhooks|session|health|openapi.json)(\/|$)/;
 
 const cronPaths = ['reconcile', 'analytics', 'prune', 'process-scheduled']
   .concat(punctual.queues.map(({ name }) => pathName(name)))

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { endpoints as peopleApi } from '../../lib/api/people.ts';
+import { endpoints as peopleApi } from '../../lib/api/sequences.ts';
 import { answered, apiRequest } from '../support/api-server.ts';
 import { findText } from '../support/find-text.ts';
 import { perTestExchanges, servedDatabase } from '../support/fixtures.ts';

@@ -3,17 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { endpoints as sqlApi } from '../../lib/api/sql.ts';
-import type { Services } from '../../lib/services/services.ts';
+import { provideServices, type Services } from '../../lib/services/services.ts';
 import { type RunSql, SqlError } from '../../lib/store/embedded/pglite-sql.ts';
-import {
-  answered,
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  provideServices,
-  stubSecrets,
-  withKey,
-} from '../support/api-server.ts';
+import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets, withKey } from '../support/api-server.ts';
 
 const { 'POST /sql': POST } = sqlApi;
 

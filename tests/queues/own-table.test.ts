@@ -6,6 +6,7 @@ import { tick } from '../../lib/engine/tick.ts';
 import { registerApp } from '../../lib/queues/registered-app.ts';
 import { splitStatements } from '../../lib/store/migrate/sql-statements.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { punctual } from '../../punctual.ts';
 import { freeTrials } from '../fixtures/free-trials/free-trials.ts';
 import { httpAnswer, loopback } from '../net/loopback.ts';
@@ -13,7 +14,6 @@ import { answered, apiRequest, bearer, CRON_SECRET } from '../support/api-server
 import { perTest, perTestExchanges, servedDatabase } from '../support/fixtures.ts';
 import { insertRow, readQueueStats } from '../support/own-tables.ts';
 import { registryShape, tableShape } from '../support/table-shape.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 const fixture = (file: string) =>
   readFileSync(new URL(`../fixtures/free-trials/${file}`, import.meta.url), 'utf8');

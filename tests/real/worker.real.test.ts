@@ -5,9 +5,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { GET as tickDms } from '../../app/api/cron/dm-queue/route.ts';
 import { GET as tickJobs } from '../../app/api/cron/jobs/route.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices } from '../../lib/services/services.ts';
+import { makeServices, provideServices } from '../../lib/services/services.ts';
 import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
-import { apiRequest, bearer, CRON_SECRET, provideServices, stubSecrets } from '../support/api-server.ts';
+import { apiRequest, bearer, CRON_SECRET, stubSecrets } from '../support/api-server.ts';
 import { buildWorker } from '../support/build-worker.ts';
 import { testStack } from './test-stack.ts';
 import { dmTick } from './tick-process.ts';

@@ -3,7 +3,7 @@ import type { Media } from '../../lib/net/media.ts';
 import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile.ts';
 import { numbersOf } from '../../lib/providers/unipile/unipile-posts.ts';
 import type { PostProviders } from '../../lib/queues/posts/queue.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Fate, Faults } from './faults.ts';
 import { type ProviderMessage, type ProviderModel, shownAs } from './provider-model.ts';
 import type { RandomStream } from './random.ts';

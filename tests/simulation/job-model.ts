@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineJob } from '../../lib/jobs/define-job.ts';
 import { JobError } from '../../lib/jobs/job-error.ts';
 import { jobsQueue } from '../../lib/queues/jobs/queue.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Fate, Faults, JobFault } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';

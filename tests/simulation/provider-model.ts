@@ -1,7 +1,7 @@
 import { type ErrorScope, ProviderError, type ProviderErrorKind } from '../../lib/net/http.ts';
 import { unipileMaxLateMs } from '../../lib/providers/unipile/unipile.ts';
 import type { DmProviders } from '../../lib/queues/dm-queue/queue.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Fate, Faults, SendFault } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';

@@ -11,7 +11,7 @@ import { enrolments } from '../../lib/queues/sequences/queue.ts';
 import type { Services } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { SimulationDatabase } from './database.ts';
 import type { DrawnJob } from './draw-jobs.ts';
 import { textOf } from './enrolment-stories.ts';

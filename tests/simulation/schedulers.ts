@@ -1,4 +1,4 @@
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import { hour, minute, second, type World } from './world.ts';

@@ -1,4 +1,4 @@
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { DrawnBatch, DrawnPerson, DrawnSequence, Step } from './draw-sequences.ts';
 import type { Faults } from './faults.ts';
 import type { ProviderMessage, ProviderModel } from './provider-model.ts';

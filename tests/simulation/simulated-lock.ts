@@ -1,5 +1,5 @@
 import type { HeldLock, LockAttempt, OverlapLock } from '../../lib/engine/ports/overlap-lock.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Fate, Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';

@@ -1,5 +1,5 @@
 import { type Clock, unsuspendedTime } from '../../lib/engine/ports/clock.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 
 interface Deferred {
   phase: 'timer' | 'response';

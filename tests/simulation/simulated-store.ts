@@ -1,6 +1,6 @@
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { SimulationDatabase } from './database.ts';
 import type { Fate, Faults } from './faults.ts';
 import type { RandomStream } from './random.ts';

@@ -1,4 +1,4 @@
-import type { VirtualClock } from '../support/virtual-clock.ts';
+import type { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { Faults } from './faults.ts';
 import type { ProviderMessage, ProviderModel } from './provider-model.ts';
 import type { RandomStream } from './random.ts';

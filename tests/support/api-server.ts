@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import { signSession } from '../../lib/http/auth/session.ts';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices, provideServices, type Services } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import { openTestDatabase, type TestDatabase } from './test-database.ts';
 
@@ -12,11 +12,6 @@ export const PASSWORD = 'password-of-the-dashboard';
 export const VIEWER_PASSWORD = 'password-of-viewers';
 
 const globals = globalThis as typeof globalThis & { punctual?: Promise<Services> };
-
-/** Makes the routes and the worker of this process use these services. With null they make their own. */
-export function provideServices(services: Services | Promise<Services> | null): void {
-  globals.punctual = services === null ? undefined : Promise.resolve(services);
-}
 
 /** Opens a test database that the routes of this process use until it is closed. */
 export async function openServedDatabase(

@@ -8,8 +8,8 @@ import { type JobEnv, jobsQueue } from '../../lib/queues/jobs/queue.ts';
 import type { ServerEnv } from '../../lib/services/env.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { TestDatabase } from './test-database.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 /** The functions that get the virtual time in `p_now`. In production none gets a time. */
 const timed = new Set(['create_jobs', 'list_due_partitions', 'resolve_row']);

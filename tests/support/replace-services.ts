@@ -1,15 +1,17 @@
 import { onTestFinished } from 'vitest';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
+import { makeServices, provideServices, type Services } from '../../lib/services/services.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
-import { currentServices, provideServices } from './api-server.ts';
+import { currentServices } from './api-server.ts';
 
 /** Makes the routes use these services until the test ends. With null they make their own from the environment. */
 export function replaceServices(services: Services | Promise<Services> | null): void {
   const before = currentServices();
   provideServices(services);
-  onTestFinished(() => provideServices(before));
+  onTestFinished(() => {
+    provideServices(before);
+  });
 }
 
 /** Changes the `rpc` and other services of the served database until the test ends. */

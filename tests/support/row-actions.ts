@@ -8,8 +8,8 @@ import type { TestDatabase } from './test-database.ts';
 
 const { 'GET /actions/:id': READ, 'POST /actions/:id/stop': STOP } = endpoints;
 /** The tests run the steps themselves, which the app's routes leave to `after`. */
-const START = startActionRoute();
-const CONTINUE = steerActionRoute('continue');
+const START = startActionRoute;
+const CONTINUE = steerActionRoute('continue', '');
 
 /** The parameters of a route of one action. */
 export const of = (id: string) => ({ params: Promise.resolve({ id }) });

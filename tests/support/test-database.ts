@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { PGlite } from '@electric-sql/pglite';
 import { inject } from 'vitest';
-import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
 import { supabaseRpc } from '../../lib/store/supabase-rpc.ts';
+import { asJson, openSnapshot } from '../../lib/testing/memory-database.ts';
 import { installReset } from './reset-sql.ts';
 
 export interface TestDatabase {
@@ -27,7 +26,7 @@ const worker = globalThis as typeof globalThis & { testDatabase?: Promise<Connec
  * settings. Without it, `close` throws in such a file.
  */
 export async function openTestDatabase({ own = false } = {}): Promise<TestDatabase> {
-  const open = process.env.STACK_POSTGRES ? openReal : openEmbedded;
+  const open = process.env.STACK_POSTGRES ? openReal : openMemory;
   if (own) return resettable(await prepared(await open()));
 
   worker.testDatabase ??= open().then(prepared);
@@ -77,19 +76,7 @@ async function catalogueOf(database: Connection): Promise<string> {
   return catalogue;
 }
 
-async function openEmbedded(): Promise<Connection> {
-  const db = await PGlite.create({ loadDataDir: new Blob([readFileSync(inject('snapshot'))]) });
-  // A call must not stop early because the machine is slow.
-  await db.exec('set punctual.call_ms = 60000');
-  return {
-    rpc: pgliteRpc(db),
-    async sql(text, params = []) {
-      const { rows } = await db.query(text, params);
-      return plain(rows);
-    },
-    close: () => db.close(),
-  };
-}
+const openMemory = (): Promise<Connection> => openSnapshot(new Blob([readFileSync(inject('snapshot'))]));
 
 async function openReal(): Promise<Connection> {
   const { startStack } = await import('../stack/start-stack.ts');
@@ -97,20 +84,8 @@ async function openReal(): Promise<Connection> {
   return {
     rpc: supabaseRpc({ url: stack.supabaseUrl, serviceRoleKey: stack.serviceRoleKey }),
     async sql(text, params) {
-      return plain(await stack.sql(text, params));
+      return asJson(await stack.sql(text, params));
     },
     close: () => stack.stop(),
   };
-}
-
-/** Converts the values of both drivers to the same form: dates as ISO strings, counts as numbers. */
-// biome-ignore lint/suspicious/noExplicitAny: rows of any shape, for assertions
-function plain(rows: unknown[]): any[] {
-  return JSON.parse(
-    JSON.stringify(rows, (_key, value) =>
-      typeof value === 'bigint' || (typeof value === 'string' && /^\d{1,15}$/.test(value))
-        ? Number(value)
-        : value,
-    ),
-  );
 }

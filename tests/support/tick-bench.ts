@@ -7,8 +7,8 @@ import { type ReconcileReport, reconcile } from '../../lib/engine/reconcile.ts';
 import { type TickOptions, tick } from '../../lib/engine/tick.ts';
 import { queueStore } from '../../lib/store/queue-store.ts';
 import type { Rpc } from '../../lib/store/rpc.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import type { TestDatabase } from './test-database.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const row = z.object({ id: z.coerce.string(), body: z.string(), attempts: z.number() });
 export type TestRow = z.infer<typeof row>;

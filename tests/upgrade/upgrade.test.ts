@@ -3,15 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrateEmbedded } from '../../lib/store/embedded/migrate-embedded.ts';
 import { pgliteRpc } from '../../lib/store/embedded/pglite-rpc.ts';
 import { schemaVersion } from '../../lib/store/migrate/schema-version.ts';
 import { compareCatalogues } from '../../scripts/schema/catalogue.ts';
-import {
-  catalogueOf,
-  catalogueOfFiles,
-  migrateEmbedded,
-  readOwnMigrations,
-} from '../../scripts/schema/make-database.ts';
+import { catalogueOf, catalogueOfFiles, readOwnMigrations } from '../../scripts/schema/make-database.ts';
 import { readSources } from '../../scripts/schema/sources.ts';
 import { exchanges, finding } from '../support/exchanges.ts';
 import type { TestDatabase } from '../support/test-database.ts';

@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
 import { silentLog } from '../../lib/engine/ports/log.ts';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { startHeartbeat } from '../../lib/worker/heartbeat.ts';
 import { perTest } from '../support/fixtures.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 const service = perTest(async () => {
   const requests: string[] = [];

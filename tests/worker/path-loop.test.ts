@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../lib/testing/virtual-clock.ts';
 import { startPathLoop, type TickRequest } from '../../lib/worker/path-loop.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
 
 type Call = TickRequest & { continuation: number; runId: string };
 

@@ -1,7 +1,6 @@
 import { afterEach, vi } from 'vitest';
 import { serverEnv } from '../../lib/services/env.ts';
-import { makeServices, type Services } from '../../lib/services/services.ts';
-import { provideServices } from '../support/api-server.ts';
+import { makeServices, provideServices, type Services } from '../../lib/services/services.ts';
 
 /** For a file whose tests run the worker or the agent in this process. */
 export function workerServices() {

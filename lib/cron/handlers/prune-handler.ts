@@ -10,21 +10,19 @@ const counts = z.object({
   ticks: z.number(),
   history: z.number(),
   receipts: z.number(),
-  /** Enrolments that lost their variables and timeline. */
-  enrolments: z.number(),
+  enrolments: z.number().describe('Enrolments that lost their variables and timeline.'),
   checks: z.number(),
   hours: z.number(),
   incidents: z.number(),
-  /** Acts of people, in the audit. */
-  acts: z.number(),
+  acts: z.number().describe('Acts of people, in the audit.'),
   days: z.number(),
 });
-const stepSchema = counts.extend({
+export const pruneReport = counts.extend({
   problems: z.array(z.object({ queue: z.string(), problem: z.string() })),
   more: z.boolean(),
 });
 type Counts = z.infer<typeof counts>;
-type Step = z.infer<typeof stepSchema>;
+type Step = z.infer<typeof pruneReport>;
 /** The transport waits this long for one step; the database cancels it after 4 s. */
 const stepMs = 5_000;
 
@@ -56,7 +54,7 @@ export async function prune({ rpc, log }: Pick<Services, 'rpc' | 'log'>, admits:
       maxRows /= 10;
       continue;
     }
-    const { problems, more, ...deleted } = stepSchema.parse(response);
+    const { problems, more, ...deleted } = pruneReport.parse(response);
     step = { problems, more };
     for (const kind of kinds) pruned[kind] += deleted[kind];
     const deletedNone = Object.values(deleted).every((count) => count === 0);

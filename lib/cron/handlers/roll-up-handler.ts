@@ -9,16 +9,20 @@ import type { CronHandler } from '../cron-handler.ts';
 const stepSchema = z.object({
   queue: z.string().nullable(),
   day: z.string().nullable(),
-  /** Null if nothing was rolled up: `busy`, `problem` and `first_day` say why. */
-  rows: z.number().nullable(),
+  rows: z
+    .number()
+    .nullable()
+    .describe('Null if nothing was rolled up: `busy`, `problem` and `first_day` say why.'),
   more: z.boolean(),
-  /** Another caller is rolling up. */
-  busy: z.boolean(),
+  busy: z.boolean().describe('Another caller is rolling up.'),
   problem: z.string().nullable(),
-  /** The first day that can still be rolled up, if retention has deleted rows of the day in the query. */
-  first_day: z.string().nullable(),
+  first_day: z
+    .string()
+    .nullable()
+    .describe(
+      'The first day that can still be rolled up, if retention has deleted rows of the day in the query.',
+    ),
 });
-type Step = z.infer<typeof stepSchema>;
 
 /** The transport waits this long for one step; the database cancels it after 20 s. */
 const stepMs = 5_000;
@@ -38,15 +42,19 @@ export const rollUpHandler: CronHandler = async (services, call) => {
   return { reports: [], body: await rollUp(services, admitsOf(services.ports.clock, call), day) };
 };
 
-type DoneStep = Omit<Step, 'more' | 'busy'>;
+const doneStep = stepSchema.omit({ more: true, busy: true });
+
+export const rollUpReport = z.object({ steps: z.array(doneStep), rows: z.number(), more: z.boolean() });
+
+type RollUpReport = z.infer<typeof rollUpReport>;
 
 /** Rolls up one queue and day a step. */
 export async function rollUp(
   { rpc, log }: Pick<Services, 'rpc' | 'log'>,
   admits: Admits,
   day: string | null = null,
-): Promise<{ steps: DoneStep[]; rows: number; more: boolean }> {
-  const steps: DoneStep[] = [];
+): Promise<RollUpReport> {
+  const steps: RollUpReport['steps'] = [];
   let more = true;
   let lost = 0;
   while (more && admits(stepMs)) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { NotConfiguredError } from '../../engine/queue.ts';
+import { tickReport } from '../../engine/tick-report.ts';
 import { type AnyQueue, missingSettings } from '../../queues/find-queue.ts';
 import type { ServerEnv } from '../../services/env.ts';
 import type { Services } from '../../services/services.ts';
@@ -7,11 +8,24 @@ import { type Admits, admitsOf } from '../cron-call.ts';
 import type { CronHandler } from '../cron-handler.ts';
 import { readDuePartitions } from './due-partitions.ts';
 import { isMissing } from './partitions-handler.ts';
-import { prune } from './prune-handler.ts';
+import { prune, pruneReport } from './prune-handler.ts';
 import { rollUp } from './roll-up-handler.ts';
 import { type QueuePartition, tickSideBySide } from './tick-side-by-side.ts';
 
 const continuationLimits = z.record(z.string(), z.number());
+
+export const scheduledReport = z.object({
+  reports: z.array(tickReport),
+  left: z.array(z.string()).describe('The partitions without time, as `queue:partition`.'),
+  maintenance: z
+    .object({
+      rolledUp: z.object({ steps: z.number(), rows: z.number(), more: z.boolean() }),
+      pruned: pruneReport,
+    })
+    .nullable()
+    .describe('Null except once a day.'),
+  notConfigured: z.array(z.string()).describe('The queues whose provider is not set.'),
+});
 
 /** Ticks at the same time. If more partitions wait, they share the time: see `tickSideBySide`. */
 const concurrency = 16;

@@ -8,53 +8,67 @@ import { type SlotEntry, slotEntriesSchema } from '../../store/slots.ts';
 import { scheduleInstants, secondInstantAfter } from './schedule-instants.ts';
 import { type AccountedSlot, accountOfSlots } from './slot-account.ts';
 
+const slotException = z.object({
+  slot: z.string().describe('The first slot.'),
+  to: z.string().describe('The last slot.'),
+  slots: z.number(),
+  what: z
+    .enum(['late', 'overlapped', 'missed', 'duplicate'])
+    .describe('`duplicate`: the slot ran and was delivered more than once.'),
+  lateSeconds: z.number().optional().describe('The longest delay of the late slots.'),
+});
+
+export type SlotException = z.infer<typeof slotException>;
+
 /** How many slots of one path and schedule a scheduler delivered, and how. */
-export interface ScheduleCoverage {
-  scheduler: string;
-  path: string;
-  schedule: string;
-  queues: string[];
-  /** The start of the time in which slots are expected, ISO 8601. */
-  since: string;
-  /** The end of that time: from then on another schedule of the same scheduler and path applies. Null if there is none. */
-  until: string | null;
-  /** The latest slot that was delivered. It may be older than the window. */
-  lastSlot: string;
-  /** Two of its slots have passed since without a delivery, and no other schedule calls the path either. */
-  silent: boolean;
-  /** True for Vercel, which names no slot. Its slot is the latest one before the call, so a late call counts for the next slot. */
-  guessed: boolean;
-  /** The sum of `ran`, `late`, `overlapped` and `missed`. */
-  expected: number;
-  ran: number;
-  late: number;
-  overlapped: number;
-  missed: number;
-  /** Expected slots that were delivered more than once. Each also counts in one of the four. */
-  duplicate: number;
-  /** Delivered slots that the schedule does not name. They are not expected. */
-  offGrid: number;
-  /** The latest first, one entry for consecutive slots of the same kind. At most 20; missed and late ones are kept first. */
-  exceptions: SlotException[];
-}
+const scheduleCoverage = z.object({
+  scheduler: z.string(),
+  path: z.string(),
+  schedule: z.string(),
+  queues: z.array(z.string()),
+  since: z.string().describe('The start of the time in which slots are expected, ISO 8601.'),
+  until: z
+    .string()
+    .nullable()
+    .describe(
+      'The end of that time: from then on another schedule of the same scheduler and path applies. Null if there is none.',
+    ),
+  lastSlot: z.string().describe('The latest slot that was delivered. It may be older than the window.'),
+  silent: z
+    .boolean()
+    .describe(
+      'Two of its slots have passed since without a delivery, and no other schedule calls the path either.',
+    ),
+  guessed: z
+    .boolean()
+    .describe(
+      'True for Vercel, which names no slot. Its slot is the latest one before the call, so a late call counts for the next slot.',
+    ),
+  expected: z.number().describe('The sum of `ran`, `late`, `overlapped` and `missed`.'),
+  ran: z.number(),
+  late: z.number(),
+  overlapped: z.number(),
+  missed: z.number(),
+  duplicate: z
+    .number()
+    .describe('Expected slots that were delivered more than once. Each also counts in one of the four.'),
+  offGrid: z.number().describe('Delivered slots that the schedule does not name. They are not expected.'),
+  exceptions: z
+    .array(slotException)
+    .describe(
+      'The latest first, one entry for consecutive slots of the same kind. At most 20; missed and late ones are kept first.',
+    ),
+});
 
-export interface SlotException {
-  /** The first slot. */
-  slot: string;
-  /** The last slot. */
-  to: string;
-  slots: number;
-  /** `duplicate`: the slot ran and was delivered more than once. */
-  what: 'late' | 'overlapped' | 'missed' | 'duplicate';
-  /** The longest delay of the late slots. */
-  lateSeconds?: number;
-}
+export type ScheduleCoverage = z.infer<typeof scheduleCoverage>;
 
-export interface Coverage {
-  now: string;
-  hours: number;
-  schedulers: ScheduleCoverage[];
-}
+export const coverageSchema = z.object({
+  now: z.string(),
+  hours: z.number(),
+  schedulers: z.array(scheduleCoverage),
+});
+
+export type Coverage = z.infer<typeof coverageSchema>;
 
 const maxExceptions = 20;
 /** A call may be that late before its slot counts as passed. */
@@ -161,7 +175,9 @@ function exceptionsOf(slots: AccountedSlot[]): SlotException[] {
 
 /** The query of `/api/schedulers`. `queue` is a name as in the registry or as in paths, and is parsed to the registry's. */
 export const coverageQuery = z.strictObject({
-  hours: wholeNumber(1, 48, 'must be a whole number from 1 to 48').default(24),
+  hours: wholeNumber(1, 48, 'must be a whole number from 1 to 48')
+    .default(24)
+    .describe('1 to 48; default 24.'),
   queue: z
     .string()
     .transform((name, context): string => {
@@ -172,5 +188,6 @@ export const coverageQuery = z.strictObject({
       context.addIssue({ code: 'custom', message: `is not a queue. The queues are ${names}` });
       return z.NEVER;
     })
-    .optional(),
+    .optional()
+    .describe('Only schedulers of this queue.'),
 });

@@ -12,12 +12,12 @@ import { endSessionCookie, signSession, startSessionCookie } from './session.ts'
 /** A caller without the password must not fill the memory. */
 const maxBodyBytes = 4_096;
 
-const inputSchema = z.object({
+export const signInInput = z.object({
   password: z.string(),
-  /** How histories and the audit name the visitor. */
   name: storableText(60)
     .transform((name) => name.trim() || visitorName)
-    .default(visitorName),
+    .default(visitorName)
+    .describe('How histories and the audit name the visitor.'),
 });
 
 /** Signs in with `{ "password", "name"? }` as JSON, or with the login page's form, which gets redirects. The password decides the role. */
@@ -32,7 +32,7 @@ export async function signIn(request: Request): Promise<Response> {
   if (requestOrigin(request) === 'other')
     return problem(403, 'cross_origin', 'Sign in from the dashboard’s own page.');
 
-  const input = inputSchema.safeParse(await readInput(request, isForm));
+  const input = signInInput.safeParse(await readInput(request, isForm));
   if (!input.success) {
     if (isForm)
       return seeOther(input.error.issues[0]?.path[0] === 'name' ? '/login?name=1' : '/login?wrong=1');

@@ -3,17 +3,19 @@ import { type FieldError, fieldErrors } from '../field-error.ts';
 import { ValidationError } from '../http-error.ts';
 
 /** A row that was inserted or existed already. */
-export interface InsertedRow {
-  id: string;
-  status: string;
-  /** False if a row with the same key existed: then this is that row. */
-  created: boolean;
-}
+export const insertedRow = z.object({
+  id: z.string(),
+  status: z.string().describe('In the queue’s own word.'),
+  created: z.boolean().describe('False if a row with the same key existed: then this is that row.'),
+});
 
-const maxRows = 1_000;
+export type InsertedRow = z.infer<typeof insertedRow>;
+
+/** The most rows of one call. */
+export const maxRows = 1_000;
 
 const responseSchema = z.union([
-  z.object({ rows: z.array(z.object({ id: z.string(), status: z.string(), created: z.boolean() })) }),
+  z.object({ rows: z.array(insertedRow) }),
   z.object({ errors: z.array(z.object({ index: z.number(), field: z.string(), message: z.string() })) }),
 ]);
 

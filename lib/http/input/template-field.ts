@@ -10,7 +10,6 @@ export const templateField = z.strictObject({
   language: z
     .string()
     .regex(/^[a-z]{2,3}(_[A-Za-z]{2,4})?$/, 'must be the language of a template, for example en or en_US'),
-  /** The values of {{1}}, {{2}} … in its body. */
   parameters: atMost(
     100,
     z.array(
@@ -19,5 +18,7 @@ export const templateField = z.strictObject({
         'must not have a line break, a tab or five spaces in a row',
       ),
     ),
-  ).default([]),
+  )
+    .default([])
+    .describe('The values of {{1}}, {{2}} … in its body.'),
 });

@@ -12,28 +12,37 @@ import { filterInput } from './row-filter.ts';
 
 export const actionNames = ['retry', 'retry_now', 'cancel', 'reschedule', 'prioritise', 'delete'] as const;
 
-const actionInput = z
+export const actionInput = z
   .strictObject({
-    action: z.enum(actionNames, `must be one of ${actionNames.join(', ')}`),
-    /** All rows that match; or `ids`. */
-    filter: filterInput.optional(),
-    ids: z.array(rowId).min(1).max(1_000).optional(),
-    /** Only says what the action would do. */
-    dry_run: z.boolean().default(false),
-    /** Stored with the action and in the history of each row. */
-    note: nonEmptyText(1_000).optional(),
-    /** A repeated call with the same key is answered with the same action. */
-    key: nonEmptyText(200).optional(),
-    /** The number of rows that the caller saw. If another number matches, nothing is changed. */
-    expect: z.int32().min(0).optional(),
-    /** After so many rows the action waits to be continued. */
-    first: z.int32().min(1).optional(),
-    /** Of `reschedule`: the new due time. */
-    due_at: instant.optional(),
-    /** Of `prioritise`. */
-    priority: priority.optional(),
-    /** Of `retry`: also rows that may have been delivered before. */
-    confirm: z.literal('may_send_twice', 'must be "may_send_twice", or left out').optional(),
+    action: z.enum(actionNames, `must be one of ${actionNames.join(', ')}`).describe('See the table above.'),
+    filter: filterInput
+      .optional()
+      .describe(
+        'All rows that match: the parameters of [find rows](#find-rows) as JSON, without `decide`. Either this or `ids` is required.',
+      ),
+    ids: z.array(rowId).min(1).max(1_000).optional().describe('Up to 1,000 rows.'),
+    dry_run: z
+      .boolean()
+      .default(false)
+      .describe(
+        '`true` returns `{ count, more, sample, left }` and changes nothing. `left` counts rows that match and would stay as they are, by reason: `may_have_been_sent`, `expired` (it would expire before it is tried), `sequence` (its sequence decides), `not_waiting` (for a retry), `still_needed` (to prove another message).',
+      ),
+    note: nonEmptyText(1_000).optional().describe('Stored with the action and in the history of each row.'),
+    key: nonEmptyText(200).optional().describe('A repeated call with the same key returns the same action.'),
+    expect: z
+      .int32()
+      .min(0)
+      .optional()
+      .describe(
+        'The number of rows that you saw. If another number matches, nothing changes, and you get 409. Leave it out if the dry run says `more`.',
+      ),
+    first: z.int32().min(1).optional().describe('After so many rows the action waits until you continue it.'),
+    due_at: instant.optional().describe('Of `reschedule`: the new due time.'),
+    priority: priority.optional().describe('Of `prioritise`: 0 to 3.'),
+    confirm: z
+      .literal('may_send_twice', 'must be "may_send_twice", or left out')
+      .optional()
+      .describe('`may_send_twice` also retries messages that may have been sent.'),
   })
   .superRefine(({ action, filter, ids, due_at, priority, confirm }, context) => {
     const fault = (path: string, message: string) =>
@@ -50,9 +59,8 @@ const actionInput = z
 
 const left = z.record(z.string(), z.object({ count: z.number(), sample: z.array(z.string()) }));
 
-const previewSchema = z.object({
-  /** Rows that would change, up to 10,000; `more`: there may be more. */
-  count: z.number(),
+export const actionPreview = z.object({
+  count: z.number().describe('Rows that would change, up to 10,000; `more`: there may be more.'),
   more: z.boolean(),
   sample: z.array(listedRowSchema),
   /** Rows that match and would stay as they are, by reason. */
@@ -68,25 +76,22 @@ export const actionSchema = z.object({
   by: z.string(),
   note: z.string().nullable(),
   state: z.enum(['collecting', 'running', 'waiting', 'done', 'stopped']),
-  /** Why it waits or stopped. */
-  reason: z.string().nullable(),
+  reason: z.string().nullable().describe('Why it waits or stopped.'),
   total: z.number(),
   written: z.number(),
-  /** Rows that had changed since, or could not be written. */
-  skipped: z.number(),
+  skipped: z.number().describe('Rows that had changed since, or could not be written.'),
   created_at: z.string(),
   finished_at: z.string().nullable(),
 });
 
-const actionDetails = actionSchema.extend({
-  /** The states of the rows that it wrote, as they are now. */
-  now: z.record(z.string(), z.number()),
+export const actionDetails = actionSchema.extend({
+  now: z.record(z.string(), z.number()).describe('The states of the rows that it wrote, as they are now.'),
   skips: z.array(z.object({ reason: z.string(), count: z.number() })),
 });
 
 export type Action = z.infer<typeof actionSchema>;
 export type ActionDetails = z.infer<typeof actionDetails>;
-export type ActionPreview = z.infer<typeof previewSchema>;
+export type ActionPreview = z.infer<typeof actionPreview>;
 
 /** Starts an action on rows of a queue. Says what it would do for a dry run, and if no row is there to change. Throws an `HttpError` or a `StoreError`. */
 export async function startAction(
@@ -118,7 +123,7 @@ export async function startAction(
       p_expect: expect,
     }),
   );
-  return z.union([actionSchema, previewSchema]).parse(started);
+  return z.union([actionSchema, actionPreview]).parse(started);
 }
 
 /** Reads an action with what became of its rows. Throws an `HttpError` or a `StoreError`. */
@@ -132,14 +137,19 @@ export function readAction(rpc: Rpc, id: string): Promise<ActionDetails> {
 
 const proofSchema = z.object({
   rows: z.number(),
-  /** How many rows have each verdict of a row's story: see docs/delivery.md. */
-  verdicts: z.record(z.string(), z.number()),
+  verdicts: z
+    .record(z.string(), z.number())
+    .describe("How many rows have each verdict of a row's story: see docs/delivery.md."),
   next: z.array(z.string()).nullable(),
 });
 
 export const proofQuery = z.strictObject({ cursor: pageQuery.cursor });
 
-export type ActionProof = Omit<z.infer<typeof proofSchema>, 'next'> & { next: string | null };
+export const actionProof = proofSchema.extend({
+  next: z.string().nullable().describe('The `cursor` for the other rows; null at the end.'),
+});
+
+export type ActionProof = z.infer<typeof actionProof>;
 
 /** Says what the evidence shows of up to 500 rows that an action wrote. Throws an `HttpError` or a `StoreError`. */
 export function proveAction(rpc: Rpc, id: string, cursor?: PageQuery['cursor']): Promise<ActionProof> {
@@ -152,7 +162,10 @@ export function proveAction(rpc: Rpc, id: string, cursor?: PageQuery['cursor']):
   });
 }
 
-export const actionsQuery = z.strictObject({ queue: storableText(100).optional(), ...pageQuery });
+export const actionsQuery = z.strictObject({
+  queue: storableText(100).optional().describe('Only actions on the queue.'),
+  ...pageQuery,
+});
 
 /** Reads a page of the actions, the latest first. Throws a `StoreError`. */
 export function listActions(

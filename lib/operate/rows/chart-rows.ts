@@ -5,19 +5,19 @@ import type { RowFilter } from './row-filter.ts';
 
 const count = z.number().default(0);
 const chartSchema = z.object({
-  /** The rows that ended from `from` on and before `to`, by state. */
-  bars: z.array(
-    z.object({
-      from: z.string(),
-      to: z.string(),
-      done: count,
-      dead: count,
-      unknown: count,
-      cancelled: count,
-    }),
-  ),
-  /** There may be more rows than were read. */
-  more: z.boolean(),
+  bars: z
+    .array(
+      z.object({
+        from: z.string(),
+        to: z.string(),
+        done: count,
+        dead: count,
+        unknown: count,
+        cancelled: count,
+      }),
+    )
+    .describe('The rows that ended from `from` on and before `to`, by state.'),
+  more: z.boolean().describe('There may be more rows than were read.'),
 });
 
 export type RowChart = z.infer<typeof chartSchema>;

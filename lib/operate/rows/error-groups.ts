@@ -29,16 +29,19 @@ export async function readErrorGroup(rpc: Rpc, queue: string, id: string): Promi
   }
 }
 
-const markInput = z.strictObject({
-  /** False makes the group new again. */
-  known: z.boolean(),
-  /** Stored with the mark. */
-  note: storableText(1_000).optional(),
+export const markInput = z.strictObject({
+  known: z.boolean().describe('False makes the group new again.'),
+  note: storableText(1_000).optional().describe('Stored with the mark.'),
 });
 
-const markedSchema = errorGroupSchema.pick({ id: true, known_at: true, known_by: true, known_note: true });
+export const markedErrorGroup = errorGroupSchema.pick({
+  id: true,
+  known_at: true,
+  known_by: true,
+  known_note: true,
+});
 
-export type MarkedErrorGroup = z.infer<typeof markedSchema>;
+export type MarkedErrorGroup = z.infer<typeof markedErrorGroup>;
 
 /** Marks an error group as known, or as new again. Throws an `HttpError` or a `StoreError`. */
 export async function markErrorGroup(
@@ -50,7 +53,7 @@ export async function markErrorGroup(
 ): Promise<MarkedErrorGroup> {
   const { known, note = null } = parseInput(markInput, body);
   try {
-    return markedSchema.parse(
+    return markedErrorGroup.parse(
       await rpc('mark_error_group', { p_queue: queue, p_id: id, p_known: known, p_by: by, p_note: note }),
     );
   } catch (error) {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { toHttpError, ValidationError } from '../../http/http-error.ts';
-import { type Page, pageQuery, readPage } from '../../http/page.ts';
+import { listAnswer, type Page, pageQuery, readPage } from '../../http/page.ts';
 import { invalidQuery, yesOrNo } from '../../http/query.ts';
 import { type ListedRow, listedRowSchema } from '../../store/listed-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
@@ -8,17 +8,26 @@ import { filterQuery, type RowFilter } from './row-filter.ts';
 
 export const rowsQuery = z.strictObject({
   ...filterQuery,
-  /** `due`, `-due` (the latest first), `finished` or `-finished`. */
-  sort: z.string().max(20).optional(),
-  /** Also count the rows that match. */
-  count: yesOrNo.default(false),
+  sort: z
+    .string()
+    .max(20)
+    .optional()
+    .describe('`due`, `-due` (the latest first), `finished` or `-finished`.'),
+  count: yesOrNo.default(false).describe('`true` also counts the rows that match.'),
   ...pageQuery,
 });
 
-const countSchema = z.object({ count: z.number(), more: z.boolean() });
+export const rowCount = z.object({ count: z.number(), more: z.boolean() });
 
 /** How many rows match: exact up to 10,000. `more`: there may be more. */
-export type RowCount = z.infer<typeof countSchema>;
+export type RowCount = z.infer<typeof rowCount>;
+
+/** The response of a list of rows. */
+export const rowPage = listAnswer('rows', listedRowSchema).extend({
+  count: rowCount
+    .optional()
+    .describe('With `count=true`: exact up to 10,000; with `more` there may be more.'),
+});
 
 /**
  * Reads a page of the rows that match: running ones by their lease, then pending ones by their due time, then settled ones, the latest first. A page
@@ -48,5 +57,5 @@ export async function readList<T>(read: () => Promise<T>): Promise<T> {
 
 /** Counts the rows that match. Throws a `StoreError`. */
 export async function countRows(rpc: Rpc, queue: string, filter: RowFilter): Promise<RowCount> {
-  return countSchema.parse(await rpc('count_matching', { p_queue: queue, p_filter: filter }));
+  return rowCount.parse(await rpc('count_matching', { p_queue: queue, p_filter: filter }));
 }

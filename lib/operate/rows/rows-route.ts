@@ -1,13 +1,10 @@
 import { apiJsonRoute, apiRoute } from '../../http/api-route.ts';
 import { NotFoundError } from '../../http/http-error.ts';
 import { queueName, rowId } from '../../http/input/row-id.ts';
+import { explanationSchema } from '../../store/explanation.ts';
 import { explainRow } from './explain-row.ts';
-import { listRows, rowsQuery } from './list-rows.ts';
-import { resolveRow } from './resolve-row.ts';
-
-/** `queue` is missing from the path of a route for one queue. */
-type QueueParams = { queue?: string };
-type RowParams = QueueParams & { id: string };
+import { listRows, rowPage, rowsQuery } from './list-rows.ts';
+import { resolvedRow, resolveInput, resolveRow } from './resolve-row.ts';
 
 /**
  * Returns the route that lists the rows of `onlyQueue`, or else of the path's queue. `?status=` names states, by the queue's own
@@ -15,24 +12,35 @@ type RowParams = QueueParams & { id: string };
  * responds 200 with `{ rows, next, count? }`, 400 with `{ errors: [{ field, message }] }`, or 404.
  */
 export function listRowsRoute(onlyQueue?: string) {
-  return apiRoute<QueueParams, typeof rowsQuery>(
-    async ({ services: { rpc }, query, params: { queue = onlyQueue } }) => {
+  return apiRoute({
+    summary:
+      onlyQueue === undefined
+        ? '[Finds rows](#find-rows).'
+        : `Lists the rows of the queue, as \`/api/queues/${onlyQueue}/rows\`.`,
+    example: 'status=failed&text=timed%20out&count=true',
+    response: rowPage,
+    errors: [404],
+    dashboard: true,
+    query: rowsQuery,
+    async handle({ services: { rpc }, query, params: { queue = onlyQueue } }) {
       const { items, ...more } = await listRows(rpc, readQueueName(queue), query);
       return { rows: items, ...more };
     },
-    { dashboard: true, query: rowsQuery },
-  );
+  });
 }
 
 /** Returns the route that explains a row: what it waits for, the rows before it, and its history. 404. */
 export function explainRowRoute(onlyQueue?: string) {
-  return apiRoute<RowParams>(
-    async ({ services, params: { queue = onlyQueue, id } }) => {
+  return apiRoute({
+    summary: 'Says [why the row waits](pace.md#why-a-row-waits), and shows its history.',
+    response: explanationSchema,
+    errors: [404, 422],
+    dashboard: true,
+    async handle({ services, params: { queue = onlyQueue, id } }) {
       const path = readPath(queue, id);
       return explainRow(services, path.queue, path.id);
     },
-    { dashboard: true },
-  );
+  });
 }
 
 /**
@@ -40,13 +48,18 @@ export function explainRowRoute(onlyQueue?: string) {
  * word or a state. It responds 200 with `{ id, status }`, 409 with the row's state if there is nothing to decide, 404 or 422.
  */
 export function resolveRowRoute(onlyQueue?: string) {
-  return apiJsonRoute<RowParams>(
-    async ({ services, params: { queue = onlyQueue, id }, by, body }) => {
+  return apiJsonRoute({
+    summary:
+      '[Decides](operating.md#decide-about-unknown-rows) about an unknown row. `{ "decision": "cancelled" }` also cancels a pending one.',
+    body: resolveInput,
+    response: resolvedRow,
+    errors: [404, 409],
+    whenInvalid: 'nothing was decided',
+    async handle({ services, params: { queue = onlyQueue, id }, by, body }) {
       const path = readPath(queue, id);
       return resolveRow(services.rpc, path.queue, path.id, by, body);
     },
-    { whenInvalid: 'nothing was decided' },
-  );
+  });
 }
 
 /** Returns the queue of a path. Throws a `NotFoundError` if no queue can have the name. */

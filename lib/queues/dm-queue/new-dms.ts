@@ -7,22 +7,26 @@ import { templateField } from '../../http/input/template-field.ts';
 import { bodyLimits, channels } from '../../providers/body-limits.ts';
 import type { Rpc } from '../../store/rpc.ts';
 
-const dmInput = z
+export const dmInput = z
   .strictObject({
-    account_id: z.guid(),
+    account_id: z.guid().describe('From `/api/accounts`.'),
     channel: z.enum(channels),
-    chat_id: nonEmptyText(500).optional(),
-    recipient: nonEmptyText(500).optional(),
-    /** Its longest length depends on the channel. */
-    body: nonEmptyText(Number.POSITIVE_INFINITY),
-    /** WhatsApp only: sent instead of `body` if the person has not written for 24 hours. */
-    template: templateField.optional(),
-    /** Now by default. */
-    send_at: instant.optional(),
+    chat_id: nonEmptyText(500)
+      .optional()
+      .describe('An existing chat. Either this or `recipient` is required.'),
+    recipient: nonEmptyText(500)
+      .optional()
+      .describe('The person to open a chat with: the provider’s id or a telephone number.'),
+    body: nonEmptyText(Number.POSITIVE_INFINITY).describe('Up to 8,000 characters, 4,096 for WhatsApp.'),
+    template: templateField
+      .optional()
+      .describe(
+        'WhatsApp only: `{ name, language, parameters }`, an approved template, which is sent instead of `body` if the person has not written for [24 hours](sequences.md#whatsapps-24-hours).',
+      ),
+    send_at: instant.optional().describe('When it is due; default now.'),
     priority: priority.optional(),
-    /** Not sent after this. */
-    expires_at: instant.optional(),
-    idempotency_key: nonEmptyText(200).optional(),
+    expires_at: instant.optional().describe('The message is not sent after this.'),
+    idempotency_key: nonEmptyText(200).optional().describe('See [idempotency keys](#idempotency-keys).'),
   })
   .superRefine((dm, context) => {
     const maxLength = bodyLimits[dm.channel];

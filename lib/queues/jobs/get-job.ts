@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { rowId } from '../../http/input/row-id.ts';
 import { getServices, type Services } from '../../services/services.ts';
 
-const storedJob = z.object({
+export const storedJob = z.object({
   id: z.string(),
   /** Of a job that calls a URL: its method and the URL without its query. */
   name: z.string(),
@@ -11,24 +11,21 @@ const storedJob = z.object({
     .object({ method: z.string(), url: z.string(), headers: z.record(z.string(), z.string()) })
     .nullable(),
   queue: z.string(),
-  /** `unknown` only if an operator set it. */
-  status: z.enum(['pending', 'running', 'done', 'failed', 'unknown', 'cancelled']),
+  status: z
+    .enum(['pending', 'running', 'done', 'failed', 'unknown', 'cancelled'])
+    .describe('`unknown` only if an operator set it.'),
   payload: z.unknown(),
   run_at: z.string(),
   priority: z.number(),
   attempts: z.number(),
-  /** The job's own, or else its queue's. */
-  max_attempts: z.number(),
+  max_attempts: z.number().describe("The job's own, or else its queue's."),
   timeout_seconds: z.number(),
-  /** The latest progress that its handler reported. */
-  progress: z.unknown(),
-  /** The return value of its handler. `{ omitted }` says why it was not stored. */
-  result: z.unknown(),
+  progress: z.unknown().describe('The latest progress that its handler reported.'),
+  result: z.unknown().describe('The return value of its handler. `{ omitted }` says why it was not stored.'),
   last_error: z.string().nullable(),
   unique_key: z.string().nullable(),
   created_at: z.string(),
-  /** When the latest attempt was claimed. */
-  started_at: z.string().nullable(),
+  started_at: z.string().nullable().describe('When the latest attempt was claimed.'),
   finished_at: z.string().nullable(),
 });
 

@@ -9,6 +9,7 @@ import { runWithin } from '../../jobs/run-within.ts';
 import { testJob } from '../../jobs/test-job.ts';
 import { dnsResolver } from '../../net/dns-resolver.ts';
 import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
+import { timeoutMs } from './job-input.ts';
 
 const row = z.object({
   id: z.coerce.string(),
@@ -35,9 +36,6 @@ export const jobGuard = ({ monitorAllowPrivate, monitorDnsServers }: JobEnv): Ad
     resolve: dnsResolver(monitorDnsServers),
     variable: 'MONITOR_ALLOW_PRIVATE',
   });
-
-/** The longest attempt of a job. The registry sets 15 s by default. */
-export const timeoutMs = 30_000;
 
 /** Makes the queue `jobs` with the given handlers: background jobs, in partitions by name. */
 export function jobsQueue(own: Jobs, clock = systemClock) {

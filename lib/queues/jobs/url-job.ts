@@ -23,8 +23,10 @@ const jobUrl = storableText(maxUrlLength)
 
 /** The fields with which a job names a URL in place of a handler. */
 export const urlFields = {
-  url: jobUrl,
-  method: z.enum(jobMethods).default('POST'),
+  url: jobUrl.describe(
+    'The URL to call, at a public address: see [jobs](jobs.md#call-a-url-instead-of-a-handler).',
+  ),
+  method: z.enum(jobMethods).default('POST').describe('`POST` by default.'),
   headers: requestHeaders({
     sender: 'Punctual',
     reserved: /^(punctual-.*|idempotency-key|accept-encoding)$/i,

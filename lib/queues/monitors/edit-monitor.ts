@@ -31,11 +31,13 @@ export async function editMonitor(
   });
 }
 
-const deleted = z.object({ id: z.string() });
+export const deletedMonitor = z.object({ id: z.string() });
 
 /** Deletes a monitor with all its results. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
-export function deleteMonitor(rpc: Rpc, id: string, by: string): Promise<z.infer<typeof deleted>> {
-  return findMonitor(id, async (p_id) => deleted.parse(await rpc('delete_monitor', { p_id, p_by: by })));
+export function deleteMonitor(rpc: Rpc, id: string, by: string): Promise<z.infer<typeof deletedMonitor>> {
+  return findMonitor(id, async (p_id) =>
+    deletedMonitor.parse(await rpc('delete_monitor', { p_id, p_by: by })),
+  );
 }
 
 function faultsOf(changes: z.infer<typeof monitorChanges>, monitor: Monitor) {

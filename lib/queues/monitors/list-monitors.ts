@@ -11,12 +11,14 @@ import {
 } from '../../store/monitoring.ts';
 import type { Rpc } from '../../store/rpc.ts';
 
-export const monitorsQuery = z.strictObject({ state: z.enum(monitorStates).optional(), ...pageQuery });
+export const monitorsQuery = z.strictObject({
+  state: z.enum(monitorStates).optional().describe('Only monitors in the state.'),
+  ...pageQuery,
+});
 
-/** `open`: only open or only closed incidents. `monitor`: only those of one monitor. */
 export const incidentsQuery = z.strictObject({
-  open: yesOrNo.optional(),
-  monitor: wholeId.optional(),
+  open: yesOrNo.optional().describe('Only open incidents, or only closed ones.'),
+  monitor: wholeId.optional().describe('Only incidents of the monitor.'),
   ...pageQuery,
 });
 

@@ -40,19 +40,29 @@ const settings = {
   keyword_absent: keyword.optional(),
   timeout_ms: z.int().min(100).max(30_000).optional(),
   max_redirects: z.int().min(0).max(10).optional(),
-  /** A slower check is degraded. Null is no limit. */
-  degraded_ms: z.int().min(1).max(30_000).nullable().optional(),
-  /** A check is degraded if the certificate expires within this many days. Null ignores the date. */
-  certificate_days: z.int().min(1).max(3_650).nullable().optional(),
+  degraded_ms: z
+    .int()
+    .min(1)
+    .max(30_000)
+    .nullable()
+    .optional()
+    .describe('A slower check is degraded. Null is no limit.'),
+  certificate_days: z
+    .int()
+    .min(1)
+    .max(3_650)
+    .nullable()
+    .optional()
+    .describe('A check is degraded if the certificate expires within this many days. Null ignores the date.'),
   interval_seconds: z.int().min(10).max(86_400).optional(),
   criticality: z.enum(['critical', 'high', 'normal', 'low']).optional(),
   is_active: z.boolean().optional(),
   preferred_region: regionName.nullable().optional(),
-  /** Null allows all regions. */
   only_regions: atMost(50, z.array(regionName).min(1, 'is empty: name a region, or send null for all'))
     .refine((names) => new Set(names).size === names.length, 'names a region twice')
     .nullable()
-    .optional(),
+    .optional()
+    .describe('Null allows all regions.'),
   confirm_failures: z.int().min(1).max(10).optional(),
   confirm_checks: z.int().min(1).max(10).optional(),
 };

@@ -5,13 +5,13 @@ import { type Region, regionSchema } from '../../store/monitoring.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { regionName } from './monitor-fields.ts';
 
-const regionInput = z.strictObject({
+export const regionInput = z.strictObject({
   name: regionName,
-  /** True makes this region the default in place of the current one. */
   is_default: z
     .boolean()
     .refine((isDefault) => isDefault, 'cannot be false: make another region the default instead')
-    .optional(),
+    .optional()
+    .describe('True makes this region the default in place of the current one.'),
   unseen_seconds: z.int().min(30).max(86_400).optional(),
 });
 
@@ -30,14 +30,18 @@ export async function saveRegion(rpc: Rpc, body: unknown, by: string): Promise<{
   }
 }
 
-const removed = z.object({ name: z.string(), moved: z.number() });
+export const removedRegion = z.object({ name: z.string(), moved: z.number() });
 
 /** Removes a region. Its monitors move to other regions, and its checks are kept. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
-export async function removeRegion(rpc: Rpc, name: string, by: string): Promise<z.infer<typeof removed>> {
+export async function removeRegion(
+  rpc: Rpc,
+  name: string,
+  by: string,
+): Promise<z.infer<typeof removedRegion>> {
   const parsed = regionName.safeParse(name);
   if (!parsed.success) throw new NotFoundError('there is no such region');
   try {
-    return removed.parse(await rpc('remove_region', { p_name: parsed.data, p_by: by }));
+    return removedRegion.parse(await rpc('remove_region', { p_name: parsed.data, p_by: by }));
   } catch (error) {
     throw toHttpError(error, 'name');
   }

@@ -4,12 +4,12 @@ import { instant } from '../../http/input/instant.ts';
 import { parseChanges } from '../../http/input/parse-input.ts';
 import { priority } from '../../http/input/priority.ts';
 import { findById } from '../../http/input/row-id.ts';
-import { type AddressGuard, addressGuard } from '../../net/public-address.ts';
-import type { ResolvedRow } from '../../operate/rows/resolve-row.ts';
+import { addressGuard } from '../../net/public-address.ts';
+import { type ResolvedRow, resolvedRow } from '../../operate/rows/resolve-row.ts';
 import type { Rpc } from '../../store/rpc.ts';
-import { postBody, postMedia } from './post-fields.ts';
+import { postBody, postMedia, type UrlGuard } from './post-fields.ts';
 
-const postSchema = z.object({
+export const postSchema = z.object({
   id: z.string(),
   account_id: z.string(),
   status: z.string(),
@@ -29,15 +29,18 @@ const postSchema = z.object({
 
 type StoredPost = z.infer<typeof postSchema>;
 
-const changes = (guard: AddressGuard) =>
+export const postChanges = (guard: UrlGuard) =>
   z.strictObject({
     body: postBody.optional(),
     media_urls: postMedia(guard).optional(),
-    scheduled_for: instant.optional(),
-    /** Null publishes the post however late. */
-    expires_at: instant.nullable().optional(),
+    scheduled_for: instant.optional().describe('When it is due.'),
+    expires_at: instant.nullable().optional().describe('Null publishes the post however late.'),
     priority: priority.optional(),
   });
+
+/** Allows public addresses, and the exceptions of `MEDIA_ALLOW_PRIVATE`. */
+export const mediaGuard = (allowPrivate: string[]) =>
+  addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' });
 
 /** Reads a post. Throws an `HttpError` or a `StoreError`. */
 export function readPost(rpc: Rpc, id: string): Promise<StoredPost> {
@@ -55,20 +58,15 @@ export async function editPost(
   body: unknown,
   by: string,
 ): Promise<StoredPost> {
-  const p_changes = parseChanges(
-    changes(addressGuard(allowPrivate, { variable: 'MEDIA_ALLOW_PRIVATE' })),
-    body,
-  );
+  const p_changes = parseChanges(postChanges(mediaGuard(allowPrivate)), body);
   return findPost(id, async (p_id) =>
     postSchema.parse(await rpc('update_post', { p_id, p_changes, p_by: by })),
   );
 }
 
-const cancelled = z.object({ id: z.string(), status: z.string() });
-
 /** Cancels a scheduled post. The history and the audit record `by`. Throws an `HttpError` or a `StoreError`. */
 export function cancelPost(rpc: Rpc, id: string, by: string): Promise<ResolvedRow> {
-  return findPost(id, async (p_id) => cancelled.parse(await rpc('cancel_post', { p_id, p_by: by })));
+  return findPost(id, async (p_id) => resolvedRow.parse(await rpc('cancel_post', { p_id, p_by: by })));
 }
 
 /** What to do about a post that is no longer scheduled, by its status. */

@@ -14,10 +14,9 @@ import {
 } from '../../store/conversations.ts';
 import type { Rpc } from '../../store/rpc.ts';
 
-/** `sequence`: only enrolments of one sequence. `phase`: only those in one phase. */
 export const enrolmentsQuery = z.strictObject({
-  sequence: wholeId.optional(),
-  phase: z.enum(phases).optional(),
+  sequence: wholeId.optional().describe('Only enrolments of the sequence.'),
+  phase: z.enum(phases).optional().describe('Only enrolments in the phase.'),
   ...pageQuery,
 });
 
@@ -39,12 +38,14 @@ export function readEnrolment(rpc: Rpc, id: string): Promise<EnrolmentWithTimeli
   );
 }
 
-const bodies = {
+export const enrolmentInputs = {
   pause: z.strictObject({}),
   resume: z.strictObject({}),
-  stop: z.strictObject({ reason: storableText(500).optional() }),
+  stop: z.strictObject({
+    reason: storableText(500).optional().describe('Stored in the enrolment’s timeline.'),
+  }),
 };
-export type EnrolmentAction = keyof typeof bodies;
+export type EnrolmentAction = keyof typeof enrolmentInputs;
 
 /** Pauses, resumes or stops an enrolment. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function changeEnrolment(
@@ -54,33 +55,32 @@ export async function changeEnrolment(
   body: unknown,
   by: string,
 ): Promise<EnrolmentWithTimeline> {
-  const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(bodies[action], body);
+  const { reason = null } = parseInput<z.ZodType<{ reason?: string }>>(enrolmentInputs[action], body);
   const why = action === 'stop' ? { p_reason: reason } : {};
   return findById('enrolment', id, async (p_id) =>
     enrolmentWithTimeline.parse(await rpc(`${action}_enrolment`, { p_id, p_by: by, ...why })),
   );
 }
 
-const reply = z
+export const replyInput = z
   .strictObject({
-    body: storableText(10_000).optional(),
-    /** The provider's id of the reply. With it, a reply that is reported twice counts once. */
-    message_id: nonEmptyText(500).optional(),
-    /** Now by default. */
-    said_at: instant.optional(),
-    /** The receipt of a reply that belongs to no enrolment yet. */
-    receipt_id: wholeId.optional(),
+    body: storableText(10_000).optional().describe('What the person wrote.'),
+    message_id: nonEmptyText(500)
+      .optional()
+      .describe("The provider's id of the reply. With it, a reply that is reported twice counts once."),
+    said_at: instant.optional().describe('Now by default.'),
+    receipt_id: wholeId.optional().describe('The receipt of a reply that belongs to no enrolment yet.'),
   })
   .refine(
     (given) => given.receipt_id === undefined || Object.keys(given).length === 1,
     'receipt_id names a stored reply: leave out all other fields',
   );
 
-const takenReply = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
+export const takenReply = z.object({ enrolment: enrolmentSchema, applied: z.boolean() });
 
 /** Applies a person's reply to an enrolment. `applied` is false for a reply that was known. Throws an `HttpError` or a `StoreError`. */
 export async function takeReply(rpc: Rpc, id: string, body: unknown): Promise<z.infer<typeof takenReply>> {
-  const p_reply = parseInput(reply, body);
+  const p_reply = parseInput(replyInput, body);
   return findById('enrolment', id, async (p_id) =>
     takenReply.parse(await rpc('take_reply', { p_id, p_reply })),
   );

@@ -8,7 +8,7 @@ import { nonEmptyText, storableText } from '../../http/input/storable-text.ts';
 import type { Rpc } from '../../store/rpc.ts';
 import { variableName } from './placeholders.ts';
 
-const address = nonEmptyText(500).optional();
+const address = (text: string) => nonEmptyText(500).optional().describe(text);
 
 const variables = atMost(
   50,
@@ -21,20 +21,18 @@ const variables = atMost(
 
 /** The input for one enrolment. Does not check that there is a `chat_id` or a `recipient`. */
 export const enrolmentInput = z.strictObject({
-  account_id: z.guid(),
-  chat_id: address,
-  recipient: address,
-  /** The values of the placeholders. */
-  variables: variables.default({}),
-  /** For the steps' hours. The sequence's by default, or else the account's. */
-  time_zone: nonEmptyText(100).optional(),
-  /** The first step's delay counts from this. Now by default. */
-  start_at: instant.optional(),
-  /** The priority of the messages. */
-  priority: priority.optional(),
+  account_id: z.guid().describe('The account that writes.'),
+  chat_id: address('An existing chat. Either this or `recipient` is required.'),
+  recipient: address('The person: the provider’s id or a telephone number.'),
+  variables: variables.default({}).describe('The values of the placeholders.'),
+  time_zone: nonEmptyText(100)
+    .optional()
+    .describe("For the steps' hours. The sequence's by default, or else the account's."),
+  start_at: instant.optional().describe("The first step's delay counts from this. Now by default."),
+  priority: priority.optional().describe('The priority of the messages.'),
 });
 
-const reachable = enrolmentInput.refine(
+export const reachablePerson = enrolmentInput.refine(
   (person) => person.chat_id !== undefined || person.recipient !== undefined,
   {
     path: ['recipient'],
@@ -50,7 +48,7 @@ export async function enrolPeople(
   again: boolean,
 ): Promise<{ rows: InsertedRow[] }> {
   return findById('sequence', sequence, (p_sequence_id) =>
-    insertMany('person', body, checkBy(reachable), (people) =>
+    insertMany('person', body, checkBy(reachablePerson), (people) =>
       rpc('enrol_people', { p_sequence_id, p_people: people, p_again: again }),
     ),
   );

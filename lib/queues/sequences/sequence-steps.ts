@@ -30,8 +30,9 @@ export function sequenceSteps(channel: Channel) {
   const step = z
     .strictObject({
       kind: z.enum(['message', 'question']),
-      /** Counted from the previous step's sending, or for the first step from the enrolment. */
-      delay_seconds: seconds(0).default(0),
+      delay_seconds: seconds(0)
+        .default(0)
+        .describe("Counted from the previous step's sending, or for the first step from the enrolment."),
       hours: weeklyHours.nullable().default(null),
       body,
       template,

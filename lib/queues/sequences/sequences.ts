@@ -13,19 +13,19 @@ const name = nonBlankText(200);
 /** The database checks that the time zone exists. */
 const timeZone = nonEmptyText(100).nullable();
 
-const sequenceInput = (channel: Channel) =>
+export const sequenceInput = (channel: Channel) =>
   z.strictObject({
     name,
-    channel: z.enum(channels),
-    time_zone: timeZone.default(null),
-    steps: sequenceSteps(channel),
+    channel: z.enum(channels).describe('Over which its messages go.'),
+    time_zone: timeZone.default(null).describe('For the steps’ hours; null is the account’s.'),
+    steps: sequenceSteps(channel).describe('1 to 50 [steps](sequences.md).'),
   });
 
-const changes = (channel: Channel) =>
+export const sequenceChanges = (channel: Channel) =>
   z.strictObject({
     name: name.optional(),
     time_zone: timeZone.optional(),
-    steps: sequenceSteps(channel).optional(),
+    steps: sequenceSteps(channel).optional().describe('1 to 50 [steps](sequences.md).'),
   });
 
 /** Reads a page of sequences, the newest first. Throws a `StoreError`. */
@@ -48,12 +48,12 @@ export function readSequence(rpc: Rpc, id: string): Promise<Sequence> {
 export async function editSequence(rpc: Rpc, id: string, body: unknown, by: string): Promise<Sequence> {
   return findById('sequence', id, async (p_id) => {
     const { channel } = sequenceSchema.parse(await rpc('read_sequence', { p_id }));
-    const p_changes = parseChanges(changes(channel), body);
+    const p_changes = parseChanges(sequenceChanges(channel), body);
     return parseStored(sequenceSchema, await rpc('update_sequence', { p_id, p_changes, p_by: by }));
   });
 }
 
-const previewInput = enrolmentInput.pick({
+export const previewInput = enrolmentInput.pick({
   account_id: true,
   variables: true,
   time_zone: true,

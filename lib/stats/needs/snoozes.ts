@@ -3,24 +3,27 @@ import { NotFoundError, toHttpError } from '../../http/http-error.ts';
 import { instant } from '../../http/input/instant.ts';
 import { parseInput } from '../../http/input/parse-input.ts';
 import type { Rpc } from '../../store/rpc.ts';
-import type { Need } from './need.ts';
+import { type Need, needSchema } from './need.ts';
 
-const snoozeSchema = z.object({
+export const snoozeSchema = z.object({
   key: z.string(),
   until: z.string(),
-  /** What the line counted, and was about, when it was put off. */
-  count: z.number(),
+  count: z.number().describe('What the line counted, and was about, when it was put off.'),
   parts: z.array(z.string()),
-  /** Who did it, and when. */
-  name: z.string(),
+  name: z.string().describe('Who did it, and when.'),
   at: z.string(),
 });
 
 export type Snooze = z.infer<typeof snoozeSchema>;
-/** `snoozed`: null unless a person put it off. */
-export type ListedNeed = Need & { snoozed: Snooze | null };
+export const listedNeed = needSchema.extend({
+  snoozed: snoozeSchema.nullable().describe('Null unless a person put it off.'),
+});
 
-const snoozeInput = z.strictObject({ until: instant });
+export type ListedNeed = z.infer<typeof listedNeed>;
+
+export const snoozeInput = z.strictObject({
+  until: instant.describe('When it shows again, 31 days away at most.'),
+});
 
 /** Lists the snoozes that have not ended. Throws a `StoreError`. */
 export async function listSnoozes(rpc: Rpc): Promise<Snooze[]> {
@@ -78,13 +81,13 @@ export async function snoozeNeed(
   }
 }
 
+export const endedSnooze = z.object({ key: z.string() });
+
 /** Ends the snooze of a line, also of one that is gone. The audit records `by`. Throws an `HttpError` or a `StoreError`. */
 export async function wakeNeed(rpc: Rpc, needs: Need[], key: string, by: string): Promise<{ key: string }> {
   if (!/^[\w.-]{1,200}$/.test(key)) throw noSuchLine();
   const queue = needs.find((one) => one.key === key)?.queue ?? null;
-  return z
-    .object({ key: z.string() })
-    .parse(await rpc('wake_need', { p_key: key, p_queue: queue, p_by: by }));
+  return endedSnooze.parse(await rpc('wake_need', { p_key: key, p_queue: queue, p_by: by }));
 }
 
 const noSuchLine = () => new NotFoundError('there is no such line, or it is gone: GET /api/needs lists them');

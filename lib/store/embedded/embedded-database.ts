@@ -1,16 +1,11 @@
 import { statfs } from 'node:fs/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { StoreError } from '../../engine/ports/store-error.ts';
-import {
-  applyMigrations,
-  isRaised,
-  MigrationError,
-  type MigrationFile,
-  readMigrations,
-} from '../migrate/migrations.ts';
+import { MigrationError, type MigrationFile, readMigrations } from '../migrate/migrations.ts';
 import type { Rpc } from '../rpc.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { isPanic } from './is-panic.ts';
+import { migrateEmbedded } from './migrate-embedded.ts';
 import { pgliteRpc } from './pglite-rpc.ts';
 import { pgliteSql, type RunSql } from './pglite-sql.ts';
 
@@ -96,14 +91,7 @@ async function open(
       throw new StoreError('unavailable', message, '53100');
     }
     const db = await PGlite.create(directory);
-    await applyMigrations(
-      {
-        exec: (sql) =>
-          db.exec(sql, { onNotice: (notice) => isRaised(notice) && onNotice(notice.message ?? '') }),
-        query: async (sql, params) => (await db.query<Record<string, unknown>>(sql, params)).rows,
-      },
-      files,
-    );
+    await migrateEmbedded(db, files, onNotice);
     return db;
   } catch (error) {
     if (error instanceof MigrationError || error instanceof StoreError) throw error;

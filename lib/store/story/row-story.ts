@@ -5,24 +5,23 @@ const text = z.string().nullable();
 
 const attemptSchema = z.object({
   claim_id: text,
-  /** Null once the ledger has deleted the tick. */
-  tick: z.object({ id: z.string(), scheduler: z.string(), started_at: z.string() }).nullable(),
-  /** Null for an attempt of before these columns existed. */
-  claimed_at: text,
-  /** Null while it runs. */
-  ended_at: text,
-  /** How long the handler ran; null if that is not known. */
-  duration_ms: z.number().nullable(),
+  tick: z
+    .object({ id: z.string(), scheduler: z.string(), started_at: z.string() })
+    .nullable()
+    .describe('Null once the ledger has deleted the tick.'),
+  claimed_at: text.describe('Null for an attempt of before these columns existed.'),
+  ended_at: text.describe('Null while it runs.'),
+  duration_ms: z.number().nullable().describe('How long the handler ran; null if that is not known.'),
   outcome: z.enum(['done', 'retry', 'dead', 'unknown', 'swept', 'running']),
-  /** The error's kind, or `timeout`, `cut`, `thrown`, `returned`, `unreadable`; null if it did not fail. */
-  kind: text,
-  /** The provider's code, or the HTTP status. */
-  code: text,
+  kind: text.describe(
+    "The error's kind, or `timeout`, `cut`, `thrown`, `returned`, `unreadable`; null if it did not fail.",
+  ),
+  code: text.describe("The provider's code, or the HTTP status."),
   text,
-  /** The beginning of the provider's answer, without secrets and without the message's text. */
-  answer: text,
-  /** The provider's id of the message. */
-  proof: text,
+  answer: text.describe(
+    "The beginning of the provider's answer, without secrets and without the message's text.",
+  ),
+  proof: text.describe("The provider's id of the message."),
   error_group: text,
 });
 
@@ -30,8 +29,9 @@ const attemptSchema = z.object({
 const changeSchema = z.object({
   at: z.string(),
   event: z.string(),
-  /** `tick`, `attempt`, `sweep`, `expiry`, `receipt`, `check`, or a person's name; null if it is not known. */
-  by: text,
+  by: text.describe(
+    "`tick`, `attempt`, `sweep`, `expiry`, `receipt`, `check`, or a person's name; null if it is not known.",
+  ),
   text,
   claim_id: text,
 });
@@ -59,34 +59,30 @@ const sentOnceSchema = z.object({
     'twice',
     'not_delivered',
   ]),
-  /** Attempts that may have had an effect. */
-  attempts: z.number(),
-  /** Those of them without evidence either way. */
-  open: z.number(),
-  /** The provider's ids, each with its sources. */
-  ids: z.array(
-    z.object({ id: z.string(), by: z.array(z.enum(['answer', 'row', 'receipt', 'check', 'late'])) }),
-  ),
-  /** Ids of messages that the provider accepted and could not deliver. */
-  failed_ids: z.array(z.string()),
+  attempts: z.number().describe('Attempts that may have had an effect.'),
+  open: z.number().describe('Those of them without evidence either way.'),
+  ids: z
+    .array(z.object({ id: z.string(), by: z.array(z.enum(['answer', 'row', 'receipt', 'check', 'late'])) }))
+    .describe("The provider's ids, each with its sources."),
+  failed_ids: z
+    .array(z.string())
+    .describe('Ids of messages that the provider accepted and could not deliver.'),
 });
 
 export const rowStorySchema = z.object({
   queue: z.string(),
   id: z.string(),
   status: text,
-  /** Null if the row's status is no word of its queue. */
-  state: z.enum(['pending', 'running', 'done', 'dead', 'unknown', 'cancelled']).nullable(),
-  /** All columns of its table, except the secret ones. */
-  row: z.record(z.string(), z.unknown()),
-  /** Null if the row's status is no word of its queue. */
-  why: explanationSchema.nullable(),
-  /** Oldest first, like `events` and `receipts`. */
-  attempts: z.array(attemptSchema),
+  state: z
+    .enum(['pending', 'running', 'done', 'dead', 'unknown', 'cancelled'])
+    .nullable()
+    .describe("Null if the row's status is no word of its queue."),
+  row: z.record(z.string(), z.unknown()).describe('All columns of its table, except the secret ones.'),
+  why: explanationSchema.nullable().describe("Null if the row's status is no word of its queue."),
+  attempts: z.array(attemptSchema).describe('Oldest first, like `events` and `receipts`.'),
   events: z.array(changeSchema),
   receipts: z.array(receiptSchema),
-  /** Null if no attempt was uncertain. */
-  checks: reconcileFacts.nullable(),
+  checks: reconcileFacts.nullable().describe('Null if no attempt was uncertain.'),
   /** Null in an at-least-once queue. */
   sent_once: sentOnceSchema.nullable(),
 });
@@ -98,8 +94,7 @@ export const foundRowSchema = z.object({
   id: z.string(),
   status: text,
   state: text,
-  /** How the text names the row. */
-  by: z.enum(['id', 'provider_id', 'key', 'address']),
+  by: z.enum(['id', 'provider_id', 'key', 'address']).describe('How the text names the row.'),
 });
 
 export type FoundRow = z.infer<typeof foundRowSchema>;

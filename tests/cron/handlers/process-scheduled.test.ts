@@ -9,13 +9,13 @@ import { defineQueue } from '../../../lib/engine/queue.ts';
 import { jobsQueue } from '../../../lib/queues/jobs/queue.ts';
 import { getServices, type Services } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { VirtualClock } from '../../../lib/testing/virtual-clock.ts';
 import { punctual } from '../../../punctual.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
 import { answered, apiRequest, bearer, CRON_SECRET } from '../../support/api-server.ts';
 import { servedDatabase } from '../../support/fixtures.ts';
 import { replaceEnv } from '../../support/replace-services.ts';
-import { VirtualClock } from '../../support/virtual-clock.ts';
 
 const GET = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});
 const POST = (request: Request) => answerApi(request, ['cron', 'process-scheduled'], {});

@@ -9,8 +9,8 @@ import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms.ts';
 import { enqueueJobs } from '../../../lib/queues/jobs/new-jobs.ts';
 import { editMonitor } from '../../../lib/queues/monitors/edit-monitor.ts';
 import { createMonitors } from '../../../lib/queues/monitors/new-monitors.ts';
-import { editPost } from '../../../lib/queues/posts/edit-post.ts';
-import { enqueuePosts } from '../../../lib/queues/posts/new-posts.ts';
+import { editPost, mediaGuard } from '../../../lib/queues/posts/edit-post.ts';
+import { insertPosts } from '../../../lib/queues/posts/new-posts.ts';
 import { enrolPeople } from '../../../lib/queues/sequences/new-enrolments.ts';
 import { createSequence, previewSequence } from '../../../lib/queues/sequences/sequences.ts';
 
@@ -59,11 +59,16 @@ const span = '09:00-10:00';
 
 const shapes: [label: string, list: object, max: number, send: (list: object) => Promise<object>][] = [
   ['messages', entries(dm), 1_000, (list) => enqueueDms(rpc, list)],
-  ['posts', entries({}), 1_000, (list) => enqueuePosts(rpc, [], list)],
+  ['posts', entries({}), 1_000, (list) => insertPosts(rpc, mediaGuard([]), list)],
   ['jobs', entries({}), 1_000, (list) => enqueueJobs({ rpc }, list)],
   ['monitors', entries({}), 1_000, (list) => createMonitors(rpc, isPublic, list, by)],
   ['people', entries({}), 1_000, (list) => enrolPeople(rpc, '1', list, false)],
-  ['media of a new post', entries(url), 20, (list) => enqueuePosts(rpc, [], { ...post, media_urls: list })],
+  [
+    'media of a new post',
+    entries(url),
+    20,
+    (list) => insertPosts(rpc, mediaGuard([]), { ...post, media_urls: list }),
+  ],
   ['media of a post', entries(url), 20, (list) => editPost(rpc, [], '1', { media_urls: list }, by)],
   ['parameters of a template', entries('p'), 100, (list) => enqueueDms(rpc, { ...dm, ...templated(list) })],
   ['parameters of a step', entries('p'), 100, (list) => addSequence(templated(list))],

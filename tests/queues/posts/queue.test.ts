@@ -4,18 +4,11 @@ import { silentLog } from '../../../lib/engine/ports/log.ts';
 import type { UnipilePosts } from '../../../lib/providers/unipile/unipile-posts.ts';
 import { posts as queue } from '../../../lib/queues/posts/queue.ts';
 import { serverEnv } from '../../../lib/services/env.ts';
-import { makeServices } from '../../../lib/services/services.ts';
+import { makeServices, provideServices } from '../../../lib/services/services.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
-import {
-  answered,
-  apiRequest,
-  bearer,
-  CRON_SECRET,
-  provideServices,
-  stubSecrets,
-} from '../../support/api-server.ts';
+import { answered, apiRequest, bearer, CRON_SECRET, stubSecrets } from '../../support/api-server.ts';
 import { testDatabase } from '../../support/fixtures.ts';
 import { type Site, sites } from '../../support/sites.ts';
 

@@ -28,7 +28,7 @@ beforeEach(() => {
 const one = (id: string) => ({ params: Promise.resolve({ id }) });
 const list = (query: string) => answered(GET(apiRequest('GET', `/api/enrolments?${query}`)));
 const read = (id: string) => answered(GET_ONE(apiRequest('GET', `/api/enrolments/${id}`), one(id)));
-const post = (route: typeof PAUSE, id: string, body?: object) =>
+const post = (route: typeof PAUSE | typeof REPLY, id: string, body?: object) =>
   answered(route(apiRequest('POST', '/api/enrolments/x', withKey, body && JSON.stringify(body)), one(id)));
 const replies = () => answered(REPLIES(apiRequest('GET', '/api/replies')));
 

@@ -3,13 +3,13 @@ import { tick } from '../../../lib/engine/tick.ts';
 import { dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
 import { enrolments } from '../../../lib/queues/sequences/queue.ts';
 import { queueStore } from '../../../lib/store/queue-store.ts';
+import { VirtualClock } from '../../../lib/testing/virtual-clock.ts';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
 import { conversations } from '../../support/conversations.ts';
 import { perTest, perTestExchanges, testDatabase } from '../../support/fixtures.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';
-import { VirtualClock } from '../../support/virtual-clock.ts';
 
 const database = testDatabase();
 const sql = perTestExchanges(database);

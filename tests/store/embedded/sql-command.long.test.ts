@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { endpoints as sqlApi } from '../../../lib/api/sql.ts';
-import type { Services } from '../../../lib/services/services.ts';
+import { provideServices, type Services } from '../../../lib/services/services.ts';
 import { openEmbeddedDatabase } from '../../../lib/store/embedded/embedded-database.ts';
 import type { RunSql } from '../../../lib/store/embedded/pglite-sql.ts';
-import { CRON_SECRET, provideServices, stubSecrets } from '../../support/api-server.ts';
+import { CRON_SECRET, stubSecrets } from '../../support/api-server.ts';
 import { buildWorker } from '../../support/build-worker.ts';
 import { serveHandler } from '../../support/serve-handler.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/engine/ports/clock.ts';
+import type { Clock } from '../engine/ports/clock.ts';
 
 interface Timer {
   at: number;
