@@ -26,10 +26,10 @@ export function queueEndpoint(queue: AnyQueue, partition?: string): CronEndpoint
   };
 }
 
-/** Returns the endpoint of a cron path, `…/cron/<name>` or `…/cron/<queue>/<partition>`; null if there is none. */
+/** Returns the endpoint of a cron path, `…/cron/<name>` or `…/cron/<queue>/<partition>`, perhaps with a slash at its end; null if there is none. */
 export function findEndpoint(path: string, queues: readonly AnyQueue[]): CronEndpoint | null {
   const { pathname } = new URL(path, 'http://punctual.invalid');
-  const [, name = '', partition] = /\/cron\/([\w-]+)(?:\/([\w-]+))?$/.exec(pathname) ?? [];
+  const [, name = '', partition] = /\/cron\/([\w-]+)(?:\/([\w-]+))?\/?$/.exec(pathname) ?? [];
   if (partition === undefined) {
     if (name === 'reconcile') return { handler: reconcileHandler(queues), query: noQuery };
     if (name === 'analytics') return { handler: rollUpHandler, query: dayQuery };

@@ -1,0 +1,23 @@
+import { readSchedules } from '../worker/local-scheduler.ts';
+import { runWorker, usage } from '../worker/run-worker.ts';
+import { readAppPaths } from './init-files.ts';
+import { loadApp } from './load-app.ts';
+import { frequentCrons } from './plan.ts';
+import type { Terminal } from './terminal.ts';
+
+export { usage };
+
+/** Runs the worker with the app's queues, or a region's agent. Returns the exit code when a signal ends it. */
+export async function worker(args: string[], { folder, env, signal }: Terminal): Promise<number> {
+  if (args.some((arg) => arg === '--region' || arg.startsWith('--region='))) {
+    const { runRegionAgent } = await import('../worker/region-agent.ts');
+    return runRegionAgent(args, signal);
+  }
+  await loadApp(folder);
+  return runWorker(args, signal, env, (file) => {
+    const schedules = readSchedules(file);
+    // Another file than vercel.json says how often this worker ticks.
+    if (file !== 'vercel.json') return schedules;
+    return { ...schedules, crons: frequentCrons(schedules.crons, readAppPaths(folder)) };
+  });
+}
