@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { loadEnvFiles } from '../services/load-env-files.ts';
 import { withPostgres } from '../store/migrate/migrate-postgres.ts';
 import { isPunctuals, MigrationError, readMigrations } from '../store/migrate/migrations.ts';
 import { readAppFolder } from './app-folder.ts';
@@ -85,7 +84,6 @@ async function withTable<T>(
   } finally {
     await database.close();
   }
-  loadEnvFiles();
   const url = env.DATABASE_URL;
   const table = url ? await withPostgres(url, (query) => readTable(query, name)) : null;
   if (table) return work(table, null);

@@ -30,11 +30,12 @@ export function routeText(app: AppFolder): string {
   const imports = ["import { routes } from 'punctual/next';", `import { punctual } from '${from}';`];
   return `${imports.join('\n')}
 
-/** Serves Punctual's API, webhooks, health check and cron paths below /api/punctual. */
-export const { GET, POST, PUT, PATCH, DELETE } = routes(punctual, { maxDuration: 60 });
-
+// Next reads both only as literals in this file.
 export const maxDuration = 60;
 export const dynamic = 'force-dynamic';
+
+/** Serves Punctual's API, webhooks, health check and cron paths below /api/punctual. */
+export const { GET, POST, PUT, PATCH, DELETE } = routes(punctual, { maxDuration });
 `;
 }
 

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadEnvFiles } from '../services/load-env-files.ts';
 import { ConnectError, migratePostgres } from '../store/migrate/migrate-postgres.ts';
 import { MigrationError, type MigrationFile, readMigrations } from '../store/migrate/migrations.ts';
 import { CliError } from './cli-error.ts';
@@ -25,7 +24,6 @@ export async function migrate(args: string[], terminal: Terminal): Promise<numbe
       'dry-run': { type: 'boolean', default: false },
     },
   });
-  loadEnvFiles();
   try {
     return await apply(values.url ?? terminal.env.DATABASE_URL, values, terminal);
   } catch (error) {

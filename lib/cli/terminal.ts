@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { loadEnvFiles } from '../services/load-env-files.ts';
 
 /** Where a command runs and whom it talks to. */
 export interface Terminal {
@@ -12,8 +13,9 @@ export interface Terminal {
   signal: AbortSignal;
 }
 
-/** The process's own terminal and working directory. */
+/** The process's own terminal and working directory, with the variables of `.env.local` and `.env`. */
 export function processTerminal(signal: AbortSignal): Terminal {
+  loadEnvFiles();
   const isInteractive = process.stdin.isTTY === true && process.stdout.isTTY === true;
   return {
     folder: process.cwd(),

@@ -1,5 +1,5 @@
 import { quote, rowSchema } from './row-schema.ts';
-import { type Column, type Delivery, ownColumns, type Table } from './table.ts';
+import { type Delivery, ownColumns, type Table } from './table.ts';
 
 /** What `add queue` writes for a table. */
 export interface QueuePlan {
@@ -66,19 +66,18 @@ export function queueFileText({
   delivery,
   statusColumn = 'status',
 }: QueuePlan): string {
-  const columns: Column[] = ownColumns(table, statusColumn);
   return `import { defineQueue, done } from 'punctual';
 import { z } from 'zod';
-
-/** The columns that \`perform\` reads. Leave out those that it does not need. */
-const row = z.object({
-${rowSchema(columns).join('\n')}
-});
 
 /** Runs each row of ${table.name} once ${dueColumn} has passed. */
 export const ${constantName(name)} = defineQueue({
   name: ${quote(name)},
-  row,
+  // The columns that \`perform\` reads. Leave out those that it does not need.
+  row: z.object({
+${rowSchema(ownColumns(table, statusColumn))
+  .map((line) => `  ${line}`)
+  .join('\n')}
+  }),
   delivery: ${quote(delivery)},
   timeoutMs: 10_000,
   async perform(row, { signal, attempt }) {
