@@ -10,7 +10,11 @@ const root = process.cwd();
 export function makeApp(files: Record<string, string | null> = {}): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'punctual-cli-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const paths = { '@/*': ['./*'], punctual: [path.join(root, 'lib/punctual.ts')] };
+  const paths = {
+    '@/*': ['./*'],
+    punctual: [path.join(root, 'lib/punctual.ts')],
+    zod: [path.join(root, 'node_modules/zod')],
+  };
   const all = {
     'package.json': JSON.stringify({ dependencies: { next: '16.4.5', zod: '4.6.7' } }),
     'tsconfig.json': `{\n  // As create-next-app writes it.\n  "compilerOptions": { "paths": ${JSON.stringify(paths)}, },\n}\n`,

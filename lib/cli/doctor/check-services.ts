@@ -11,7 +11,7 @@ const timeoutMs = 10_000;
 /** Takes a lock for a second. */
 export async function checkRedis({ upstash }: ServerEnv): Promise<Finding[]> {
   if (!upstash) return [pass('Redis: none, so the database alone keeps ticks apart')];
-  const lock = upstashLock({ ...upstash, clock: systemClock, log: serverLog('silent'), timeoutMs: 5_000 });
+  const lock = upstashLock({ ...upstash, clock: systemClock, log: serverLog('fatal'), timeoutMs: 5_000 });
   const attempt = await lock.acquire('doctor', 1_000);
   if (attempt.state !== 'unavailable') return [pass('Redis: it answers')];
   return [

@@ -20,7 +20,7 @@ select jsonb_build_object(
   'tables', (
     select coalesce(jsonb_agg(q.table_schema || '.' || q.table_name), '[]')
       from punctual.queues q join pg_catalog.pg_class c on c.oid = to_regclass(format('%I.%I', q.table_schema, q.table_name))
-     where not (has_schema_privilege('service_role', q.table_schema, 'usage')
+     where q.table_schema <> 'punctual' and not (has_schema_privilege('service_role', q.table_schema, 'usage')
                 and has_table_privilege('service_role', c.oid, 'select') and has_table_privilege('service_role', c.oid, 'update')))
 )::text as faults`;
 

@@ -1,10 +1,10 @@
 /** Whether a source is valid TypeScript or JavaScript, so that an edit that broke it is never written. */
 export async function parses(source: string): Promise<boolean> {
   const { createJiti } = await import('jiti');
+  const jiti = createJiti(import.meta.url, { fsCache: false });
   try {
-    // A script that fails to parse is replaced by one that throws.
-    createJiti(import.meta.url, { fsCache: false }).transform({ source, ts: true, async: true });
-    return true;
+    // Instead of throwing, jiti returns a module that carries the error.
+    return !jiti.transform({ source, ts: true, async: true }).startsWith('exports.__JITI_ERROR__');
   } catch {
     return false;
   }
