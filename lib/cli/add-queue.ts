@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { withPostgres } from '../store/migrate/migrate-postgres.ts';
 import { isPunctuals, MigrationError, readMigrations } from '../store/migrate/migrations.ts';
-import { readAppFolder } from './app-folder.ts';
 import { reviewAndWrite } from './changes.ts';
 import { CliError } from './cli-error.ts';
-import { migrationsFolder } from './missing-migrations.ts';
+import { readAppFolder } from './project/app-folder.ts';
+import { migrationsFolder } from './project/missing-migrations.ts';
 import { openMigratedDatabase } from './queue/migrated-database.ts';
 import { queueChanges } from './queue/queue-changes.ts';
 import { addQueueSql, type QueuePlan, queueName } from './queue/queue-files.ts';

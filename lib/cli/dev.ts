@@ -4,12 +4,12 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadEnvFiles } from '../services/load-env-files.ts';
 import { startDevScheduler } from '../worker/dev-scheduler.ts';
-import { readAppFolder } from './app-folder.ts';
 import { readIfThere } from './changes.ts';
 import { CliError } from './cli-error.ts';
 import { readCronEntries } from './edit/vercel-crons.ts';
-import { readAppPaths } from './init-files.ts';
 import { frequentCrons } from './plan.ts';
+import { readAppFolder } from './project/app-folder.ts';
+import { readAppPaths } from './project/init-files.ts';
 import type { Terminal } from './terminal.ts';
 
 export const usage = `npx punctual dev [--url http://localhost:3000] [--every 60]

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type AnyQueue, missingSettings } from '../queues/find-queue.ts';
 import type { ServerEnv } from '../services/env.ts';
-import { readAppFolder } from './app-folder.ts';
 import { readIfThere } from './changes.ts';
 import { CliError } from './cli-error.ts';
 import { checkDatabase, type LastTicks } from './doctor/check-database.ts';
@@ -10,10 +9,11 @@ import { checkSchedules } from './doctor/check-schedules.ts';
 import { checkProviders, checkRedis } from './doctor/check-services.ts';
 import { type Finding, fail, pass, warn } from './doctor/finding.ts';
 import { readCronEntries } from './edit/vercel-crons.ts';
-import { readAppPaths } from './init-files.ts';
-import { loadApp } from './load-app.ts';
-import { missingMigrations } from './missing-migrations.ts';
 import { type Plan, planOf } from './plan.ts';
+import { readAppFolder } from './project/app-folder.ts';
+import { readAppPaths } from './project/init-files.ts';
+import { loadApp } from './project/load-app.ts';
+import { missingMigrations } from './project/missing-migrations.ts';
 import type { Terminal } from './terminal.ts';
 
 export const usage = `npx punctual doctor [--plan hobby|pro]

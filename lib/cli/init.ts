@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type AppFolder, findDefinition, readAppFolder } from './app-folder.ts';
 import { type Change, readIfThere, reviewAndWrite } from './changes.ts';
 import { CliError } from './cli-error.ts';
 import { addEnvLines } from './edit/env-lines.ts';
 import { wrapNextConfig } from './edit/next-config.ts';
 import { parses } from './edit/parses.ts';
 import { addCronEntries, readCronEntries } from './edit/vercel-crons.ts';
+import { cronsOf, isOurs, type Plan, planOf } from './plan.ts';
+import { type AppFolder, findDefinition, readAppFolder } from './project/app-folder.ts';
 import {
   definitionText,
   exampleLines,
@@ -17,9 +18,8 @@ import {
   readAppPaths,
   routeFiles,
   routeText,
-} from './init-files.ts';
-import { missingMigrations, orderHint } from './missing-migrations.ts';
-import { cronsOf, isOurs, type Plan, planOf } from './plan.ts';
+} from './project/init-files.ts';
+import { missingMigrations, orderHint } from './project/missing-migrations.ts';
 import type { Terminal } from './terminal.ts';
 
 export const usage = `npx punctual init [--plan hobby|pro] [--yes]

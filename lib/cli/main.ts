@@ -39,7 +39,7 @@ const guard = name === 'worker' || name === 'dev' ? guardProcess() : null;
 /** Runs a command line and returns the exit code. */
 async function run([name, ...args]: string[], terminal: Terminal): Promise<number> {
   if (name === '--version') {
-    const { packageVersion } = await import('./package-files.ts');
+    const { packageVersion } = await import('./project/package-files.ts');
     terminal.print(packageVersion());
     return 0;
   }

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { ConnectError, migratePostgres } from '../store/migrate/migrate-postgres.ts';
 import { MigrationError, type MigrationFile, readMigrations } from '../store/migrate/migrations.ts';
 import { CliError } from './cli-error.ts';
-import { migrationsFolder } from './missing-migrations.ts';
+import { migrationsFolder } from './project/missing-migrations.ts';
 import type { Terminal } from './terminal.ts';
 
 export const usage = `npx punctual migrate [--url postgres://…] [--folder supabase/migrations] [--dry-run]

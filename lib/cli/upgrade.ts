@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { readAppFolder } from './app-folder.ts';
 import { reviewAndWrite } from './changes.ts';
 import { CliError } from './cli-error.ts';
-import { migrationsFolder, missingMigrations, orderHint } from './missing-migrations.ts';
-import { packageVersion, readPackageMigrations } from './package-files.ts';
+import { readAppFolder } from './project/app-folder.ts';
+import { migrationsFolder, missingMigrations, orderHint } from './project/missing-migrations.ts';
+import { packageVersion, readPackageMigrations } from './project/package-files.ts';
 import type { Terminal } from './terminal.ts';
 
 export const usage = `npx punctual upgrade [--yes]

@@ -1,8 +1,8 @@
 import { readSchedules } from '../worker/local-scheduler.ts';
 import { runWorker, usage } from '../worker/run-worker.ts';
-import { readAppPaths } from './init-files.ts';
-import { loadApp } from './load-app.ts';
 import { frequentCrons } from './plan.ts';
+import { readAppPaths } from './project/init-files.ts';
+import { loadApp } from './project/load-app.ts';
 import type { Terminal } from './terminal.ts';
 
 export { usage };

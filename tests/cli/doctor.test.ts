@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { grantFindings, grantsSql } from '@/lib/cli/doctor/grants.ts';
 import { doctor } from '@/lib/cli/doctor.ts';
-import { readPackageMigrations } from '@/lib/cli/package-files.ts';
+import { readPackageMigrations } from '@/lib/cli/project/package-files.ts';
 import { registerApp, registeredApp } from '@/lib/queues/registered-app.ts';
 import { schemaVersion } from '@/lib/store/migrate/schema-version.ts';
 import { openTestDatabase } from '../support/test-database.ts';

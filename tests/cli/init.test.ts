@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { init } from '@/lib/cli/init.ts';
-import { readPackageMigrations } from '@/lib/cli/package-files.ts';
+import { readPackageMigrations } from '@/lib/cli/project/package-files.ts';
 import { makeApp, readIn, readTree, terminalIn } from './cli-bench.ts';
 
 const route = 'app/api/punctual/[[...path]]/route.ts';

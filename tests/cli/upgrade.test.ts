@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readPackageMigrations } from '@/lib/cli/package-files.ts';
+import { readPackageMigrations } from '@/lib/cli/project/package-files.ts';
 import { upgrade } from '@/lib/cli/upgrade.ts';
 import { makeApp, readTree, terminalIn } from './cli-bench.ts';
 

@@ -8,7 +8,7 @@ import { ConnectError, withPostgres } from '../../store/migrate/migrate-postgres
 import { schemaState, schemaVersion } from '../../store/migrate/schema-version.ts';
 import { directoryInUseCode, type Rpc } from '../../store/rpc.ts';
 import { supabaseRpc } from '../../store/supabase-rpc.ts';
-import { migrationsFolder } from '../missing-migrations.ts';
+import { migrationsFolder } from '../project/missing-migrations.ts';
 import { type Finding, fail, pass, warn } from './finding.ts';
 import { grantFindings, grantsSql } from './grants.ts';
 

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type AppFolder, findDefinition } from '../app-folder.ts';
 import { type Change, readIfThere } from '../changes.ts';
 import { CliError } from '../cli-error.ts';
 import { parses } from '../edit/parses.ts';
 import { addQueue } from '../edit/queue-list.ts';
 import { addCronEntries, readCronEntries } from '../edit/vercel-crons.ts';
-import { readAppPaths } from '../init-files.ts';
-import { listMigrations, migrationsFolder } from '../missing-migrations.ts';
 import { cronOfQueue } from '../plan.ts';
+import { type AppFolder, findDefinition } from '../project/app-folder.ts';
+import { readAppPaths } from '../project/init-files.ts';
+import { listMigrations, migrationsFolder } from '../project/missing-migrations.ts';
 import { constantName, kebab, migrationText, type QueuePlan, queueFileText } from './queue-files.ts';
 
 interface Result {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readIfThere } from '../changes.ts';
+import { type EnvLine, readEnvNames } from '../edit/env-lines.ts';
+import { readPaths } from '../edit/next-config.ts';
+import type { Paths } from '../plan.ts';
 import type { AppFolder } from './app-folder.ts';
-import { readIfThere } from './changes.ts';
-import { type EnvLine, readEnvNames } from './edit/env-lines.ts';
-import { readPaths } from './edit/next-config.ts';
-import type { Paths } from './plan.ts';
 
 const apiFolder = (app: AppFolder) => `${app.source}app/api/punctual`;
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import type { Change } from './changes.ts';
+import type { Change } from '../changes.ts';
 import { readPackageMigrations } from './package-files.ts';
 
 export const migrationsFolder = 'supabase/migrations';

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { readIfThere } from './changes.ts';
-import { CliError } from './cli-error.ts';
-import { withoutJsonComments } from './edit/json-text.ts';
+import { readIfThere } from '../changes.ts';
+import { CliError } from '../cli-error.ts';
+import { withoutJsonComments } from '../edit/json-text.ts';
 
 /** A Next.js app that Punctual is added to. */
 export interface AppFolder {

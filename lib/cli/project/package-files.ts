@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 /** In the package, the build has copied the migrations beside the command line. */
-const folders = ['../migrations', '../../supabase/migrations'];
+const folders = ['../../migrations', '../../../supabase/migrations'];
 
 export interface PackageMigration {
   /** Fourteen digits, `YYYYMMDDhhmmss`. */
@@ -28,7 +28,7 @@ export function readPackageMigrations(): PackageMigration[] {
 
 /** Returns the package's version. */
 export function packageVersion(): string {
-  const file = ['../../package.json', '../package.json'].map((name) => path.join(here, name));
+  const file = ['../../../package.json', '../../package.json'].map((name) => path.join(here, name));
   const found = file.map((name) => (existsSync(name) ? JSON.parse(readFileSync(name, 'utf8')) : {}));
   return found.find(({ name, exports }) => name === 'punctual' && exports)?.version ?? 'unknown';
 }

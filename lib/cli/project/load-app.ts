@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { registeredApp } from '../queues/registered-app.ts';
+import { registeredApp } from '../../queues/registered-app.ts';
+import { CliError } from '../cli-error.ts';
 import { findDefinition } from './app-folder.ts';
-import { CliError } from './cli-error.ts';
 
 /**
  * Imports the app's punctual.ts, with the paths of its tsconfig, and returns the queues and jobs that it defines. Throws a `CliError` if there is none
