@@ -11,6 +11,7 @@ const usage = `npx punctual <command>
   migrate              applies the migrations to the database at DATABASE_URL
   upgrade              adds the migrations of the installed version
   worker               ticks all queues in one long-running process
+  sql                  runs SQL on the embedded database
   doctor               checks the environment, the database and the schedules
 
   npx punctual <command> --help explains a command.
@@ -29,6 +30,7 @@ const commands: Record<string, () => Promise<Command>> = {
   migrate: () => import('./migrate.ts').then(({ migrate, usage }) => ({ run: migrate, usage })),
   upgrade: () => import('./upgrade.ts').then(({ upgrade, usage }) => ({ run: upgrade, usage })),
   worker: () => import('./worker.ts').then(({ worker, usage }) => ({ run: worker, usage })),
+  sql: () => import('./sql.ts').then(({ sql, usage }) => ({ run: sql, usage })),
   doctor: () => import('./doctor.ts').then(({ doctor, usage }) => ({ run: doctor, usage })),
 };
 
