@@ -32,7 +32,7 @@ export async function dev(args: string[], { folder, print, signal }: Terminal): 
       every: { type: 'string', default: '60' },
     },
   });
-  if (!URL.canParse(values.url))
+  if (!/^https?:\/\//.test(values.url) || !URL.canParse(values.url))
     throw new CliError(`--url ${values.url}: give an address, http://localhost:3000`);
   const every = Number(values.every);
   if (!Number.isInteger(every) || every < 1 || every > 60)

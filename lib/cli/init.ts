@@ -42,6 +42,11 @@ export async function init(args: string[], terminal: Terminal): Promise<number> 
   if (values.plan !== undefined && values.plan !== 'hobby' && values.plan !== 'pro')
     throw new CliError(`--plan ${values.plan}: the plan is hobby or pro`);
   const app = readAppFolder(terminal.folder);
+  const [, major] = /^[~^>=\s]*(\d+)\b/.exec(app.dependencies.next ?? '') ?? [];
+  if (major !== undefined && Number(major) < 16)
+    throw new CliError(
+      `Punctual needs Next.js 16 or newer, and this app has ${major}. Run: ${app.installs} next@latest`,
+    );
   const notes: string[] = [];
   const migrations = missingMigrations(app.root);
   const changes = [

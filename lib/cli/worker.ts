@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { readSchedules } from '../worker/local-scheduler.ts';
 import { runWorker, usage } from '../worker/run-worker.ts';
 import { frequentCrons } from './plan.ts';
@@ -15,9 +17,10 @@ export async function worker(args: string[], { folder, env, signal }: Terminal):
   }
   await loadApp(folder);
   return runWorker(args, signal, env, (file) => {
-    const schedules = readSchedules(file);
     // Another file than vercel.json says how often this worker ticks.
-    if (file !== 'vercel.json') return schedules;
+    if (file !== 'vercel.json') return readSchedules(file);
+    const isThere = existsSync(path.join(folder, file));
+    const schedules = isThere ? readSchedules(file) : { crons: [], isPinned: () => false };
     return { ...schedules, crons: frequentCrons(schedules.crons, readAppPaths(folder)) };
   });
 }

@@ -99,6 +99,24 @@ describe('npx punctual init', () => {
     );
   });
 
+  it('writes JavaScript where there is no tsconfig, and prints what it cannot edit', async () => {
+    const folder = makeApp({
+      'tsconfig.json': null,
+      'vercel.ts': 'export const config = {};\n',
+      'next.config.mjs': 'export { config as default } from "./config.mjs";\n',
+      'package.json': '{ "dependencies": { "next": "latest" } }',
+      'pnpm-lock.yaml': '',
+    });
+    const { terminal, printed } = terminalIn(folder);
+    expect(await init(['--yes'], terminal)).toBe(0);
+    const files = Object.keys(readTree(folder));
+    expect(files).toEqual(expect.arrayContaining(['punctual.js', 'app/api/punctual/[[...path]]/route.js']));
+    expect(files).not.toContain('vercel.json');
+    expect(printed()).toMatch(/vercel\.ts is code, so add these entries.*process-scheduled/);
+    expect(printed()).toContain('next.config.mjs has a form that init does not edit');
+    expect(printed()).toContain('zod is not among the dependencies. Run: pnpm add zod');
+  });
+
   it('writes cron paths as basePath and trailingSlash have them', async () => {
     const config = "export default { basePath: '/shop', trailingSlash: true };\n";
     const folder = makeApp({ 'next.config.mjs': config });
@@ -136,6 +154,7 @@ describe('npx punctual init', () => {
   it.each([
     [{ 'package.json': null }, 'There is no package.json here'],
     [{ 'package.json': '{}' }, 'does not depend on next'],
+    [{ 'package.json': '{ "dependencies": { "next": "^15.5.0" } }' }, 'needs Next.js 16 or newer'],
     [{ 'punctual.ts': 'export const mine = 1;\n' }, 'punctual.ts exists and does not call definePunctual'],
     [{ [route]: 'export const GET = 1;\n' }, "is not Punctual's"],
   ])('says what to do in a folder that does not fit: %j', async (files, message) => {
