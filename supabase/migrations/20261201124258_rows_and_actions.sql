@@ -4841,7 +4841,9 @@ create function {function}(p_now timestamptz, out accounts uuid[], out rows inte
 language plpgsql stable {keeps_plan} as $$
 begin
   select array_agg(distinct r.account_id) filter (where r.account_id is not null), count(*) into accounts, rows
-    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now limit 1000) r;
+    from (select t.{account} as account_id from {table} t where t.{status} = {pending} and {at_level} and {due_at} <= p_now
+           -- See count_due.
+           order by {due_at}, t.id limit 1000) r;
 end
 $$
 $template$),
@@ -5020,6 +5022,47 @@ $$
 $template$)
 on conflict (verb, kinds) do update set text = excluded.text;
 
+-- exchange() is the protocol between a tick and the database: one call of five steps, which open the tick, settle, sweep, claim and note.
+
+-- count_due counts the due rows of a partition, up to 1,000; expired rows count until they are swept. first_due_at returns the first due time up to
+-- now, next_due_at the first one after now. Both are null if there is none.
+insert into punctual.templates (verb, text) values ('count_due', $template$
+create function {function}(p_partition text, p_now timestamptz) returns integer
+language plpgsql stable {keeps_plan} as $$
+begin
+  return (
+    select count(*) from (
+      select from {levels} cross join lateral (
+        select from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now
+         -- In an order, so that Postgres reads the index up to the limit. By a bitmap it would read the whole backlog first.
+         order by {due_at}, t.id limit 1000) r
+       limit 1000) c);
+end
+$$
+$template$), ('first_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable {keeps_plan} as $$
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now
+       order by {due_at}, t.id limit 1) r);
+end
+$$
+$template$), ('next_due_at', $template$
+create function {function}(p_partition text, p_now timestamptz) returns timestamptz
+language plpgsql stable {keeps_plan} as $$
+begin
+  return (
+    select min(r.due) from {levels} cross join lateral (
+      select {due_at} as due from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} > p_now
+       order by {due_at}, t.id limit 1) r
+     where r.due < 'infinity');
+end
+$$
+$template$)
+on conflict (verb, kinds) do update set text = excluded.text;
+
 insert into punctual.templates (verb, text) values ('list_claimed', $template$
 create function {function}(p_claim_id uuid, p_after timestamptz, p_until timestamptz) returns json[]
 language plpgsql stable {keeps_plan} as $$
@@ -5106,4 +5149,4 @@ select distinct on (m.queue, m.error_group) m.queue, m.error_group, punctual.err
 on conflict do nothing;
 
 select punctual.close_to_public();
-select punctual.note_migration('20261201123238', 'rows_and_actions');
+select punctual.note_migration('20261201124258', 'rows_and_actions');

@@ -1,4 +1,4 @@
-import type { SqlError, SqlResult } from '../../lib/store/embedded/pglite-sql.ts';
+import type { SqlError, SqlResult } from '../../store/embedded/pglite-sql.ts';
 
 /** Formats results as psql does: a table for a statement that returns columns, otherwise its command. */
 export function printResults(results: SqlResult[]): string {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SqlError, type SqlResult } from '../../lib/store/embedded/pglite-sql.ts';
+import { SqlError, type SqlResult } from '../../store/embedded/pglite-sql.ts';
 
 /** The app did not run the SQL. The message says why, and what to do. */
 export class AppCallError extends Error {
@@ -35,24 +35,25 @@ const errorBody = z.object({
   }),
 });
 
-/** Sends the SQL to the app at `url`, which has the database in `directory` open. Throws an `AppCallError`, or a `SqlError`. */
+/** Sends the SQL to the app at `url`, its endpoint `/…/sql`, which has the database in `directory` open. Throws an `AppCallError`, or a `SqlError`. */
 export async function runInApp(
   { url, cronSecret, directory }: { url: string; cronSecret: string | undefined; directory: string },
   sql: string,
 ): Promise<SqlResult[]> {
-  const response = await fetch(new URL('/api/sql', url), {
+  const { origin } = new URL(url);
+  const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${cronSecret ?? ''}` },
     body: JSON.stringify({ sql, directory }),
     redirect: 'error',
   }).catch((error: Error) => {
     const { cause } = error as { cause?: { code?: string } };
-    throw notTheApp(`${url} does not answer (${cause?.code ?? error.message})`);
+    throw notTheApp(`${origin} does not answer (${cause?.code ?? error.message})`);
   });
   const body: unknown = await response.json().catch(() => null);
   if (response.ok) return success.parse(body).results;
   const failure = errorBody.safeParse(body).data;
-  if (!failure) throw notTheApp(`${url} answered ${response.status}`);
+  if (!failure) throw notTheApp(`${origin} answered ${response.status}`);
   const { kind, message, ...fields } = failure.error;
   if (kind === 'sql') throw new SqlError(message, fields);
   const reason =
@@ -61,7 +62,7 @@ export async function runInApp(
       : response.status === 401
         ? "set CRON_SECRET to the app's"
         : message;
-  throw new AppCallError(`${url} answered ${response.status}: ${reason}`, true);
+  throw new AppCallError(`${origin} answered ${response.status}: ${reason}`, true);
 }
 
 function notTheApp(fault: string): AppCallError {

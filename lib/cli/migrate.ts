@@ -1,9 +1,12 @@
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadEnvFiles } from '../lib/services/load-env-files.ts';
-import { ConnectError, migratePostgres } from '../lib/store/migrate/migrate-postgres.ts';
-import { MigrationError, type MigrationFile, readMigrations } from '../lib/store/migrate/migrations.ts';
+import { ConnectError, migratePostgres } from '../store/migrate/migrate-postgres.ts';
+import { MigrationError, type MigrationFile, readMigrations } from '../store/migrate/migrations.ts';
+import { CliError } from './cli-error.ts';
+import { migrationsFolder } from './project/missing-migrations.ts';
+import type { Terminal } from './terminal.ts';
 
-const usage = `npm run migrate -- [--url postgres://…] [--folder supabase/migrations] [--dry-run]
+export const usage = `npx punctual migrate [--url postgres://…] [--folder supabase/migrations] [--dry-run]
 
 Applies the migrations that the database does not have yet, and records them in punctual.schema_migrations. Migrations that
 \`supabase db push\` applied count as applied. The database is --url, or else DATABASE_URL from the environment, .env.local or .env.
@@ -11,54 +14,51 @@ Applies the migrations that the database does not have yet, and records them in 
 Exit codes: 0 applied or nothing to do, 1 a migration failed, 2 no usable database or wrong arguments.
 `;
 
-async function main(): Promise<number> {
+/** Applies the migrations. Returns the exit code. Throws a `CliError` for an error that a person must mend. */
+export async function migrate(args: string[], terminal: Terminal): Promise<number> {
   const { values } = parseArgs({
+    args,
     options: {
       url: { type: 'string' },
       folder: { type: 'string' },
       'dry-run': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
+  try {
+    return await apply(values.url ?? terminal.env.DATABASE_URL, values, terminal);
+  } catch (error) {
+    if (error instanceof ConnectError) throw new CliError(error.message);
+    if (error instanceof MigrationError) throw new CliError(error.message, 1);
+    throw error;
   }
-  loadEnvFiles();
-  const databaseUrl = values.url ?? process.env.DATABASE_URL;
+}
+
+async function apply(
+  databaseUrl: string | undefined,
+  { folder, 'dry-run': dryRun }: { folder?: string; 'dry-run': boolean },
+  { print, folder: root }: Terminal,
+): Promise<number> {
   if (!databaseUrl) {
     throw new ConnectError(
       'No database is set. Set DATABASE_URL, or pass --url postgres://user:password@host:5432/database. ' +
         'The embedded database needs no command: it migrates itself when it starts.',
     );
   }
-  const files = await readMigrations(values.folder);
-  const dryRun = values['dry-run'];
+  const files = await readMigrations(path.resolve(root, folder ?? migrationsFolder));
   const applied = await migratePostgres(databaseUrl, files, {
     dryRun,
-    onApplied: (file) => console.log(`applied ${file.file}`),
-    onTakenOver: (files) => console.log(takenOver(files)),
-    onNotice: (text) => console.log(text),
+    onApplied: (file) => print(`applied ${file.file}`),
+    onTakenOver: (files) => print(takenOver(files)),
+    onNotice: (text) => print(text),
   });
-  if (dryRun) for (const file of applied) console.log(`would apply ${file.file}`);
-  console.log(
+  if (dryRun) for (const file of applied) print(`would apply ${file.file}`);
+  print(
     applied.length === 0
       ? `Nothing to do: all ${files.length} migrations are applied.`
       : `${applied.length} of ${files.length} migrations ${dryRun ? 'would be applied' : 'applied'}.`,
   );
   return 0;
 }
-
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = error instanceof ConnectError || isUsage(error) ? 2 : 1;
-    if (!(error instanceof MigrationError) && process.exitCode === 1) console.error((error as Error).stack);
-  },
-);
 
 /** An earlier version of this command wrote them into Supabase's history, or `supabase db push` did. Only their owner knows which. */
 function takenOver(files: MigrationFile[]): string {
@@ -67,8 +67,4 @@ function takenOver(files: MigrationFile[]): string {
     `${files.length} migrations are in Supabase's own history, so they count as applied. ` +
     `If \`supabase db push\` does not find them in your project, run: supabase migration repair --status reverted ${versions}`
   );
-}
-
-function isUsage(error: unknown): boolean {
-  return String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 }
