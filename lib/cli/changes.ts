@@ -77,7 +77,7 @@ function describe({ file, before, after, summary, isSecret }: Change): string {
     undefined,
     { context: isSecret ? 0 : 3 },
   );
-  const lines = patch.split('\n').slice(1);
+  const lines = patch.split('\n').filter((line) => !/^(?:Index: |={60,})/.test(line));
   return (isSecret ? lines.map(withoutValue) : lines).join('\n');
 }
 

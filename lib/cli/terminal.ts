@@ -40,5 +40,5 @@ async function ask(question: string, preset = '', signal: AbortSignal): Promise<
 
 /** Returns whether the person agrees. Enter alone agrees. */
 export async function confirm(ask: NonNullable<Terminal['ask']>, question: string): Promise<boolean> {
-  return /^y(es)?$/i.test(await ask(`${question} [Y/n]`, 'y').then((answer) => answer || 'y'));
+  return /^(y|yes|)$/i.test(await ask(`${question} [Y/n]`));
 }
