@@ -99,6 +99,24 @@ describe('npx punctual init', () => {
     );
   });
 
+  it('brings back no cron entry that the app removed, unless it names a plan', async () => {
+    const vercel = '{ "crons": [{ "path": "/api/punctual/cron/reminders", "schedule": "* * * * *" }] }';
+    const folder = makeApp({ 'vercel.json': vercel });
+    await init(['--yes'], terminalIn(folder).terminal);
+    expect(readIn(folder, 'vercel.json')).toBe(vercel);
+    await init(['--yes', '--plan', 'pro'], terminalIn(folder).terminal);
+    expect(JSON.parse(readIn(folder, 'vercel.json')).crons).toHaveLength(4);
+  });
+
+  it('finds a secret in any .env file of the app', async () => {
+    const folder = makeApp({
+      '.env': 'export CRON_SECRET=mine\n',
+      '.env.development': 'DATABASE_URL=postgres://\n',
+    });
+    await init(['--yes'], terminalIn(folder).terminal);
+    expect(Object.keys(readTree(folder))).not.toContain('.env.local');
+  });
+
   it('writes JavaScript where there is no tsconfig, and prints what it cannot edit', async () => {
     const folder = makeApp({
       'tsconfig.json': null,
