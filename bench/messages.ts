@@ -29,7 +29,7 @@ const sandbox = spawn(
   [
     '--import',
     'tsx',
-    'sandbox/main.ts',
+    'lib/sandbox/main.ts',
     '--port',
     flags.port,
     '--latency',

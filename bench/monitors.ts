@@ -31,7 +31,7 @@ const site = `127.0.0.1:${flags.port}`;
 
 const sandbox = spawn(
   process.execPath,
-  ['--import', 'tsx', 'sandbox/main.ts', '--port', flags.port, '--latency', '0-0'],
+  ['--import', 'tsx', 'lib/sandbox/main.ts', '--port', flags.port, '--latency', '0-0'],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 );
 await once(sandbox.stdout, 'data');

@@ -1,4 +1,4 @@
-import { type Clock, sleep, systemClock } from '../engine/ports/clock.ts';
+import { type Clock, systemClock } from '../engine/ports/clock.ts';
 import type { Answer, Body, EndpointName, PathParams, Query } from './api-types.ts';
 import { PunctualError } from './punctual-error.ts';
 
@@ -44,11 +44,27 @@ export function apiCaller(options: ClientOptions): CallApi {
       } catch (error) {
         const isLast = !mayRepeat || attempt >= retries;
         if (isLast || !(error instanceof PunctualError) || !noResponse.has(error.status)) throw error;
-        await sleep(clock as Clock, (error.retryAfterSeconds ?? firstWaitSeconds * 2 ** attempt) * 1_000);
-        input.signal?.throwIfAborted();
+        const seconds = error.retryAfterSeconds ?? firstWaitSeconds * 2 ** attempt;
+        await wait(clock, seconds * 1_000, input.signal);
       }
     }
   };
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+function wait(clock: Pick<Clock, 'timer'>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const cancel = clock.timer(ms, () => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    });
+    const stop = () => {
+      cancel();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+  });
 }
 
 /** Whether each row of a body, or the action, has a key that makes a repeat harmless. */

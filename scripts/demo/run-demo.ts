@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { StoreError } from '../../lib/engine/ports/store-error.ts';
+import { SANDBOX_API_KEY } from '../../lib/sandbox/shapes/unipile-shape.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../lib/sandbox/shapes/whatsapp-shape.ts';
 import { lockDirectory } from '../../lib/store/embedded/directory-lock.ts';
 import { readCrons, startLocalScheduler } from '../../lib/worker/local-scheduler.ts';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
 import type { WatchedSequence } from './check-sequence.ts';
 import { DemoClient } from './demo-client.ts';
 import { DemoError } from './demo-error.ts';
@@ -159,7 +159,7 @@ function startSandbox(port: number, app: string, secrets: Record<string, string>
   const args = [
     '--import',
     'tsx',
-    'sandbox/main.ts',
+    'lib/sandbox/main.ts',
     '--port',
     String(port),
     ...faults,

@@ -140,7 +140,7 @@ it('punctual.ts has every queue that lib/queues defines', async () => {
 });
 
 describe('file names', () => {
-  const files = ['lib', 'app', 'components', 'jobs', 'sandbox', 'scripts', 'bench', 'tests'].flatMap(filesOf);
+  const files = ['lib', 'app', 'components', 'jobs', 'scripts', 'bench', 'tests'].flatMap(filesOf);
 
   it('are specific: none is utils, helpers, common, types or index', () => {
     const vague = /\/(utils?|helpers?|common|types|index)(\.[\w.]+)?(\/|$)/;

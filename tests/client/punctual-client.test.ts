@@ -138,6 +138,24 @@ describe('the client', () => {
     expect(called).toEqual([]);
   });
 
+  it('stops while it waits to send a call again', async () => {
+    const stop = new AbortController();
+    faults = [
+      () => {
+        clock.timer(100, () => stop.abort(new Error('enough')));
+        return Promise.reject(new TypeError('fetch failed'));
+      },
+    ];
+    const { signal } = stop;
+    const from = clock.now();
+    expect(
+      await clock.run(errorOf(clientOf().dms.enqueue(dm({ idempotency_key: 'k' }), { signal }))),
+    ).toMatchObject({
+      message: 'enough',
+    });
+    expect([called.length, clock.now() - from]).toEqual([1, 100]);
+  });
+
   it('sends a call without a key once', async () => {
     faults = [() => Promise.reject(new TypeError('fetch failed'))];
     expect(await errorOf(clientOf().dms.enqueue(dm()))).toMatchObject({ status: 0, kind: 'unreachable' });

@@ -1,8 +1,8 @@
 import { afterAll } from 'vitest';
 import { GET, POST } from '../../app/api/cron/dm-queue/route.ts';
-import { startSandbox } from '../../sandbox/sandbox.ts';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
-import { SANDBOX_ACCESS_TOKEN } from '../../sandbox/shapes/whatsapp-shape.ts';
+import { startSandbox } from '../../lib/sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../lib/sandbox/shapes/unipile-shape.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../lib/sandbox/shapes/whatsapp-shape.ts';
 import { apiRequest, bearer, CRON_SECRET, type RequestHeaders } from '../support/api-server.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 

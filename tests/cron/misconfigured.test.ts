@@ -5,7 +5,7 @@ import { queueEndpoint } from '../../lib/cron/handlers/find-endpoint.ts';
 import { done } from '../../lib/engine/outcome.ts';
 import { defineQueue } from '../../lib/engine/queue.ts';
 import { noCounts } from '../../lib/engine/tick-report.ts';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
+import { SANDBOX_API_KEY } from '../../lib/sandbox/shapes/unipile-shape.ts';
 import { apiRequest, bearer, CRON_SECRET } from '../support/api-server.ts';
 import { deadUrl, replaceEnv, replaceServices } from '../support/replace-services.ts';
 import { cronBench } from './cron-bench.ts';

@@ -1,5 +1,6 @@
 import { accountMutants } from './account-mutants.ts';
 import { actionMutants } from './action-mutants.ts';
+import { apiMutants } from './api-mutants.ts';
 import { boundedMutants } from './bounded-mutants.ts';
 import { callMutants } from './call-mutants.ts';
 import { edgeMutants } from './edge-mutants.ts';
@@ -20,6 +21,7 @@ export const allMutants: Mutant[] = [
   ...accountMutants,
   ...actionMutants,
   ...tickMutants,
+  ...apiMutants,
   ...boundedMutants,
   ...callMutants,
   ...edgeMutants,

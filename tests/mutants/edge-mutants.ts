@@ -229,7 +229,7 @@ export const edgeMutants: Mutant[] = [
   {
     name: 'the end of checking jobs',
     guarantee: 'no more jobs are checked once there are faults enough',
-    file: 'lib/queues/jobs/new-jobs.ts',
+    file: 'lib/queues/jobs/job-input.ts',
     find: 'if (found >= enoughFaults)',
     replace: 'if (found < 0)',
     seenBy: 'http/input/at-most.test.ts',

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome.ts';
-import { startSandbox } from '../../sandbox/sandbox.ts';
+import { startSandbox } from '../../lib/sandbox/sandbox.ts';
 import { perTestStackBench, testStack } from './test-stack.ts';
 import { dmTick } from './tick-process.ts';
 

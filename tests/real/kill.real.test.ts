@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Sandbox, startSandbox } from '../../lib/sandbox/sandbox.ts';
 import { serveHandler } from '../support/serve-handler.ts';
 import { randomKills } from './random-kills.ts';
 import { perTestStackBench, testStack } from './test-stack.ts';

@@ -7,10 +7,10 @@ import { POST as jobs } from '../../app/api/cron/jobs/route.ts';
 import { POST as monitors } from '../../app/api/cron/monitors/route.ts';
 import { POST as posts } from '../../app/api/cron/posts/route.ts';
 import { answerApi } from '../../lib/api/answer-api.ts';
+import { type Sandbox, startSandbox } from '../../lib/sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../lib/sandbox/shapes/unipile-shape.ts';
 import { serverEnv } from '../../lib/services/env.ts';
 import { makeServices, provideServices } from '../../lib/services/services.ts';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
 import { type Stack, startStack } from '../stack/start-stack.ts';
 
 import { serveHandler } from '../support/serve-handler.ts';

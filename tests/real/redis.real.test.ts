@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { done } from '../../lib/engine/outcome.ts';
 import type { TickReport } from '../../lib/engine/tick-report.ts';
-import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Sandbox, startSandbox } from '../../lib/sandbox/sandbox.ts';
 import { type DoorMode, type RedisRestDoor, startRedisRestDoor } from '../stack/redis-rest-door.ts';
 import { perTestStackBench, testStack } from './test-stack.ts';
 import { startTickProcess, type TickSettings } from './tick-process.ts';

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { unipile } from '../../lib/providers/unipile/unipile.ts';
 import { readUnipileWebhook } from '../../lib/providers/unipile/unipile-webhook.ts';
 import { isSignedByMeta, readWhatsappWebhook } from '../../lib/providers/whatsapp/whatsapp-webhook.ts';
-import { patienceOf } from '../../sandbox/people.ts';
-import type { SandboxOptions } from '../../sandbox/sandbox.ts';
-import { SANDBOX_API_KEY } from '../../sandbox/shapes/unipile-shape.ts';
+import { patienceOf } from '../../lib/sandbox/people.ts';
+import type { SandboxOptions } from '../../lib/sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../lib/sandbox/shapes/unipile-shape.ts';
 import { post, read, sandboxBench, sendText, sendWhatsapp } from './sandbox-bench.ts';
 
 const bench = sandboxBench();

@@ -7,7 +7,7 @@ const { start, listen } = sandboxBench();
 
 describe('the sandbox as a process', () => {
   function runIn(env: Record<string, string>, ...args: string[]) {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'sandbox/main.ts', ...args], {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'lib/sandbox/main.ts', ...args], {
       stdio: 'pipe',
       env: { ...process.env, WHATSAPP_APP_SECRET: '', UNIPILE_WEBHOOK_SECRET: '', ...env },
     });

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach } from 'vitest';
-import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/sandbox.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../lib/sandbox/sandbox.ts';
 
 export const apiKey = { 'x-api-key': 'sandbox-key' };
 export const accessToken = { authorization: 'Bearer sandbox-token' };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { whatsappCloud } from '../../lib/providers/whatsapp/whatsapp-cloud.ts';
-import { DeliveryLog, logJson } from '../../sandbox/delivery-log.ts';
+import { DeliveryLog, logJson } from '../../lib/sandbox/delivery-log.ts';
 import { accessToken, apiKey, post, read, sandboxBench, sendText, sendWhatsapp } from './sandbox-bench.ts';
 
 const { start } = sandboxBench();

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { Sites } from '../../sandbox/sites.ts';
+import { Sites } from '../../lib/sandbox/sites.ts';
 import { sandboxBench } from './sandbox-bench.ts';
 
 /** Sites on a clock that the test sets. */

@@ -2,6 +2,8 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { again, defineJob, definePunctual, defineQueue, done, retry } from 'punctual';
+import { dmQueue } from 'punctual/queues';
+import { SANDBOX_API_KEY, startSandbox } from 'punctual/sandbox';
 import { type TestApp, testApp } from 'punctual/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -95,4 +97,24 @@ describe('an app in a test', () => {
     expect(await app.sql('select count(*) from public.free_trials')).toEqual([{ count: 0 }]);
     await expect(app.tick('nothing')).rejects.toThrow('it has free_trials, jobs');
   });
+});
+
+it('sends a message to the sandbox', async () => {
+  const sandbox = await startSandbox();
+  const env = { UNIPILE_DSN: sandbox.url, UNIPILE_API_KEY: SANDBOX_API_KEY };
+  const sender = await testApp(definePunctual({ queues: [dmQueue] }), { migrations, env });
+  try {
+    const [account] = await sender.sql(
+      `insert into punctual.accounts (provider, provider_account_id, name) values ('unipile', 'us', 'Ada') returning id`,
+    );
+    await sender.sql(
+      `insert into punctual.dm_queue (account_id, channel, recipient, body) values ($1, 'linkedin', 'bob', 'Hello')`,
+      [account.id],
+    );
+    expect(await sender.tick('dm_queue')).toMatchObject({ counts: { done: 1 } });
+    expect(sandbox.deliveries()).toMatchObject([{ text: 'Hello' }]);
+  } finally {
+    await sender.close();
+    await sandbox.close();
+  }
 });

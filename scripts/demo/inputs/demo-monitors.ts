@@ -28,7 +28,7 @@ const plan = (
   more: Partial<DemoMonitor> = {},
 ): Plan => ({ name, site, interval_seconds, criticality, ...more });
 
-/** The first part of `site` names its behaviour in sandbox/sites.ts. Monitors without a region are spread over all regions. */
+/** The first part of `site` names its behaviour in lib/sandbox/sites.ts. Monitors without a region are spread over all regions. */
 const plans: Plan[] = [
   plan('Shop', 'ok/shop', 10, 'critical', { keyword_present: healthyText, preferred_region: 'main' }),
   plan('Checkout', 'ok/checkout', 10, 'critical', { keyword_present: healthyText, preferred_region: 'fra1' }),

@@ -1,4 +1,4 @@
-import { chatId } from '../../../sandbox/shapes/unipile-shape.ts';
+import { chatId } from '../../../lib/sandbox/shapes/unipile-shape.ts';
 import { type DemoAccount, helpAccountId } from './demo-accounts.ts';
 import { firstNameOf, messageTemplate, messageText, personName } from './demo-texts.ts';
 

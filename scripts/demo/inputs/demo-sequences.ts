@@ -1,4 +1,4 @@
-import { patienceOf } from '../../../sandbox/people.ts';
+import { patienceOf } from '../../../lib/sandbox/people.ts';
 import { account, type DemoAccount } from './demo-accounts.ts';
 import { firstNameOf, personName } from './demo-texts.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { handlers } from '@/jobs/handlers.ts';
 import { monitorInput } from '@/lib/queues/monitors/monitor-fields.ts';
-import { Sites } from '@/sandbox/sites.ts';
+import { Sites } from '@/lib/sandbox/sites.ts';
 import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts.ts';
 import { demoJobs } from '@/scripts/demo/inputs/demo-jobs.ts';
 import { demoMonitors, isLeftOver } from '@/scripts/demo/inputs/demo-monitors.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { patienceOf } from '@/sandbox/people.ts';
+import { patienceOf } from '@/lib/sandbox/people.ts';
 import { differences, faultsInLog, type ReportedSequence } from '@/scripts/demo/check-sequence.ts';
 import type { Delivery, Reply } from '@/scripts/demo/deliveries.ts';
 import { demoAccounts } from '@/scripts/demo/inputs/demo-accounts.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Media } from '../../../lib/net/media.ts';
 import { unipilePosts } from '../../../lib/providers/unipile/unipile-posts.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../lib/sandbox/shapes/unipile-shape.ts';
 import { type Page, providerServer } from '../provider-server.ts';
 
 const { responding, paging } = providerServer();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { unipile } from '../../../lib/providers/unipile/unipile.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
-import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
+import { SANDBOX_API_KEY } from '../../../lib/sandbox/shapes/unipile-shape.ts';
 import { type Page, providerServer } from '../provider-server.ts';
 
 // tests/providers/codes.test.ts has the errors by their type.

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../lib/sandbox/shapes/whatsapp-shape.ts';
 import { providerServer } from '../provider-server.ts';
 
 // tests/providers/codes.test.ts has the errors by their code.

@@ -2,8 +2,8 @@ import { beforeEach, expect, it } from 'vitest';
 import { tick } from '../../../lib/engine/tick.ts';
 import { enqueueDms } from '../../../lib/queues/dm-queue/new-dms.ts';
 import { type DmEnv, dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../lib/sandbox/shapes/whatsapp-shape.ts';
 import { testDatabase } from '../../support/fixtures.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';
 

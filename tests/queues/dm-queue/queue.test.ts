@@ -4,8 +4,8 @@ import type { Finding } from '../../../lib/engine/ports/queue-store.ts';
 import type { ChatMessage, Unipile } from '../../../lib/providers/unipile/unipile.ts';
 import { whatsappCloud } from '../../../lib/providers/whatsapp/whatsapp-cloud.ts';
 import { type DmProviders, dmQueue } from '../../../lib/queues/dm-queue/queue.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
-import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
+import { SANDBOX_ACCESS_TOKEN } from '../../../lib/sandbox/shapes/whatsapp-shape.ts';
 
 const attemptedAt = '2026-03-02T12:00:00.000Z';
 const at = (seconds: number) => new Date(Date.parse(attemptedAt) + seconds * 1_000).toISOString();

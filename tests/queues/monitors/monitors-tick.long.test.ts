@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { tick } from '../../../lib/engine/tick.ts';
 import { monitors } from '../../../lib/queues/monitors/queue.ts';
-import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
+import { type Sandbox, startSandbox } from '../../../lib/sandbox/sandbox.ts';
 import { type DnsServer, startDnsServer } from '../../support/dns-server.ts';
 import { testDatabase } from '../../support/fixtures.ts';
 import { realTimePorts } from '../../support/real-time-ports.ts';

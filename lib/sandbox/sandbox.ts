@@ -15,6 +15,9 @@ import { readWhatsapp, whatsappShape } from './shapes/whatsapp-shape.ts';
 import { Sites } from './sites.ts';
 import { type WebhookSettings, Webhooks } from './webhooks.ts';
 
+export { SANDBOX_API_KEY } from './shapes/unipile-shape.ts';
+export { SANDBOX_ACCESS_TOKEN } from './shapes/whatsapp-shape.ts';
+
 export interface SandboxOptions extends Partial<FaultSettings> {
   /** 0, the default, takes a free port. */
   port?: number;
