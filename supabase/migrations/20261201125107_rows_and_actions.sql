@@ -5149,4 +5149,4 @@ select distinct on (m.queue, m.error_group) m.queue, m.error_group, punctual.err
 on conflict do nothing;
 
 select punctual.close_to_public();
-select punctual.note_migration('20261201124258', 'rows_and_actions');
+select punctual.note_migration('20261201125107', 'rows_and_actions');
