@@ -10,23 +10,41 @@ interface PartProps<T> {
   children: (value: T) => ReactNode;
 }
 
-/** Draws a part of a page once it is read. If that fails, it says why, and the other parts stay. */
-export function Part<T>({ read, height, children }: PartProps<T>) {
+/** Most reads take less. A skeleton stays for 300 ms once it is drawn, which would make every page slower than its reads. */
+const patienceMs = 100;
+
+/** Draws a part of a page once it is read, and a skeleton if that takes long. If it fails, it says why, and the other parts stay. */
+export async function Part<T>({ read, height, children }: PartProps<T>) {
+  const reading = outcomeOf(read);
+  const early = await Promise.race([reading, pass(patienceMs)]);
+  if (early) return <Read outcome={early}>{children}</Read>;
   return (
     <Suspense fallback={<Skeleton height={height} />}>
-      <Read read={read}>{children}</Read>
+      <Read outcome={reading}>{children}</Read>
     </Suspense>
   );
 }
 
-async function Read<T>({ read, children }: Pick<PartProps<T>, 'read' | 'children'>) {
-  const result = await read().then(
-    (value) => ({ value }),
-    async (error) => {
-      unstable_rethrow(error);
-      return { problem: await errorMessage(error) };
-    },
-  );
+type Outcome<T> = { value: T } | { problem: string };
+
+async function outcomeOf<T>(read: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    unstable_rethrow(error);
+    return { problem: await errorMessage(error) };
+  }
+}
+
+const pass = (ms: number) => new Promise<null>((resolve) => setTimeout(resolve, ms, null));
+
+interface ReadProps<T> {
+  outcome: Outcome<T> | Promise<Outcome<T>>;
+  children: (value: T) => ReactNode;
+}
+
+async function Read<T>({ outcome, children }: ReadProps<T>) {
+  const result = await outcome;
   return 'problem' in result ? <ReadErrorNotice message={result.problem} /> : children(result.value);
 }
 

@@ -74,6 +74,13 @@ export function startPulse(host: PulseHost, { everyMs, seen }: { everyMs: number
 
   schedule();
   return {
+    /** The page was rendered anew with this pulse, by `refresh` or by an act of the person. */
+    rendered(seen: string | null): void {
+      if (seen === null || seen === pulse) return;
+      pulse = seen;
+      renderedAt = Date.now();
+      schedule();
+    },
     /** A person is at the page: it was shown, focused, or touched. */
     touch(): void {
       const wasIdle = Date.now() - touchedAt >= idleAfterMs;

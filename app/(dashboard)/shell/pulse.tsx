@@ -1,7 +1,7 @@
 'use client';
 
 import { useRouter } from 'next/navigation';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { fetchText } from '@/components/acts/fetch-json.ts';
 import { ClockTime } from '@/components/time/relative-time.tsx';
 import { useServerNow } from '@/components/time/server-now.tsx';
@@ -29,7 +29,8 @@ export function Pulse({ seen, everyMs = everyMsByDefault }: PulseProps) {
     document.body.toggleAttribute('data-stale', failure !== '');
   }, [failure]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new rendering changes `seen`, and the loop knows the newer pulse.
+  const loop = useRef<ReturnType<typeof startPulse>>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the loop hears of a new rendering below.
   useEffect(() => {
     const channel = new BroadcastChannel('punctual-pulse');
     const pulse = startPulse(
@@ -46,6 +47,7 @@ export function Pulse({ seen, everyMs = everyMsByDefault }: PulseProps) {
       },
       { everyMs, seen },
     );
+    loop.current = pulse;
     channel.onmessage = ({ data }) => pulse.heard(data);
     const ends = new AbortController();
     const options = { signal: ends.signal, passive: true };
@@ -58,6 +60,8 @@ export function Pulse({ seen, everyMs = everyMsByDefault }: PulseProps) {
       pulse.stop();
     };
   }, [everyMs]);
+
+  useEffect(() => loop.current?.rendered(seen), [seen]);
 
   const confirmedAt = new Date(confirmedAtMs).toISOString();
   return (

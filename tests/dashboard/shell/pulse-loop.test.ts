@@ -121,3 +121,12 @@ it('a page asks every 3 s while an action runs', async () => {
   expect(page.calls).toBeLessThanOrEqual(3);
   loop.stop();
 });
+
+it('asks within 3 s after an act whose page was rendered with an action that runs', async () => {
+  const running = '{"queues":{},"actions":{"1":"5"},"act":1}';
+  const { page, loop } = openPage(() => running);
+  await vi.advanceTimersByTimeAsync(2_000);
+  loop.rendered(running);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([page.calls, page.refreshes]).toEqual([1, 0]);
+});
