@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 
 /** How many checks have passed and failed so far. */
 export const tally = { passed: 0, failed: 0 };
-/** Pictures of what a failed check saw, and with `--keep` of every page. */
+/** Pictures of what a failed check saw. */
 export const resultsFolder = 'test-results';
 /** Long enough for any machine: a wait ends by it only if something is broken. */
 export const patienceMs = 180_000;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import type axe from 'axe-core';
@@ -15,6 +15,8 @@ const screens = [
   ['phone-dark', 390, 844, 'dark'],
   ['phone-light', 390, 844, 'light'],
 ] as const;
+/** In pixels. A list goes on for longer. */
+const longestPicture = 1_500;
 /** Pages that are checked at once. */
 const lanes = 2;
 
@@ -67,6 +69,7 @@ async function listPages(demo: Demo): Promise<[name: string, path: string][]> {
  * Checks every page on wide and narrow screens, light and dark: errors, overflow, accessibility. With a `folder`, keeps a picture of each there.
  */
 export async function checkPages(demo: Demo, browser: Browser, folder: string | null): Promise<void> {
+  if (folder !== null) mkdirSync(folder, { recursive: true });
   const left = await listPages(demo);
   const work = async () => {
     for (let next = left.shift(); next; next = left.shift()) {
@@ -100,15 +103,29 @@ async function checkPage(
     const overflow = await overflowOf(page);
     const faults = [...(overflow > 0 ? [`${overflow} px too wide`] : []), ...(await axeFindings(page))];
     found.push(...faults.map((fault) => `${screen}: ${fault}`));
-    if (folder !== null) await keepPicture(page, `${folder}/${name}-${screen}.jpg`);
+    if (folder !== null) await keepPicture(page, `${folder}/${name}-${screen}.webp`);
   }
   found.push(...errors.filter((error) => name !== 'not-found' || !error.includes('404')));
   if (found.length === 0) await page.context().close();
   return found;
 }
 
-const keepPicture = (page: Page, path: string) =>
-  page.screenshot({ path, fullPage: true, type: 'jpeg', quality: 70 });
+/** Keeps the top of a page as WebP, which Playwright itself cannot write. */
+async function keepPicture(page: Page, path: string): Promise<void> {
+  const { width, height } = await page.evaluate(() => ({
+    width: document.documentElement.clientWidth,
+    height: document.documentElement.scrollHeight,
+  }));
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send('Page.captureScreenshot', {
+    format: 'webp',
+    quality: 50,
+    captureBeyondViewport: true,
+    clip: { x: 0, y: 0, width, height: Math.min(height, longestPicture), scale: 1 },
+  });
+  await session.detach();
+  writeFileSync(path, Buffer.from(data, 'base64'));
+}
 
 async function axeFindings(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
