@@ -3,7 +3,7 @@
  * log for some minutes, opens every page at desktop and phone size, light and dark, and ends the demo with Ctrl-C's signal. Beside it, starts an app
  * with passwords over an empty database, and changes everything that people can change.
  *
- * `--acts` only tests what people change, `--demo` only the demo. `--keep` keeps pictures of the pages in test-results.
+ * `--acts` only tests what people change, `--demo` only the demo. `--keep` keeps pictures of the pages in docs/pictures.
  */
 import { mkdirSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
@@ -13,7 +13,9 @@ import { checkContinuations } from './acts/check-continuations.ts';
 import { checkMorningAfter } from './acts/check-morning-after.ts';
 import { checkPeople } from './acts/check-people.ts';
 import { checkPrice } from './acts/check-price.ts';
+import { checkRefusals } from './acts/check-refusals.ts';
 import { checkSecurity } from './acts/check-security.ts';
+import { checkSwitches } from './acts/check-switches.ts';
 import { startOwnStack } from './acts/own-stack.ts';
 import { group, resultsFolder, tally } from './check.ts';
 import { launch } from './chromium.ts';
@@ -28,7 +30,7 @@ import { type Demo, startDemo } from './demo/demo.ts';
 const isChosen = (option: string) => process.argv.includes(option);
 
 async function testDemo(browser: Browser, demo: Demo): Promise<void> {
-  const folder = isChosen('--keep') ? resultsFolder : null;
+  const folder = isChosen('--keep') ? 'docs/pictures' : null;
   let lost = '';
   await group('calls', async () => {
     await checkCurl(demo);
@@ -53,6 +55,8 @@ async function testActs(browser: Browser): Promise<void> {
     await group('people', () => checkPeople(stack));
     await group('continuations', () => checkContinuations(stack));
     await group('price', () => checkPrice(stack));
+    await group('refusals', () => checkRefusals(stack));
+    await group('switches', () => checkSwitches(stack));
     await group('security', () => checkSecurity(stack, browser));
   } finally {
     await stack.end();

@@ -11,7 +11,9 @@ export async function checkChanges(stack: OwnStack): Promise<void> {
   await failJob(stack);
   await checkErrors(stack, page);
   await checkSettings(stack, page);
+  await checkPartition(stack, page);
   await checkAccounts(stack, page);
+  await checkTryNow(stack, page);
   await checkSearch(stack, page);
   checkNone('no change has a page error', errors);
 }
@@ -98,7 +100,53 @@ async function checkAccounts(stack: OwnStack, page: Page): Promise<void> {
   await page.locator('section[aria-labelledby="changes"]').getByText('paused').first().waitFor();
   await press(page, 'Resume', /is resumed/);
   check('and resumed', (await read()).paused_until === null);
+
+  await page.getByText('Change limits…').click();
+  await page.getByLabel('In any 60 minutes').fill('77');
+  await press(page, 'Save limits', /The limits of .* are changed/);
+  checkSame('the limits of an account are changed', (await read()).hourly_limit, 77);
 }
+
+/** Checks the settings of one partition, which has its own pause. */
+async function checkPartition(stack: OwnStack, page: Page): Promise<void> {
+  const read = async () => {
+    const { partitions } = await stack.api('/api/queues/jobs');
+    return partitions.find(({ name }: { name: string }) => name === 'default');
+  };
+  await stack.open(page, '/queues/jobs/settings?partition=default');
+  await page.getByText('Pause…').click();
+  await page.getByLabel('Reason').fill('one partition');
+  await press(page, 'Pause the partition default', /default is paused/);
+  check('a partition is paused', (await read()).paused_at !== null, await read());
+  await page.getByRole('heading', { name: 'It is paused' }).waitFor();
+  await press(page, 'Resume', /default is resumed/);
+  check('and resumed', (await read()).paused_at === null, await read());
+}
+
+/** Lets the provider refuse an account, and ends the refusal from the queue's page. */
+async function checkTryNow(stack: OwnStack, page: Page): Promise<void> {
+  const refused = { provider: 'whatsapp_cloud', provider_account_id: 'refused', name: 'The refused' };
+  const { account } = await stack.api('/api/accounts', refused);
+  const message = { account_id: account.id, channel: 'whatsapp', recipient: '+351950000001', body: 'Hello' };
+  await stack.setFaults({ restricted: ['refused'] });
+  await stack.api('/api/dms', [message]);
+  const read = async () => (await stack.api('/api/stats')).queues.find(isDms).refused;
+  const isRefused = async () => {
+    await stack.tick();
+    return (await read()).length > 0;
+  };
+  check('an account is refused', await until(isRefused), await read());
+  await stack.setFaults({ restricted: [] });
+  await stack.open(page, '/queues/dm_queue');
+  await press(page, 'Try now', /The next tick tries The refused again/);
+  const isOver = async () => {
+    await stack.tick();
+    return (await read()).length === 0;
+  };
+  check('Try now ends the refusal', await until(isOver), await read());
+}
+
+const isDms = ({ name }: { name: string }) => name === 'dm_queue';
 
 async function checkSearch(stack: OwnStack, page: Page): Promise<void> {
   const { rows } = await stack.api('/api/queues/dm_queue/rows?status=sent&limit=1');

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Request } from 'playwright-core';
 import { type Sandbox, startSandbox } from '../../../sandbox/sandbox.ts';
 import { SANDBOX_API_KEY } from '../../../sandbox/shapes/unipile-shape.ts';
 import { SANDBOX_ACCESS_TOKEN } from '../../../sandbox/shapes/whatsapp-shape.ts';
@@ -16,6 +16,17 @@ const apiKey = 'a-key-of-this-test-alone';
 export const viewerApiKey = 'a-key-of-this-test-to-read';
 const cronSecret = 'a-secret-of-this-test-alone';
 const passwords = { operator: 'the password of operators', viewer: 'the password of viewers' };
+
+/** A request that changes something, kept beyond its page. */
+export interface SentAct {
+  url: string;
+  headers: Promise<Record<string, string>>;
+  body: Buffer | null;
+}
+
+export function keepAct(request: Request): SentAct {
+  return { url: request.url(), headers: request.allHeaders(), body: request.postDataBuffer() };
+}
 
 /** An app with passwords, an empty database and a sandbox without faults. */
 export interface OwnStack {
@@ -33,6 +44,10 @@ export interface OwnStack {
   tick(endpoint?: string): Promise<any>;
   /** Opens a page in a browser of its own, signed in. Without a name, people stay nameless. */
   signIn(role: keyof typeof passwords, name: string, path?: string): Promise<Page>;
+  /** Changes the sandbox's faults. */
+  setFaults(faults: object): Promise<unknown>;
+  /** What operators' pages sent to change something: one request for each Server Function and each route of the API. */
+  acts: Map<string, SentAct>;
   /** Goes to a path. */
   open(page: Page, path: string): Promise<void>;
   end(): Promise<void>;
@@ -44,6 +59,7 @@ export async function startOwnStack(browser: Browser): Promise<OwnStack> {
   const address = `http://127.0.0.1:${port}`;
   const data = mkdtempSync(path.join(tmpdir(), 'punctual-browser-'));
   const app = startApp(port, data, sandbox);
+  const acts: OwnStack['acts'] = new Map();
   const isHealthy = () =>
     fetch(`${address}/api/health`).then(
       ({ ok }) => ok,
@@ -56,12 +72,15 @@ export async function startOwnStack(browser: Browser): Promise<OwnStack> {
     port,
     password: passwords.operator,
     sandbox,
+    acts,
+    setFaults: (faults) => callApi(sandbox.url, '', '/faults', faults),
     api: (path, body) => callApi(address, apiKey, path, body),
     sql: (text) => callApi(address, cronSecret, '/api/sql', { sql: text, directory: realpathSync(data) }),
     tick: (endpoint = 'dm-queue') => callApi(address, cronSecret, `/api/cron/${endpoint}`),
     open: (page, path) => open(page, `${address}${path}`),
     async signIn(role, name, path = '/') {
       const { page } = await newPage(browser);
+      if (role === 'operator') page.on('request', (request) => record(acts, request));
       await page.goto(`${address}/login`, { waitUntil: 'load' });
       await page.getByLabel('Your name').fill(name);
       await page.getByLabel('Password').fill(passwords[role]);
@@ -77,6 +96,15 @@ export async function startOwnStack(browser: Browser): Promise<OwnStack> {
       rmSync(data, { recursive: true, force: true });
     },
   };
+}
+
+function record(acts: OwnStack['acts'], request: Request): void {
+  if (request.method() !== 'POST') return;
+  const { pathname } = new URL(request.url());
+  const action = request.headers()['next-action'];
+  if (action) acts.set(`function ${action}`, keepAct(request));
+  else if (/^\/api\/(?!session)/.test(pathname))
+    acts.set(pathname.replace(/\/\d+/g, '/:id'), keepAct(request));
 }
 
 /** Starts the build over the database in `data`. */
