@@ -9,7 +9,7 @@ const outdir = path.join(root, 'dist');
 
 const { outputFiles } = await build({
   absWorkingDir: root,
-  entryPoints: { worker: 'scripts/worker.ts', migrate: 'scripts/migrate.ts', sql: 'scripts/sql.ts' },
+  entryPoints: { worker: 'scripts/worker.ts', cli: 'lib/cli/main.ts' },
   outdir,
   bundle: true,
   // Code behind `await import()` stays in separate files, so the worker listens to signals before it loads the rest.
@@ -25,7 +25,7 @@ const { outputFiles } = await build({
 
 mkdirSync(outdir, { recursive: true });
 // A tool is written after the parts that it loads.
-const isTool = ({ path: file }) => /^(worker|migrate|sql)\.js$/.test(path.basename(file));
+const isTool = ({ path: file }) => /^(worker|cli)\.js$/.test(path.basename(file));
 outputFiles.sort((a, b) => isTool(a) - isTool(b));
 for (const { path: file, contents } of outputFiles) {
   if (readIfThere(file)?.equals(contents)) continue;

@@ -220,7 +220,8 @@ function cronOf(schedule: string): Cron {
   return new Cron(schedule, { timezone: 'UTC', paused: true, mode: '5-part' });
 }
 
-function isSchedule(schedule: string): boolean {
+/** Whether Vercel accepts the cron expression. */
+export function isSchedule(schedule: string): boolean {
   try {
     return Boolean(cronOf(schedule));
   } catch {

@@ -15,7 +15,8 @@ import { type CronEntry, readSchedules, type Schedules } from './local-scheduler
 import { type PathLoop, startPathLoop } from './path-loop.ts';
 import { startWorkerServer } from './worker-server.ts';
 
-const usage = `npm run worker -- [--only dm-queue,jobs] [--every 5] [--schedules worker.json]
+export const usage = `npx punctual worker [--only dm-queue,jobs] [--every 5] [--schedules worker.json]
+(in Punctual's own repository: npm run worker -- …)
 
 Ticks all queues in this process by the schedules of vercel.json, back-to-back while rows are due, until SIGTERM or SIGINT. It uses the
 database of SUPABASE_URL and SUPABASE_SECRET_KEY, from the environment, .env.local or .env, and the same provider variables as the app.
@@ -27,7 +28,8 @@ It serves GET /health and, if WORKER_SECRET is set, POST /ticks/:queue on PORT (
   --schedules F  read the schedules from file F, in the form of vercel.json. Use it if your plan limits those of vercel.json.
   --region NAME  run an agent that checks the monitors of one region, and no worker. See --region office --help.
 
-On a platform, build with npm run build:worker and start node --enable-source-maps dist/worker.js, because npm does not forward SIGTERM.
+On a platform, start node node_modules/punctual/dist/cli/main.js worker, because npm and npx do not forward SIGTERM. In Punctual's own
+repository build with npm run build:worker and start node --enable-source-maps dist/worker.js.
 
 Exit codes: 0 ended by a signal, 1 cannot run or could not settle in time, 2 wrong arguments.
 `;
@@ -35,13 +37,16 @@ Exit codes: 0 ended by a signal, 1 cannot run or could not settle in time, 2 wro
 /** The limit of one tick in seconds, as in the routes. */
 const maxDuration = 60;
 
-/** Runs until `signal` ends it, and returns the exit code. Throws if a person must act. */
+/**
+ * Runs until `signal` ends it, and returns the exit code. `read` reads the file of schedules, `vercel.json` by default. Throws if a person must act.
+ */
 export async function runWorker(
   args: string[],
   signal: AbortSignal,
   env: NodeJS.ProcessEnv = process.env,
+  read: (file: string) => Schedules = readSchedules,
 ): Promise<number> {
-  const parsed = readArguments(args, env);
+  const parsed = readArguments(args, env, read);
   if ('code' in parsed) {
     (parsed.code === 0 ? process.stdout : process.stderr).write(parsed.text);
     return parsed.code;
@@ -164,7 +169,7 @@ function unknownParameter(path: string, { shape }: QuerySchema): string | null {
 /** Chooses the schedules that this worker ticks: those named by `only`, or all that have a handler. */
 export function chooseEntries(only: string[] | null, { crons, isPinned }: Schedules): Choice {
   // `only` may have names as in the registry or as in paths.
-  const nameOf = ({ path }: CronEntry) => pathName(path.replace(/^.*\/cron\//, ''));
+  const nameOf = ({ path }: CronEntry) => pathName(path.replace(/^.*\/cron\/|\/$/g, ''));
   const onlyNames = only?.map(pathName) ?? null;
   const choice: Choice = { entries: [], skipped: [] };
   const { queues } = registeredApp();
@@ -210,7 +215,11 @@ type ParsedArguments =
   | { only: string[] | null; everyMs: number | undefined; schedules: Schedules; port: number; host: string }
   | { code: 0 | 2; text: string };
 
-function readArguments(args: string[], env: NodeJS.ProcessEnv): ParsedArguments {
+function readArguments(
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  read: (file: string) => Schedules,
+): ParsedArguments {
   try {
     const { values } = parseArgs({
       args,
@@ -230,7 +239,7 @@ function readArguments(args: string[], env: NodeJS.ProcessEnv): ParsedArguments 
     const only = values.only?.split(',').flatMap((name) => name.trim() || []) ?? null;
     if (only?.length === 0) return { code: 2, text: '--only names no path\n' };
     const everyMs = every === null ? undefined : every * 1_000;
-    return { only, everyMs, schedules: readSchedules(values.schedules), port, host: env.HOST || '0.0.0.0' };
+    return { only, everyMs, schedules: read(values.schedules), port, host: env.HOST || '0.0.0.0' };
   } catch (error) {
     return { code: 2, text: `${(error as Error).message}\n\n${usage}` };
   }

@@ -60,7 +60,8 @@ describe('npm run lint', () => {
         components:@/app/(dashboard)/b components/api:@/lib/cron/b components:@/lib/store/queue-store
         app/(dashboard):@/lib/store/queue-store app/api/a:../../../lib/engine/tick app/api/a:@/lib/net/http
         lib/worker:../store/directory-lock lib/worker:../api/jobs lib/api:../locks/b lib/next:../store/rpc
-        lib/sandbox:../net/http lib/client:../cron/b lib/client:pg lib/testing:../api/jobs
+        lib/sandbox:../net/http lib/cli:next/server lib/cli:../next/routes lib/cli/doctor:pg
+        lib/client:../cron/b lib/client:pg lib/testing:../api/jobs
         scripts:../app/api/dms/route
       `),
       ['lib/engine', `import type { B } from '../queues/b';`],

@@ -374,7 +374,7 @@ export const edgeMutants: Mutant[] = [
     name: 'the host that did not answer',
     guarantee: 'whoever reads that the database did not answer knows where it was looked for',
     file: 'lib/store/supabase-rpc.ts',
-    find: `\`the Data API at \${host} did not answer: \${causeOf(error)}\``,
+    find: `\`\${api} did not answer: \${causeOf(error)}\``,
     replace: `'the Data API did not answer'`,
     seenBy: 'store/supabase-rpc.test.ts',
   },

@@ -29,7 +29,7 @@ function setEnv(variables: Record<string, string>): void {
 /** Starts it with these variables. Lets some minutes pass. */
 async function start(variables: Record<string, string>, minutes: number): Promise<void> {
   setEnv(variables);
-  startDevScheduler({ port: 3_000 });
+  startDevScheduler({ baseUrl: 'http://127.0.0.1:3000' });
   await pass(minutes);
 }
 const pass = (minutes: number) => vi.advanceTimersByTimeAsync(minutes * 60_000);

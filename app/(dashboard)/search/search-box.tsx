@@ -92,7 +92,7 @@ export function SearchBox({ places }: { places: Place[] }) {
           aria-controls="places"
           aria-expanded={offered.length > 0}
           aria-activedescendant={offered[active] && `place-${active}`}
-          placeholder="Find an id, key or address (Ctrl-K)"
+          placeholder="Id, key or address (Ctrl-K)"
           autoComplete="off"
           maxLength={500}
           onFocus={open}

@@ -93,10 +93,10 @@ const maintenance: Record<string, (queues: readonly AnyQueue[]) => CronEndpoint>
   }),
 };
 
-/** Returns the endpoint of a cron path, `…/cron/<name>` or `…/cron/<queue>/<partition>`; null if there is none. */
+/** Returns the endpoint of a cron path, `…/cron/<name>` or `…/cron/<queue>/<partition>`, perhaps with a slash at its end; null if there is none. */
 export function findEndpoint(path: string, queues: readonly AnyQueue[]): CronEndpoint | null {
   const { pathname } = new URL(path, 'http://punctual.invalid');
-  const [, name = '', partition] = /\/cron\/([\w-]+)(?:\/([\w-]+))?$/.exec(pathname) ?? [];
+  const [, name = '', partition] = /\/cron\/([\w-]+)(?:\/([\w-]+))?\/?$/.exec(pathname) ?? [];
   const own = Object.hasOwn(maintenance, name) ? maintenance[name] : undefined;
   if (own && partition === undefined) return own(queues);
   const queue = name.includes('_') ? null : findQueue(name, queues);

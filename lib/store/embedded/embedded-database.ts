@@ -21,13 +21,14 @@ const reopenMs = 5_000;
  * opened again once there is room. Its log has all that it had acknowledged. Until then each call throws a `StoreError`. After cancelled SQL,
  * the next call opens the database in the same way.
  *
- * Calls `onNotice` with each notice that a migration raises.
+ * Calls `onNotice` with each notice that a migration raises. `migrations` is the folder of the migrations, `supabase/migrations` by default.
  */
 export async function openEmbeddedDatabase(
   directory: string,
   onNotice: (text: string) => void = () => {},
+  migrations?: string,
 ): Promise<{ rpc: Rpc; sql: RunSql; close(): Promise<void> }> {
-  const files = await readMigrations();
+  const files = await readMigrations(migrations);
   const unlock = lockDirectory(directory);
   let db: PGlite | null = await open(directory, files, onNotice).catch((error) => {
     unlock();

@@ -30,6 +30,19 @@ export async function migratePostgres(
   }
 }
 
+/** Runs `work` over one connection to the Postgres at `databaseUrl`. Throws a `ConnectError`, and otherwise as `work` does. */
+export async function withPostgres<T>(
+  databaseUrl: string,
+  work: (query: (sql: string, params?: unknown[]) => Promise<Record<string, unknown>[]>) => Promise<T>,
+): Promise<T> {
+  const client = await connect(databaseUrl);
+  try {
+    return await work(async (sql, params) => (await client.query(sql, params)).rows);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
 async function connect(databaseUrl: string): Promise<Client> {
   const place = describe(databaseUrl);
   try {

@@ -9,7 +9,9 @@ begin
   return (
     select count(*) from (
       select from {levels} cross join lateral (
-        select from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now limit 1000) r
+        select from {table} t where t.{status} = {pending} {in_partition} and {at_level} and {due_at} <= p_now
+         -- In an order, so that Postgres reads the index up to the limit. By a bitmap it would read the whole backlog first.
+         order by {due_at}, t.id limit 1000) r
        limit 1000) c);
 end
 $$

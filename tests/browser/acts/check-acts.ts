@@ -14,7 +14,7 @@ export async function checkActs(stack: OwnStack): Promise<void> {
   const open = (id: string | undefined) => openRow(stack, page, id);
   const row = (id: string | undefined) => stack.api(`/api/queues/dm_queue/rows/${id}`);
 
-  await stack.open(page, '/queues/dm_queue/rows?status=pending');
+  await stack.open(page, '/queues/dm_queue/rows?status=pending&to=%2B351930000001');
   await page.getByRole('checkbox', { name: `Select row ${ids.later}` }).check();
   await page.getByText('1 selected').waitFor();
   await press('button', 'Reschedule…');
@@ -118,33 +118,37 @@ async function openRow(stack: OwnStack, page: Page, id: string | undefined): Pro
 async function checkStop(stack: OwnStack, page: Page): Promise<void> {
   await stack.open(page, '/queues/dm_queue/rows?text=no+such+text');
   await page.getByText('No row matches.').waitFor();
-  await fail(stack, 7);
-  await stack.open(page, '/queues/dm_queue/rows?status=failed');
+  const failed = `/queues/dm_queue/rows?status=failed&account=${await fail(stack, 7)}`;
+  await stack.open(page, failed);
   for (const box of await page.getByRole('checkbox', { name: /Select row/ }).all()) await box.check();
   await page.getByRole('button', { name: 'Retry…' }).click();
   await page.getByRole('button', { name: /Retry 7 rows/ }).click();
   await page.getByRole('button', { name: 'Stop: leave 2 rows as they are' }).click();
   await page.getByText('Ola stopped it.').waitFor();
-  const { rows } = await stack.api('/api/queues/dm_queue/rows?status=failed');
+  const { rows } = await stack.api(`/api${failed}`);
   check('Stop leaves the rows that were not written', rows.length === 2, rows.length);
 }
 
-/** Lets `count` messages fail for good. */
-async function fail(stack: OwnStack, count: number): Promise<void> {
-  const account = await firstAccount(stack);
+/** Lets `count` messages of a new account fail for good. Returns the account. */
+async function fail(stack: OwnStack, count: number): Promise<string> {
+  const third = { provider: 'whatsapp_cloud', provider_account_id: 'third', name: 'The third' };
+  const { id } = (await stack.api('/api/accounts', third)).account;
   const messages = Array.from({ length: count }, (_, n) => ({
-    account_id: account,
+    account_id: id,
     channel: 'whatsapp',
     recipient: `+35192000000${n}`,
     body: `fails ${n} [[131051]]`,
   }));
   await stack.api('/api/dms', messages);
   const areFailed = async () => {
-    await stack.api(`/api/accounts/${account}/resume`, {});
+    // Five refusals in a row pause an account.
+    await stack.api(`/api/accounts/${id}/resume`, {});
     await stack.tick();
-    return (await stack.api('/api/queues/dm_queue/rows?status=failed')).rows.length === count;
+    const { rows } = await stack.api(`/api/queues/dm_queue/rows?status=failed&account=${id}`);
+    return rows.length === count;
   };
   check(`${count} messages fail`, await until(areFailed));
+  return id;
 }
 
 async function firstAccount(stack: OwnStack): Promise<string> {

@@ -116,7 +116,7 @@ async function checkPartition(stack: OwnStack, page: Page): Promise<void> {
   await stack.open(page, '/queues/jobs/settings?partition=default');
   await page.getByText('Pause…').click();
   await page.getByLabel('Reason').fill('one partition');
-  await press(page, 'Pause default', /default is paused/);
+  await press(page, 'Pause the partition default', /default is paused/);
   check('a partition is paused', (await read()).paused_at !== null, await read());
   await page.getByRole('heading', { name: 'It is paused' }).waitFor();
   await press(page, 'Resume', /default is resumed/);

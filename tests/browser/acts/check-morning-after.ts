@@ -1,8 +1,8 @@
-import type { Page, Request } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { check, checkSame, checkText, figure } from '../check.ts';
 import { until } from '../page.ts';
 import { repeat } from './check-refusals.ts';
-import type { OwnStack } from './own-stack.ts';
+import { keepAct, type OwnStack, type SentAct } from './own-stack.ts';
 
 /** Failed messages of each account. */
 const each = 250;
@@ -30,8 +30,8 @@ export async function checkMorningAfter(stack: OwnStack): Promise<void> {
     clicks++;
     await page.getByRole(role, { name }).first().click();
   };
-  const posts: Request[] = [];
-  page.on('request', (request) => request.method() === 'POST' && posts.push(request));
+  const posts: SentAct[] = [];
+  page.on('request', (request) => request.method() === 'POST' && posts.push(keepAct(request)));
 
   await click('link', /Look: dm_queue, 50\d rows failed/);
   await page.waitForURL(/\/errors\/[0-9a-f]{8}/);
@@ -149,7 +149,7 @@ async function dms(stack: OwnStack, status: string): Promise<number> {
   return (await stack.api(`/api/queues/dm_queue/rows?status=${status}&count=true&limit=1`)).count.count;
 }
 
-async function checkSecondClick(stack: OwnStack, page: Page, request: Request): Promise<void> {
+async function checkSecondClick(stack: OwnStack, page: Page, request: SentAct): Promise<void> {
   const response = await repeat(page, request);
   const { actions } = await stack.api('/api/actions');
   checkSame(

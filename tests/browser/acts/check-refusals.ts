@@ -1,6 +1,6 @@
-import type { Page, Request } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { check, checkNone, checkSame, checkText } from '../check.ts';
-import { type OwnStack, viewerApiKey } from './own-stack.ts';
+import { type OwnStack, type SentAct, viewerApiKey } from './own-stack.ts';
 
 /** The Server Functions of app/(dashboard): of acts, settings, accounts and errors. */
 const serverFunctions = 11;
@@ -13,13 +13,13 @@ const routes = [
   '/api/refusals/end',
 ];
 
-/** Sends a request of a page once more, with the cookies of `page`. */
-export async function repeat(page: Page, request: Request, more: Record<string, string> = {}) {
-  const { cookie: _, ...headers } = await request.allHeaders();
+/** Sends an act once more, with the cookies of `page`. */
+export async function repeat(page: Page, act: SentAct, more: Record<string, string> = {}) {
+  const { cookie: _, ...headers } = await act.headers;
   const sent = Object.entries({ ...headers, ...more }).filter(([name]) => !name.startsWith(':'));
-  return page.request.post(request.url(), {
+  return page.request.post(act.url, {
     headers: Object.fromEntries(sent),
-    data: request.postDataBuffer() ?? undefined,
+    data: act.body ?? undefined,
     maxRedirects: 0,
   });
 }
@@ -34,10 +34,10 @@ export async function checkRefusals(stack: OwnStack): Promise<void> {
   checkSame('each route of a button was called', calls?.sort(), routes);
   const before = await latestAct(stack);
   const viewer = await stack.signIn('viewer', 'Vera');
-  await checkRefused('a viewer', acts, (request) => repeat(viewer, request), 'signed in as a viewer');
+  await checkRefused('a viewer', acts, (act) => repeat(viewer, act), 'signed in as a viewer');
   const operator = await stack.signIn('operator', 'Ola');
   const elsewhere = { origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };
-  await checkRefused('another site', acts, (request) => repeat(operator, request, elsewhere));
+  await checkRefused('another site', acts, (act) => repeat(operator, act, elsewhere));
   const withKey = await fetch(`${stack.address}/api/queues/jobs/pause`, {
     method: 'POST',
     headers: { authorization: `Bearer ${viewerApiKey}`, 'content-type': 'application/json' },
@@ -50,16 +50,16 @@ export async function checkRefusals(stack: OwnStack): Promise<void> {
 
 async function checkRefused(
   who: string,
-  acts: [string, Request][],
-  send: (request: Request) => ReturnType<typeof repeat>,
+  acts: [string, SentAct][],
+  send: (act: SentAct) => ReturnType<typeof repeat>,
   words = '',
 ): Promise<void> {
   const accepted: unknown[] = [];
-  for (const [name, request] of acts) {
-    const response = await send(request);
+  for (const [name, act] of acts) {
+    const response = await send(act);
     const text = await response.text();
     const isRefused = [401, 403, 500].includes(response.status()) || /"(problem|failure)":/.test(text);
-    if (!isRefused || !text.includes(words)) accepted.push([name, request.url(), response.status(), text]);
+    if (!isRefused || !text.includes(words)) accepted.push([name, act.url, response.status(), text]);
   }
   checkNone(`${who} is refused each of them`, accepted);
 }

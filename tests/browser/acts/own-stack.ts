@@ -17,6 +17,17 @@ export const viewerApiKey = 'a-key-of-this-test-to-read';
 const cronSecret = 'a-secret-of-this-test-alone';
 const passwords = { operator: 'the password of operators', viewer: 'the password of viewers' };
 
+/** A request that changes something, kept beyond its page. */
+export interface SentAct {
+  url: string;
+  headers: Promise<Record<string, string>>;
+  body: Buffer | null;
+}
+
+export function keepAct(request: Request): SentAct {
+  return { url: request.url(), headers: request.allHeaders(), body: request.postDataBuffer() };
+}
+
 /** An app with passwords, an empty database and a sandbox without faults. */
 export interface OwnStack {
   address: string;
@@ -36,7 +47,7 @@ export interface OwnStack {
   /** Changes the sandbox's faults. */
   setFaults(faults: object): Promise<unknown>;
   /** What operators' pages sent to change something: one request for each Server Function and each route of the API. */
-  acts: Map<string, Request>;
+  acts: Map<string, SentAct>;
   /** Goes to a path. */
   open(page: Page, path: string): Promise<void>;
   end(): Promise<void>;
@@ -91,8 +102,9 @@ function record(acts: OwnStack['acts'], request: Request): void {
   if (request.method() !== 'POST') return;
   const { pathname } = new URL(request.url());
   const action = request.headers()['next-action'];
-  if (action) acts.set(`function ${action}`, request);
-  else if (/^\/api\/(?!session)/.test(pathname)) acts.set(pathname.replace(/\/\d+/g, '/:id'), request);
+  if (action) acts.set(`function ${action}`, keepAct(request));
+  else if (/^\/api\/(?!session)/.test(pathname))
+    acts.set(pathname.replace(/\/\d+/g, '/:id'), keepAct(request));
 }
 
 /** Starts the build over the database in `data`. */

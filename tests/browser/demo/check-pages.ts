@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import type axe from 'axe-core';
@@ -69,6 +69,7 @@ async function listPages(demo: Demo): Promise<[name: string, path: string][]> {
  * Checks every page on wide and narrow screens, light and dark: errors, overflow, accessibility. With a `folder`, keeps a picture of each there.
  */
 export async function checkPages(demo: Demo, browser: Browser, folder: string | null): Promise<void> {
+  if (folder !== null) mkdirSync(folder, { recursive: true });
   const left = await listPages(demo);
   const work = async () => {
     for (let next = left.shift(); next; next = left.shift()) {

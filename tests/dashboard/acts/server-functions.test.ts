@@ -210,7 +210,7 @@ describe('an operator', () => {
 it('an action that finds no row to change says so, and is not recorded', async () => {
   const rows = JSON.stringify({ action: 'retry', filter: { status: ['failed'] } });
   expect(await rowActs.startAct(null, form({ queue: 'dm_queue', rows, expect: '0' }))).toEqual({
-    problem: 'Nothing was changed: no row matches any more.',
+    failure: 'Nothing was changed: no row matches any more.',
   });
   expect(await acts()).toEqual([]);
 });

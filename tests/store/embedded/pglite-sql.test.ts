@@ -1,7 +1,7 @@
 import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { printError, printResults } from '../../../lib/cli/sql/print-results.ts';
 import { pgliteSql, type RunSql } from '../../../lib/store/embedded/pglite-sql.ts';
-import { printError, printResults } from '../../../scripts/sql/print-results.ts';
 
 let db: PGlite;
 let sql: RunSql;

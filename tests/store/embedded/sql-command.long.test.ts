@@ -34,7 +34,7 @@ function run(
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      ['--enable-source-maps', 'dist/sql.js', ...args],
+      ['--enable-source-maps', 'dist/cli.js', 'sql', ...args],
       {
         env: { ...process.env, ...unset, PUNCTUAL_DATA: directory, ...env },
       },
