@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { Cron } from 'croner';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { answerApi } from '../../lib/api/answer-api.ts';
+import { findEndpoint } from '../../lib/cron/handlers/find-endpoint.ts';
+import { punctual } from '../../punctual.ts';
 import { servedDatabase } from '../support/fixtures.ts';
 import { serveHandler } from '../support/serve-handler.ts';
 
@@ -212,7 +214,7 @@ describe('examples that cannot run here', () => {
       (name) => example(name).match(/(?<!app)\/api\/cron\/[\w/-]+/g) ?? [],
     );
     expect(named.length).toBeGreaterThan(10);
-    expect(named.filter((one) => !existsSync(path.join(root, `app${one}/route.ts`)))).toEqual([]);
+    expect(named.filter((one) => !findEndpoint(one, punctual.queues))).toEqual([]);
   });
 
   it('fire as often as their schedulers allow', () => {
