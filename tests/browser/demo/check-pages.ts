@@ -91,9 +91,7 @@ async function checkPage(
   const { page, errors } = await newPage(browser, { viewport: { width: 1_440, height: 900 } });
   await open(page, url);
   // Axe tests what is folded, too.
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll('details')) details.open = true;
-  });
+  await unfold(page, true);
   // The page's policy forbids inline scripts, but not the browser's own.
   await page.evaluate(axeSource);
   const found: string[] = [];
@@ -103,24 +101,38 @@ async function checkPage(
     const overflow = await overflowOf(page);
     const faults = [...(overflow > 0 ? [`${overflow} px too wide`] : []), ...(await axeFindings(page))];
     found.push(...faults.map((fault) => `${screen}: ${fault}`));
-    if (folder !== null) await keepPicture(page, `${folder}/${name}-${screen}.webp`);
+    if (folder === null) continue;
+    await unfold(page, false);
+    await keepPicture(page, `${folder}/${name}-${screen}.webp`);
+    await unfold(page, true);
   }
   found.push(...errors.filter((error) => name !== 'not-found' || !error.includes('404')));
   if (found.length === 0) await page.context().close();
   return found;
 }
 
-/** Keeps the top of a page as WebP, which Playwright itself cannot write. */
+/** Opens what is folded, or folds it again. */
+async function unfold(page: Page, isOpen: boolean): Promise<void> {
+  await page.evaluate((open) => {
+    const which = open ? 'details:not([open])' : 'details[data-unfolded]';
+    for (const details of document.querySelectorAll<HTMLDetailsElement>(which)) {
+      details.open = open;
+      details.toggleAttribute('data-unfolded', open);
+    }
+  }, isOpen);
+}
+
+/** Keeps the top of a page as WebP, which Playwright itself cannot write. The window is as high as the picture, so that a phone's rail is at its end. */
 async function keepPicture(page: Page, path: string): Promise<void> {
   const { width, height } = await page.evaluate(() => ({
     width: document.documentElement.clientWidth,
     height: document.documentElement.scrollHeight,
   }));
+  await page.setViewportSize({ width, height: Math.min(height, longestPicture) });
   const session = await page.context().newCDPSession(page);
   const { data } = await session.send('Page.captureScreenshot', {
     format: 'webp',
     quality: 50,
-    captureBeyondViewport: true,
     clip: { x: 0, y: 0, width, height: Math.min(height, longestPicture), scale: 1 },
   });
   await session.detach();

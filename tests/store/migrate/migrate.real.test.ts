@@ -25,10 +25,10 @@ beforeEach(async () => {
 
 /** Runs the program behind `npm run migrate`, in a folder without settings. */
 function migrate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const script = path.resolve('dist/migrate.js');
+  const script = path.resolve('dist/cli.js');
   const { DATABASE_URL: _, ...env } = process.env;
   return new Promise((resolve) => {
-    const options = ['--enable-source-maps', script, '--folder', folder, ...args];
+    const options = ['--enable-source-maps', script, 'migrate', '--folder', folder, ...args];
     execFile(process.execPath, options, { cwd: folder, env }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr });
     });
