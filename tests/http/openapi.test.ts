@@ -79,6 +79,12 @@ describe('the OpenAPI document', () => {
     expect(JSON.stringify(document)).not.toMatch(/\]\(\w+\.md/);
   });
 
+  it('says what a list of limited length holds', () => {
+    const body = api.document.paths['/posts']?.post?.requestBody?.content['application/json']?.schema;
+    const [post] = (body?.anyOf ?? []) as { properties: Record<string, object> }[];
+    expect(post?.properties.media_urls).toMatchObject({ type: 'array', items: { type: 'string' } });
+  });
+
   it('gives each operation an id of its own, and describes each parameter of its path', () => {
     const ids = api.operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);

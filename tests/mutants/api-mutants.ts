@@ -16,7 +16,7 @@ export const apiMutants: Mutant[] = [
     file: 'lib/api/openapi/json-schema.ts',
     find: "if (def.type === 'pipe' && isUnknown(def as z.core.$ZodPipeDef))",
     replace: 'if (def.type === null)',
-    seenBy: 'architecture/docs-api.test.ts',
+    seenBy: 'http/openapi.test.ts',
   },
   {
     name: 'the keys of a repeated call',
