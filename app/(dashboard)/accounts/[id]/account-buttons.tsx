@@ -2,16 +2,17 @@ import { ActForm } from '@/components/acts/act-form.tsx';
 import { Field } from '@/components/acts/field.tsx';
 import { InstantField } from '@/components/acts/instant-field.tsx';
 import type { AccountWithPace } from '@/lib/operate/account-pace.ts';
+import { accountState } from '../account-words.ts';
 import { changeLimits, pause, resume } from './account-acts.ts';
 
 /** Draws the forms that pause or resume an account and change its limits. */
 export function AccountButtons({ account }: { account: AccountWithPace }) {
-  const { id, paused_until, refused, daily_limit, hourly_limit, gap_seconds } = account;
+  const { id, refused, daily_limit, hourly_limit, gap_seconds } = account;
+  // A pause that has ended is still in the account.
+  const isHeld = ['paused', 'refused'].includes(accountState(account, Date.now()).word);
   return (
     <div className="grid gap-3">
-      {(paused_until !== null || refused !== null) && (
-        <ActForm act={resume.bind(null, id)} submit={refused === null ? 'Resume' : 'Try again'} />
-      )}
+      {isHeld && <ActForm act={resume.bind(null, id)} submit={refused === null ? 'Resume' : 'Try again'} />}
       <details>
         <summary className="min-h-9 cursor-pointer py-2 font-medium">Pause…</summary>
         <ActForm

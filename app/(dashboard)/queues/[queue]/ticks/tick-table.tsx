@@ -110,7 +110,7 @@ function By({
   words: QueueStats['words'];
 }) {
   return (
-    <span className="text-muted wrap-anywhere">
+    <span className="text-muted wrap-break-word">
       {scheduler}
       {partition !== 'main' && `, partition ${partition}`}
       {asked_for && `, on request: ${words[asked_for]} rows`}
