@@ -55,10 +55,14 @@ function withoutLostTime(before: FinishedRun, run: RestoredRun): FinishedRun {
     const texts = new Set([...first.intents].filter(([id]) => lostRows.has(id)).map(([, { body }]) => body));
     // A message of a lost row looks like one of another row with the same text.
     const twins = [...queue.intents].filter(([, { body }]) => texts.has(body)).map(([id]) => id);
+    // A retry of the lost time is a decision, which a person makes again: docs/restore.md. The row that it sent is dead.
+    const retried = first.transitions
+      .filter(({ at, from }) => from === 'dead' && !isRemembered(at))
+      .map(({ rowId }) => rowId);
     return {
       ...queue,
       calls: queue.calls.filter(({ at }) => isRemembered(at)),
-      handled: new Set([...queue.handled, ...twins]),
+      handled: new Set([...queue.handled, ...twins, ...retried]),
     };
   };
   const jobs = new Set(run.jobs.rows.map(({ id }) => id));
