@@ -8,3 +8,11 @@ export function setPageHeaders(headers: Record<string, string>): void {
 
 /** For `vi.mock('next/headers', …)`. */
 export const nextHeaders = { headers: async () => shared.pageHeaders ?? new Headers() };
+
+/**
+ * For `vi.mock('next/navigation', …)`: Next's own module, with a router. Files of a worker share what they mock, so all of them mock it in this way.
+ */
+export const nextNavigation = async (original: () => Promise<object>) => ({
+  ...(await original()),
+  useRouter: () => ({ refresh() {} }),
+});

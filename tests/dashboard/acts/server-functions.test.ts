@@ -21,6 +21,9 @@ const sql = perTestExchanges(database);
 const talk = perTestConversations(database, sql);
 
 vi.mock('next/headers', async () => (await import('../../support/page-headers.ts')).nextHeaders);
+vi.mock('next/navigation', async (original) =>
+  (await import('../../support/page-headers.ts')).nextNavigation(original),
+);
 const ofHost = { host: 'app.test', origin: 'http://app.test' };
 const group = '6fa10000';
 

@@ -9,24 +9,16 @@ import { setPageHeaders } from '../../../support/page-headers.ts';
 const database = servedDatabase({}, { own: true });
 
 vi.mock('next/headers', async () => (await import('../../../support/page-headers.ts')).nextHeaders);
-vi.mock('next/navigation', () => {
-  class NotFound extends Error {}
-  return {
-    notFound: () => {
-      throw new NotFound('not found');
-    },
-    unstable_rethrow: (error: unknown) => {
-      if (error instanceof NotFound) throw error;
-    },
-  };
-});
+vi.mock('next/navigation', async (original) =>
+  (await import('../../../support/page-headers.ts')).nextNavigation(original),
+);
 
 beforeEach(() => setPageHeaders({ ...cookie('Mira'), host: 'app.test' }));
 
 const open = (queue: string) => QueueLayout({ params: Promise.resolve({ queue }), children: 'the page' });
 
 it('a queue that does not exist is not found, before any part of its page is sent', async () => {
-  await expect(open('gone')).rejects.toThrow('not found');
+  await expect(open('gone')).rejects.toMatchObject({ digest: 'NEXT_HTTP_ERROR_FALLBACK;404' });
   expect(await open('dm_queue')).toBe('the page');
   await database.sql(
     `create table public.reminders (id bigint generated always as identity primary key, due_at timestamptz)`,

@@ -8,7 +8,9 @@ const refused = [
   { provider: 'whatsapp_cloud', account: null, name: null, said: 'wrong token', until: null },
 ];
 
-vi.mock('next/navigation', () => ({ useRouter: () => ({ refresh() {} }) }));
+vi.mock('next/navigation', async (original) =>
+  (await import('../../../../support/page-headers.ts')).nextNavigation(original),
+);
 
 function render(mayAct: boolean): string {
   const html = renderToStaticMarkup(

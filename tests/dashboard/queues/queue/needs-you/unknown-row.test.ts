@@ -5,7 +5,9 @@ import { UnknownRow } from '../../../../../app/(dashboard)/queues/[queue]/needs-
 import { ServerNow } from '../../../../../components/time/server-now.tsx';
 import { ago, now, nowMs, queueStats } from '../../../queue-stats.ts';
 
-vi.mock('next/navigation', () => ({ useRouter: () => ({ refresh() {} }) }));
+vi.mock('next/navigation', async (original) =>
+  (await import('../../../../support/page-headers.ts')).nextNavigation(original),
+);
 vi.useFakeTimers({ now: nowMs });
 afterAll(() => void vi.useRealTimers());
 
