@@ -20,10 +20,13 @@ export async function answerApi(
   const endpoints = (await groups.get(first)?.())?.endpoints ?? {};
   const { methods, params } = findPath(endpoints, path);
   if (methods.size === 0) return unknownPath(request);
-  const endpoint = methods.get(request.method);
+  const endpoint = methods.get(methodOf(request));
   if (!endpoint) return otherMethod(request, [...methods.keys()]);
   return endpoint(request, { ...context, params: Promise.resolve(params as never) });
 }
+
+/** Next passes HEAD to the route of GET, and leaves the body out itself. */
+const methodOf = ({ method }: Request) => (method === 'HEAD' ? 'GET' : method);
 
 /** Finds the methods of a path. A part that is named goes before one that is a parameter: `/jobs/run` is not the job `run`. */
 function findPath(
@@ -62,7 +65,7 @@ function answerCronPath(
 ): Promise<Response> | Response {
   const endpoint = findEndpoint(`/${path.join('/')}`, registeredApp().queues);
   if (!endpoint) return unknownPath(request);
-  if (request.method !== 'GET' && request.method !== 'POST') return otherMethod(request, ['GET', 'POST']);
+  if (!['GET', 'POST'].includes(methodOf(request))) return otherMethod(request, ['GET', 'POST']);
   return cronRoute(endpoint, { maxDuration, after })(request);
 }
 

@@ -25,3 +25,11 @@ it('a method that a path does not take answers 405 with those that it takes', as
   // A named part is no parameter: this is not the job "run".
   expect((await answer('GET', 'jobs', 'run')).headers.get('allow')).toBe('POST');
 });
+
+it('HEAD is answered as GET is', async () => {
+  const health = (method: string) => answerApi(apiRequest(method, '/api/health'), ['health'], {});
+  expect((await health('HEAD')).status).toBe((await health('GET')).status);
+  expect((await answerApi(apiRequest('HEAD', '/api/cron/posts'), ['cron', 'posts'], {})).status).toBe(
+    (await answerApi(apiRequest('GET', '/api/cron/posts'), ['cron', 'posts'], {})).status,
+  );
+});
