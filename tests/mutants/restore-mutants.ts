@@ -11,6 +11,14 @@ export const restoreMutants: Mutant[] = [
     seenBy: 'sql/restore.test.ts',
   },
   {
+    name: 'the doubt about failed rows after a restore',
+    guarantee: 'no retry sends a message again that a lost retry may have sent',
+    file: 'supabase/schemas/restore/mark-rows-unknown.sql',
+    find: 'where t.{status} in ({dead}, {cancelled})',
+    replace: 'where false and t.{status} in ({dead}, {cancelled})',
+    seenBy: 'sql/restore.test.ts',
+  },
+  {
     name: 'ticks from before a restore are waited for',
     guarantee: 'an absence counts only when every attempt of the lost time is over',
     file: 'supabase/schemas/restore/after-restore.sql',

@@ -54,6 +54,28 @@ describe('after a restore', () => {
     expect(await sql.history('1')).toEqual([['restored', text]]);
   });
 
+  it('a retry leaves rows that had failed or were cancelled, because they may have been retried and sent in the lost time', async () => {
+    for (const status of ['failed', 'cancelled'])
+      await sql.addDm(talk.account, { status, finished_at: sql.now, claimed_at: sql.at(-60) });
+    const { call } = goBack();
+    const retry = async (confirm = {}) => {
+      const filter = { status: ['failed', 'cancelled'] };
+      const [row] = await database.sql(
+        `select punctual.start_action('dm_queue', 'retry', $1, $2, 'Mira', p_dry_run => true) as answer`,
+        [filter, confirm],
+      );
+      return row.answer;
+    };
+    expect(await retry()).toMatchObject({ count: 2, left: {} });
+    await call();
+    expect(await retry()).toMatchObject({ count: 0, left: { may_have_been_sent: { count: 2 } } });
+    expect(await retry({ confirm: 'may_send_twice' })).toMatchObject({ count: 2, left: {} });
+    // The attempt from before keeps its instant.
+    expect((await dms()).map(({ reconcile }) => Date.parse(reconcile.first_at))).toEqual(
+      (await dms()).map(({ claimed_at }) => Date.parse(claimed_at)),
+    );
+  });
+
   it('every queue is paused with the reason until somebody resumes, and a queue that was so paused before keeps its own', async () => {
     const pause = (name: string, at: string, reason: string, until: string | null = null) =>
       database.sql(

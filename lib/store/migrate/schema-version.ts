@@ -1,5 +1,5 @@
 /** The version of Punctual's latest migration, which this code needs. A test compares it with the folder. */
-export const schemaVersion = '20261201130017';
+export const schemaVersion = '20261201140205';
 
 /** The error code that the SQL function `require_schema` raises if the database lacks migrations. */
 export const schemaBehindCode = 'PT412';

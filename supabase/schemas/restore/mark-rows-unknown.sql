@@ -65,7 +65,7 @@ $$;
 -- Makes rows of an at-most-once queue unknown that may have been attempted in the lost time: those that are due, those that were running, and those
 -- that were unknown and may have been settled since. Each gets a new claim, so that no outcome of a lost claim changes it. p_over_at: when its
 -- attempt is certainly over; no tick that began before p_now runs longer than 800 s. Skips rows that an earlier call for the same instant has
--- marked. Returns how many.
+-- marked. Returns how many. Rows that are dead or cancelled stay so, and count as perhaps sent.
 create function punctual.mark_rows_unknown(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
@@ -81,6 +81,11 @@ begin
     -- Proof of an earlier attempt that the row kept while the lost attempt ran.
     perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;
   end loop;
+  -- A row that had failed or been cancelled may have been retried and sent in the lost time. A retry of it asks for confirmation: see action_obstacle.
+  execute punctual.render_sql(q, $sql$
+    update {table} t set reconcile = coalesce(t.reconcile, '{}') || jsonb_build_object('first_at', coalesce(t.claimed_at, $1))
+     where t.{status} in ({dead}, {cancelled}) and not coalesce(t.reconcile ? 'first_at', false)
+    $sql$) using p_since;
   if q.account_column is not null then perform punctual.count_restored(q, p_since, p_now); end if;
   return v_count;
 end

@@ -4722,6 +4722,35 @@ begin
 end
 $$;
 
+-- Makes rows of an at-most-once queue unknown that may have been attempted in the lost time: those that are due, those that were running, and those
+-- that were unknown and may have been settled since. Each gets a new claim, so that no outcome of a lost claim changes it. p_over_at: when its
+-- attempt is certainly over; no tick that began before p_now runs longer than 800 s. Skips rows that an earlier call for the same instant has
+-- marked. Returns how many. Rows that are dead or cancelled stay so, and count as perhaps sent.
+create or replace function punctual.mark_rows_unknown(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns integer
+language plpgsql set search_path = '' as $$
+declare
+  v_count integer := 0;
+  v_marked record;
+  v_last text;
+begin
+  loop
+    v_marked := punctual.mark_next_rows_unknown(q, v_last, p_since, p_over_at, p_now);
+    exit when v_marked.rows = 0;
+    v_count := v_count + v_marked.rows;
+    v_last := v_marked.last_id;
+    -- Proof of an earlier attempt that the row kept while the lost attempt ran.
+    perform punctual.apply_late_proof(q, l, p_now) from unnest(v_marked.proved) l;
+  end loop;
+  -- A row that had failed or been cancelled may have been retried and sent in the lost time. A retry of it asks for confirmation: see action_obstacle.
+  execute punctual.render_sql(q, $sql$
+    update {table} t set reconcile = coalesce(t.reconcile, '{}') || jsonb_build_object('first_at', coalesce(t.claimed_at, $1))
+     where t.{status} in ({dead}, {cancelled}) and not coalesce(t.reconcile ? 'first_at', false)
+    $sql$) using p_since;
+  if q.account_column is not null then perform punctual.count_restored(q, p_since, p_now); end if;
+  return v_count;
+end
+$$;
+
 -- Pauses a queue, and makes rows unknown that may have been sent since p_since. Returns the queue's entry in the result of after_restore.
 create or replace function punctual.restore_queue(q punctual.queues, p_since timestamptz, p_over_at timestamptz, p_now timestamptz) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -5149,4 +5178,4 @@ select distinct on (m.queue, m.error_group) m.queue, m.error_group, punctual.err
 on conflict do nothing;
 
 select punctual.close_to_public();
-select punctual.note_migration('20261201130017', 'rows_and_actions');
+select punctual.note_migration('20261201140205', 'rows_and_actions');
