@@ -74,7 +74,6 @@ async function examine({
     env: {
       CRON_SECRET: 'a secret of some length',
       API_KEY: 'key',
-      DASHBOARD_PASSWORD: 'password',
       SUPABASE_URL: url,
       SUPABASE_SECRET_KEY: 'secret',
       NEXT_PUBLIC_SUPABASE_ANON_KEY: 'public',

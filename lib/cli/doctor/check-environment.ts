@@ -26,12 +26,5 @@ export function checkEnvironment(source: NodeJS.ProcessEnv): { env: ServerEnv | 
   else findings.push(pass('CRON_SECRET is set'));
   if (!source.API_KEY?.trim() && !source.API_KEYS?.trim())
     findings.push(warn('API_KEY is not set, so the API is closed', 'Set it if something calls the API.'));
-  if (!source.DASHBOARD_PASSWORD?.trim() && !source.DASHBOARD_IDENTITY_HEADER?.trim())
-    findings.push(
-      warn(
-        'DASHBOARD_PASSWORD is not set, so nobody can sign in to the dashboard in production',
-        'Set it at your host.',
-      ),
-    );
   return { env, findings };
 }

@@ -46,7 +46,6 @@ export const exampleLines: EnvLine[] = [
     comment: 'Bearer token of the cron endpoints, a long random string: openssl rand -base64 32',
   },
   { name: 'API_KEY', comment: 'Bearer token of the API.' },
-  { name: 'DASHBOARD_PASSWORD', comment: 'Password of the dashboard.' },
   { name: 'SUPABASE_URL', comment: "The Supabase project's URL." },
   { name: 'SUPABASE_SECRET_KEY', comment: 'A secret key of the project (sb_secret_…).' },
   {
